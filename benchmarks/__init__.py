@@ -1,0 +1,1 @@
+"""One command a measurement; each prints its settings, hardware and versions with its table."""

@@ -1,0 +1,119 @@
+"""What every data set becomes: labels in memory, pixels read when asked for, one normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas_search.errors import InputError
+from nas_search.registry import Registry
+
+Reader = Callable[[Tensor], Tensor]
+"""Maps int64 indices (k,) to raw pixels (k, C, H, W), uint8 or float32; picklable for workers."""
+
+
+def normalise(raw: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return ``(raw - mean) / std`` per channel as float32.
+
+    Args:
+        raw: (k, C, H, W) pixels; uint8 is first scaled from 0..255 to 0..1, floats are taken as
+            they are.
+        mean: C channel means, on the scaled pixels.
+        std: C channel standard deviations, all positive.
+    """
+    pixels = raw.float() / 255 if raw.dtype == torch.uint8 else raw.float()
+    shift, scale = (torch.tensor(v, device=raw.device).view(1, -1, 1, 1) for v in (mean, std))
+    return (pixels - shift) / scale
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set, e.g. its training images.
+
+    Attributes:
+        origin: where the images come from, for messages, e.g. ``"my.npz x_train"``.
+        labels: (n,) int64, in 0..C-1.
+        read: raw pixels by index; what a training transform starts from.
+        mean: channel means that :meth:`images` subtracts.
+        std: channel standard deviations that :meth:`images` divides by.
+    """
+
+    origin: str
+    labels: Tensor
+    read: Reader
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def images(self, indices: Tensor | Sequence[int]) -> Tensor:
+        """Return the normalised images at ``indices`` (k,) as float32 (k, C, H, W).
+
+        Only these images are read or decoded.
+
+        Raises:
+            InputError: a file cannot be read, or an image holds NaN or infinite pixels.
+        """
+        rows = torch.as_tensor(indices, dtype=torch.int64)
+        raw = self.read(rows)
+        if raw.dtype != torch.uint8:
+            broken = ~torch.isfinite(raw).flatten(1).all(1)
+            if broken.any():
+                raise InputError(
+                    f"{self.origin}: image {int(rows[broken][0])} holds NaN or infinite pixels; "
+                    "remove it or repair the data"
+                )
+        return normalise(raw, self.mean, self.std)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A data set of labelled images.
+
+    Attributes:
+        name: the data set's registered name.
+        class_names: C names, in label order.
+        input_shape: (channels, height, width) of one image.
+        mean: channel means of the training images, on uint8 / 255 or on floats as they are.
+        std: channel standard deviations, likewise.
+        train: the training images; the probe batch is drawn from them.
+        test: the held-out images; never seen by search.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train: Split
+    test: Split
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C, 2 or more."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """A registered data set.
+
+    Attributes:
+        name: the name in ``dataset=...``.
+        options: dataclass of its typed options with their defaults, the keys of its yaml.
+        load: from an instance of ``options`` to the data; raises InputError when it cannot.
+        description: one line for people.
+    """
+
+    name: str
+    options: type[Any]
+    load: Callable[[Any], ImageData]
+    description: str
+
+
+DATASETS: Registry[DatasetRecord] = Registry("dataset", "nas_search.data")

@@ -1,0 +1,109 @@
+"""One forward and one backward pass of a batch that yields every sample's gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas_search.errors import InputError
+from nas_search.gradients.convolution import convolution
+from nas_search.gradients.linear import linear
+from nas_search.gradients.modes import NORMALISATIONS, PARAMETERS, Normalisation, Parameters
+from nas_search.gradients.normalisation import batch_norm
+from nas_search.gradients.recorder import Recorder
+from nas_search.gradients.sinks import Sink
+
+Objective = Callable[[Tensor, Tensor], Tensor]
+"""From logits (n, classes) and labels (n,) to the sum over samples of each one's own loss."""
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the summed cross-entropy of ``logits`` (n, classes) at ``labels`` (n,)."""
+    return F.cross_entropy(logits, labels, reduction="sum")
+
+
+def per_sample_backward(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    sinks: Sequence[Sink],
+    *,
+    normalisation: Normalisation = "sample",
+    parameters: Parameters = "weights",
+    objective: Objective = cross_entropy,
+) -> Tensor:
+    """Send every sample's gradient, parameter by parameter, to ``sinks``; return the logits.
+
+    The gradient of a summed loss with respect to a layer's weight is the sum of the samples' own
+    gradients. Each layer rule computes the terms instead of their sum when backward passes through
+    the layer, hands them to the sinks and drops them: the n x P matrix of all gradients never
+    exists. ``.grad`` of the parameters is left alone, and so are running statistics; layers that
+    behave differently in training (dropout) behave as in evaluation.
+
+    Args:
+        network: maps images to logits; made of convolutions, linear layers, batch-norm and anything
+            without parameters that treats samples independently.
+        images: (n, C, H, W), on the network's device and in its dtype.
+        labels: (n,) int64, in [0, classes).
+        sinks: receivers of the gradients; a parameter that receives none is not mentioned to them.
+        normalisation: statistics that batch-norm uses, see :data:`.modes.Normalisation`.
+        parameters: which parameters count, see :data:`.modes.Parameters`.
+        objective: what is differentiated; must be a sum of terms, one a sample.
+
+    Returns:
+        The logits, (n, classes), detached.
+
+    Raises:
+        InputError: a layer has parameters but no rule, or sees what its rule cannot treat.
+    """
+    if normalisation not in NORMALISATIONS:
+        raise InputError(
+            f"unknown normalisation '{normalisation}'; possible: {', '.join(NORMALISATIONS)}"
+        )
+    if parameters not in PARAMETERS:
+        raise InputError(f"unknown parameters '{parameters}'; possible: {', '.join(PARAMETERS)}")
+    recorder = Recorder(sinks, every_parameter=parameters == "all")
+    with _rules_in_place(network, recorder, normalisation), torch.enable_grad():
+        logits = network(images)
+        if logits.requires_grad:  # a network whose output no parameter reaches has no gradient
+            objective(logits, labels).backward()
+        recorder.flush()
+    return logits.detach()
+
+
+@contextmanager
+def _rules_in_place(
+    network: nn.Module, recorder: Recorder, normalisation: Normalisation
+) -> Iterator[None]:
+    """Let every layer of ``network`` run by its rule; give it back as it was found."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    replaced: list[nn.Module] = []
+    try:
+        for name, module in network.named_modules():
+            rule: Callable[[Tensor], Tensor] | None = None
+            if isinstance(module, nn.Conv2d):
+                rule = partial(convolution, name, module, recorder)
+            elif isinstance(module, nn.Linear):
+                rule = partial(linear, name, module, recorder)
+            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                rule = partial(batch_norm, name, module, recorder, mode=normalisation)
+            elif next(module.parameters(recurse=False), None) is not None:
+                raise InputError(
+                    f"layer '{name}' ({type(module).__name__}) has parameters but no per-sample "
+                    "rule; known: Conv2d, Linear, BatchNorm1d, BatchNorm2d"
+                )
+            if rule is not None:
+                module.forward = rule
+                replaced.append(module)
+        yield
+    finally:
+        for module in replaced:
+            del module.forward  # the class's own forward is in force again
+        for module in training:
+            module.training = True

@@ -1,0 +1,126 @@
+r"""GradAlign: conflict among per-sample gradients at initialization (Li & Guo, arXiv 2411.19819).
+
+Let g_i be the gradient of sample i's loss with respect to the weights at initialization,
+u_i = g_i / ||g_i|| and K = U U^T the matrix of their cosines. One step of gradient descent changes
+sample i's loss by -eta <g_i, mean_j g_j>: a sample is hurt exactly where its gradient opposes the
+others'. Less conflict, faster convergence. Two statistics of K measure it:
+
+GradAlign-I    alignment with the mean direction m = mean_j u_j:
+               ``mean_i cos(u_i, m) = ||m|| = sqrt((1 + (n - 1) c) / n)``, c the mean off-diagonal
+               of K. The scores below report c itself: same ranking at fixed n, 0 for isotropic
+               gradients, never below -1/(n - 1).
+GradAlign-II   ``log det(K + eps I)``: 0 when the gradients are orthogonal, -inf when they are
+               dependent. A large determinant bounds the smallest eigenvalue from below,
+               ``lambda_min(K) >= det(K) / e``, and with it the slowest mode of training.
+
+With positive c the two pull in opposite directions: they are two signals, not one twice. Both exist
+for whole gradients and layer by layer: the same statistic of each weight's own K_l, averaged over
+the weights that receive gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.measurement import Measurement
+
+EPS = 1e-6
+"""Ridge of the log determinant: an exactly dependent pair of gradients costs log(1e-6) = -13.8."""
+
+_PAPER = "Li & Guo, arXiv 2411.19819 (2024)"
+
+
+def mean_cosine(cosines: Tensor) -> Tensor:
+    """Return the mean off-diagonal of K (..., n, n): in [-1/(n - 1), 1]."""
+    n = cosines.shape[-1]
+    total = cosines.sum((-2, -1)) - cosines.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return total / (n * (n - 1))
+
+
+def log_det(cosines: Tensor, eps: float = EPS) -> Tensor:
+    """Return log det(K + eps I) of K (..., n, n): in [n log eps, n log(1 + eps)], about."""
+    ridge = eps * torch.eye(cosines.shape[-1], dtype=cosines.dtype, device=cosines.device)
+    return torch.linalg.slogdet(cosines + ridge).logabsdet
+
+
+def whole_i(measurement: Measurement) -> float:
+    """GradAlign-I of whole gradients: mean pairwise cosine c, in [-1/(n - 1), 1]."""
+    return mean_cosine(measurement.cosines).item()
+
+
+def whole_ii(measurement: Measurement) -> float:
+    """GradAlign-II of whole gradients: log det(K + eps I), at most about 0."""
+    return log_det(measurement.cosines).item()
+
+
+def layerwise_i(measurement: Measurement) -> float:
+    """Mean over weights of each one's mean pairwise cosine, in [-1/(n - 1), 1]."""
+    return mean_cosine(measurement.layer_cosines).mean().item()
+
+
+def layerwise_ii(measurement: Measurement) -> float:
+    """Mean over weights of each one's log det(K_l + eps I), at most about 0."""
+    return log_det(measurement.layer_cosines).mean().item()
+
+
+def slowest_modes(measurement: Measurement) -> float:
+    """Sum over weights of the smallest eigenvalue of each one's K_l, in [0, L].
+
+    lambda_min(K_l) in [0, 1] says how far the samples' gradients are from dependent in that weight
+    alone; the sum grows with every weight that can tell the samples apart.
+    """
+    return measurement.layer_eigenvalues[:, 0].clamp_min(0).sum().item()
+
+
+PROXIES.add(
+    ProxyRecord(
+        "gradalign",
+        slowest_modes,
+        "sample",
+        "ours",
+        f"after GradAlign-II, {_PAPER}",
+        "sum over weights of the smallest eigenvalue of the gradients' cosine matrix",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        "gradalign_i",
+        whole_i,
+        "sample",
+        "reconstructed",
+        _PAPER,
+        "GradAlign-I: mean cosine between whole per-sample gradients",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        "gradalign_ii",
+        whole_ii,
+        "sample",
+        "reconstructed",
+        _PAPER,
+        "GradAlign-II: log determinant of the cosines between whole per-sample gradients",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        "gradalign_i_layerwise",
+        layerwise_i,
+        "sample",
+        "ours",
+        f"GradAlign-I ({_PAPER}) layer by layer",
+        "GradAlign-I of each weight alone, averaged over weights",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        "gradalign_ii_layerwise",
+        layerwise_ii,
+        "sample",
+        "ours",
+        f"GradAlign-II ({_PAPER}) layer by layer",
+        "GradAlign-II of each weight alone, averaged over weights",
+    )
+)

@@ -1,0 +1,18 @@
+"""What a run leaves to look at: plain files, tables, drawings, plots. Computes no score."""
+
+from nas_search.report.cells import draw_cell
+from nas_search.report.curve import search_curve
+from nas_search.report.files import best_first, write_history, write_json, write_leaderboard
+from nas_search.report.progress import Progress
+from nas_search.report.table import leaderboard_table
+
+__all__ = [
+    "Progress",
+    "best_first",
+    "draw_cell",
+    "leaderboard_table",
+    "search_curve",
+    "write_history",
+    "write_json",
+    "write_leaderboard",
+]

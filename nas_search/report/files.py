@@ -1,0 +1,68 @@
+"""The plain files of a run: CSV and JSON, each written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nas_search.evaluation import Evaluation
+
+
+def best_first(evaluations: Sequence[Evaluation], score: str) -> list[tuple[int, Evaluation]]:
+    """Return (number, evaluation) of all that have ``score``, best first, earliest first in ties.
+
+    Numbers count from 1 in the order in which candidates were proposed.
+    """
+    scored = [(n, e) for n, e in enumerate(evaluations, 1) if e.status == "ok"]
+    return sorted(scored, key=lambda pair: -pair[1].scores[score])
+
+
+def write_history(path: Path, evaluations: Sequence[Evaluation], scores: Sequence[str]) -> None:
+    """Write one row an evaluation, in the order in which candidates were proposed."""
+    header = ["number", "status", *scores, "params", "macs", "seconds", "genotype", "reason"]
+    rows = [
+        [
+            number,
+            e.status,
+            *(e.scores.get(name, "") for name in scores),
+            e.params,
+            e.macs,
+            f"{e.seconds:.4f}",
+            e.genotype,
+            e.reason,
+        ]
+        for number, e in enumerate(evaluations, 1)
+    ]
+    _write_csv(path, header, rows)
+
+
+def write_leaderboard(path: Path, ranked: Sequence[tuple[int, Evaluation]], score: str) -> None:
+    """Write all scored architectures, best first, as given by :func:`best_first`."""
+    rows = [
+        [rank, e.scores[score], e.params, e.macs, number, e.genotype]
+        for rank, (number, e) in enumerate(ranked, 1)
+    ]
+    _write_csv(path, ["rank", score, "params", "macs", "number", "genotype"], rows)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write ``value`` as indented JSON."""
+    _write(path, json.dumps(value, indent=2) + "\n")
+
+
+def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    _write(path, text.getvalue())
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(path.suffix + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

@@ -1,0 +1,97 @@
+"""Progress of a search: a bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+from time import monotonic
+
+from rich import progress
+from rich.console import Console
+
+from nas_search.evaluation import Evaluation
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
+class Progress:
+    """Shows evaluations, rate, best score and expected time to the end.
+
+    Use it as a context manager; :meth:`advance` after each evaluation.
+
+    Args:
+        console: where to write.
+        score: name of the score that is searched on.
+        evaluations: the budget's evaluations, or None.
+        seconds: the budget's seconds, or None.
+        done: evaluations and best score so far of a run that is continued.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        score: str,
+        evaluations: int | None,
+        seconds: float | None,
+        done: tuple[int, float] = (0, -math.inf),
+    ) -> None:
+        self._console = console
+        self._score = score
+        self._evaluations = evaluations
+        self._seconds = seconds
+        self._done, self._best = done
+        self._new = 0
+        self._start = self._last_line = monotonic()
+        self._bar = progress.Progress(
+            progress.BarColumn(),
+            progress.TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=1.0)
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def advance(self, evaluation: Evaluation, seconds: float) -> None:
+        """Take a new evaluation, made ``seconds`` into the search."""
+        self._new += 1
+        self._done += evaluation.status != "rejected"
+        self._best = max(self._best, evaluation.scores.get(self._score, -math.inf))
+        line = self._line(seconds)
+        finished = self._seconds_left(seconds) <= 0
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=self._fraction(seconds), description=line)
+        elif monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or finished:
+            self._last_line = monotonic()
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+    def _fraction(self, seconds: float) -> float:
+        spent, left = max(seconds, 1e-9), self._seconds_left(seconds)
+        return spent / (spent + left)
+
+    def _seconds_left(self, seconds: float) -> float:
+        """Return the expected time to whichever bound is met first."""
+        left = math.inf
+        if self._seconds is not None:
+            left = self._seconds - seconds
+        if self._evaluations is not None:
+            left = min(left, (self._evaluations - self._done) / self._rate())
+        return max(0.0, left)
+
+    def _rate(self) -> float:
+        return self._new / max(monotonic() - self._start, 1e-9)
+
+    def _line(self, seconds: float) -> str:
+        of = f"/{self._evaluations}" if self._evaluations is not None else ""
+        best = f"{self._best:.5g}" if math.isfinite(self._best) else "none"
+        left = round(self._seconds_left(seconds))
+        return (
+            f"{self._done}{of} evaluations  {self._rate():.2f}/s  best {self._score} {best}  "
+            f"ETA {left // 60}:{left % 60:02d}"
+        )

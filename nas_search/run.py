@@ -1,0 +1,259 @@
+"""A whole search: data, scoring, algorithm, store and report put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import platform
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+import nas_search
+from nas_search import report
+from nas_search.architecture import Architecture
+from nas_search.config import SearchConfig
+from nas_search.data import probe_batch
+from nas_search.device import resolve_device
+from nas_search.errors import InputError, RunError
+from nas_search.evaluation import STATUSES, Evaluation
+from nas_search.scoring import ScoringTask, Workers, start_workers
+from nas_search.search import Algorithm, Outcome, run_loop
+from nas_search.store import Store
+
+AHEAD = 256
+"""Candidates handed to the workers at once where none depends on another's result."""
+
+DRAWINGS = 3
+"""Best architectures whose cells are drawn."""
+
+
+def run_search(config: SearchConfig, directory: Path, console: Console) -> Outcome:
+    """Search, or continue the search that ``directory`` holds, and write its report there.
+
+    Args:
+        config: what to do.
+        directory: the run directory; exists.
+        console: where progress and the final table go.
+
+    Returns:
+        How the search ended, with every evaluation.
+
+    Raises:
+        InputError: the request cannot be carried out as written.
+        RunError: nothing could be scored, or the store or the disk fails.
+    """
+    task = scoring_task(config)
+    score = config.proxy.name
+    try:
+        task.cost(config.space.sample(np.random.default_rng(0)))
+    except InputError as error:
+        raise InputError(f"search_space={config.space.name}: {error}") from None
+    with Store(directory / "run.sqlite") as store:
+        store.claim(_facts(config, task), {"versions": versions()})
+        recorded, elapsed = store.evaluations(), store.elapsed()
+        algorithm = config.algorithm.algorithm(
+            config.space,
+            np.random.default_rng([config.seed, *b"search"]),
+            score,
+            config.algorithm_options,
+        )
+        best = max((e.scores[score] for e in recorded if e.status == "ok"), default=-np.inf)
+        done = sum(e.status != "rejected" for e in recorded)
+        if recorded:
+            console.print(f"continuing after {len(recorded)} evaluations in {directory}")
+        pool = _Pool(config, task)
+        minutes = config.budget.minutes
+        try:
+            with report.Progress(
+                console,
+                score,
+                config.budget.evaluations,
+                None if minutes is None else 60 * minutes,
+                (done, best),
+            ) as progress:
+                outcome = run_loop(
+                    algorithm,
+                    pool.evaluate,
+                    config.budget,
+                    store,
+                    recorded=recorded,
+                    elapsed=elapsed,
+                    batch=config.batch,
+                    ahead=AHEAD,
+                    progress=progress.advance,
+                )
+        finally:
+            pool.close()
+    ranked = report.best_first(outcome.evaluations, score)
+    summary = _summary(config, task, algorithm, outcome, ranked)
+    _write_report(config, task, outcome, ranked, summary, directory)
+    if ranked:
+        console.print(report.leaderboard_table(ranked, score, config.top))
+    counts = ", ".join(f"{count} {status}" for status, count in summary["candidates"].items())
+    console.print(
+        f"{_STOPS[outcome.stop]} after {outcome.seconds:.1f} s: {counts}; results in {directory}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return outcome
+
+
+_STOPS = {
+    "budget": "finished",
+    "exhausted": "the space is exhausted",
+    "interrupted": "interrupted (the same command continues it)",
+}
+
+
+def scoring_task(config: SearchConfig) -> ScoringTask:
+    """Return what workers must know to score candidates of ``config``: reads the probe batch.
+
+    Raises:
+        InputError: the data cannot be read or is too small, or the device does not exist.
+    """
+    device = resolve_device(config.device)
+    data = config.dataset.load(config.dataset_options)
+    images, labels = probe_batch(data, config.proxy.batch_size, config.proxy.classes, config.seed)
+    return ScoringTask(
+        space=config.space,
+        macro=config.macro,
+        images=images,
+        labels=labels,
+        num_classes=data.num_classes,
+        proxies=(config.proxy.name,),
+        measuring=config.proxy.measuring,
+        seed=config.seed,
+        init=config.proxy.scheme,
+        repeats=config.proxy.repeats,
+        constraints=config.constraints,
+        device=device,
+    )
+
+
+class _Pool:
+    """Workers that start when the first candidate comes: a finished run needs none."""
+
+    def __init__(self, config: SearchConfig, task: ScoringTask) -> None:
+        self._config = config
+        self._task = task
+        self._workers: Workers | None = None
+
+    def evaluate(self, genotypes: Sequence[Hashable]) -> Iterator[Evaluation]:
+        if not genotypes:
+            return iter(())
+        if self._workers is None:
+            self._workers = start_workers(self._config.executor, self._task)
+        return self._workers.evaluate(genotypes)
+
+    def close(self) -> None:
+        if self._workers is not None:
+            self._workers.close()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions and the hardware that results depend on."""
+    return {
+        "nas_search": nas_search.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+
+
+def _facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
+    """Return what defines the history of a search; budget, workers and device may change."""
+    probe = hashlib.sha256(task.images.numpy().tobytes() + task.labels.numpy().tobytes())
+    return {
+        "seed": config.seed,
+        "search_space": {"name": config.space.name, **config.space_options, **config.macro},
+        "proxy": {
+            **dataclasses.asdict(config.proxy),
+            "normalisation": task.measuring.normalisation,
+        },
+        "algorithm": {
+            "name": config.algorithm.name,
+            **dataclasses.asdict(config.algorithm_options),
+            "batch": config.batch,
+        },
+        "dataset": config.dataset.name,
+        "num_classes": task.num_classes,
+        "probe_batch": probe.hexdigest()[:16],
+        "constraints": dataclasses.asdict(config.constraints),
+    }
+
+
+def _summary(
+    config: SearchConfig,
+    task: ScoringTask,
+    algorithm: Algorithm,
+    outcome: Outcome,
+    ranked: Sequence[tuple[int, Evaluation]],
+) -> dict[str, Any]:
+    statuses: Counter[str] = Counter(e.status for e in outcome.evaluations)
+    return {
+        "stop": outcome.stop,
+        "best_score": ranked[0][1].scores[config.proxy.name] if ranked else None,
+        "candidates": {status: statuses[status] for status in STATUSES if statuses[status]},
+        "duplicates_skipped": algorithm.duplicates,
+        "search_seconds": round(outcome.seconds, 3),
+        "scoring_seconds": round(sum(e.seconds for e in outcome.evaluations), 3),
+        "device": task.device,
+        **_facts(config, task),
+        "versions": versions(),
+    }
+
+
+def _write_report(
+    config: SearchConfig,
+    task: ScoringTask,
+    outcome: Outcome,
+    ranked: Sequence[tuple[int, Evaluation]],
+    summary: dict[str, Any],
+    directory: Path,
+) -> None:
+    score = config.proxy.name
+    try:
+        report.write_json(directory / "summary.json", summary)
+        report.write_history(directory / "history.csv", outcome.evaluations, [score])
+        report.write_leaderboard(directory / "leaderboard.csv", ranked, score)
+        report.search_curve(
+            [(n, e.scores.get(score), e.status) for n, e in enumerate(outcome.evaluations)],
+            directory / "search.png",
+            score_name=score,
+            algorithm=config.algorithm.name.replace("_", " "),
+            random_phase=getattr(config.algorithm_options, "population", None),
+        )
+        for rank, (_, evaluation) in reversed(list(enumerate(ranked[:DRAWINGS], 1))):
+            for graph in config.space.graphs(config.space.parse(evaluation.genotype)):
+                report.draw_cell(
+                    graph,
+                    directory / f"cell_{rank}_{graph.name}.svg",
+                    title=f"{graph.name} cell of number {rank}",
+                )
+        if ranked:
+            number, best = ranked[0]
+            architecture = Architecture(
+                search_space=config.space.name,
+                genotype=best.genotype,
+                input_shape=task.input_shape,
+                num_classes=task.num_classes,
+                macro=config.macro,
+                space_options=config.space_options,
+            )
+            found = {"params": best.params, "macs": best.macs, "number": number}
+            report.write_json(
+                directory / "best.json",
+                {**architecture.facts(), "scores": best.scores, **found, "versions": versions()},
+            )
+    except OSError as error:
+        raise RunError(
+            f"cannot write the report to {directory} ({error.strerror}); every evaluation is in "
+            "run.sqlite: free space or permissions and repeat the command"
+        ) from error

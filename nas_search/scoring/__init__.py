@@ -1,0 +1,20 @@
+"""From genotypes to evaluations: constraints first, one measurement for all scores, workers."""
+
+from nas_search.scoring.initialise import SCHEMES, Scheme, initialise
+from nas_search.scoring.measure import DeadNetwork, Measuring, measure
+from nas_search.scoring.task import Constraints, ScoringTask
+from nas_search.scoring.workers import Executor, Workers, start_workers
+
+__all__ = [
+    "SCHEMES",
+    "Constraints",
+    "DeadNetwork",
+    "Executor",
+    "Measuring",
+    "Scheme",
+    "ScoringTask",
+    "Workers",
+    "initialise",
+    "measure",
+    "start_workers",
+]

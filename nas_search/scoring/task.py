@@ -1,0 +1,157 @@
+"""Everything a worker must know to evaluate one genotype, and the evaluation itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas_search.errors import InputError
+from nas_search.evaluation import Evaluation, Status
+from nas_search.proxies import PROXIES
+from nas_search.scoring.initialise import Scheme, initialise
+from nas_search.scoring.measure import DeadNetwork, Measuring, measure
+from nas_search.spaces import Cost, SearchSpace
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """Upper bounds that are checked before a candidate is scored; None means no bound.
+
+    Attributes:
+        max_params: trainable parameters of the network that is scored.
+        max_macs: multiply-accumulates of that network for one image.
+    """
+
+    max_params: int | None = None
+    max_macs: int | None = None
+
+    def violation(self, cost: Cost) -> str:
+        """Return which bound ``cost`` breaks, as one line; empty when it breaks none."""
+        if self.max_params is not None and cost.params > self.max_params:
+            return f"{cost.params} parameters, more than constraints.max_params={self.max_params}"
+        if self.max_macs is not None and cost.macs > self.max_macs:
+            return f"{cost.macs} MACs, more than constraints.max_macs={self.max_macs}"
+        return ""
+
+
+@dataclass(frozen=True)
+class ScoringTask:
+    """What is scored and how; picklable, the same for every candidate of a run.
+
+    Attributes:
+        space: the search space.
+        macro: sizes of the skeleton, passed to ``space.build``.
+        images: probe batch, (n, C, H, W) float32 on the CPU.
+        labels: its labels, (n,) int64.
+        num_classes: number of classes of the networks' heads.
+        proxies: names of the scores.
+        measuring: how the measurement is taken.
+        seed: seed of the initial weights.
+        init: distribution of the initial weights.
+        repeats: number of initial draws over which each score is averaged, 1 or more.
+        constraints: bounds checked before scoring.
+        device: torch device on which networks are scored.
+    """
+
+    space: SearchSpace[Any]
+    macro: dict[str, Any]
+    images: Tensor
+    labels: Tensor
+    num_classes: int
+    proxies: tuple[str, ...]
+    measuring: Measuring = field(default_factory=Measuring)
+    seed: int = 0
+    init: Scheme = "default"
+    repeats: int = 1
+    constraints: Constraints = field(default_factory=Constraints)
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise InputError(f"proxy.repeats={self.repeats} must be 1 or more")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Take the proxies' records along: unpickling them imports the modules they come from."""
+        return {**self.__dict__, "records": tuple(PROXIES.get(name) for name in self.proxies)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for record in state.pop("records"):
+            PROXIES.add(record)
+        self.__dict__.update(state)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def cost(self, genotype: Hashable) -> Cost:
+        """Return the size of the network that is scored for ``genotype``."""
+        return self.space.cost(genotype, self.input_shape, self.num_classes, **self.macro)
+
+    def to_device(self) -> ScoringTask:
+        """Return the task with its batch on its device."""
+        fields = {**self.__dict__}
+        fields["images"] = self.images.to(self.device)
+        fields["labels"] = self.labels.to(self.device)
+        return ScoringTask(**fields)
+
+    def build(self, genotype: Hashable, draw: int = 0) -> nn.Module:
+        """Return the network of ``genotype`` on the task's device, with its ``draw``-th weights."""
+        with torch.device("meta"):  # no memory is touched, no default initialisation is computed
+            network = self.space.build(genotype, self.input_shape, self.num_classes, **self.macro)
+        return initialise(network.to_empty(device=self.device), self.seed, self.init, draw)
+
+    def scores(self, genotype: Hashable) -> dict[str, float]:
+        """Return the scores of ``genotype``, averaged over the task's initial draws.
+
+        Raises:
+            DeadNetwork: the network has no score.
+        """
+        records = [PROXIES.get(name) for name in self.proxies]
+        totals = dict.fromkeys(self.proxies, 0.0)
+        for draw in range(self.repeats):
+            network = self.build(genotype, draw)
+            measurement = measure(network, self.images, self.labels, self.measuring)
+            for record in records:
+                totals[record.name] += record.score(measurement) / self.repeats
+        return totals
+
+    def evaluate(self, genotype: Hashable) -> Evaluation:
+        """Return the evaluation of ``genotype``; whatever goes wrong with it is a value.
+
+        Raises:
+            InputError: no candidate of this task can be scored, e.g. the images are too small.
+        """
+        start = perf_counter()
+        text, key, cost = str(genotype), self.space.canonical(genotype), self.cost(genotype)
+
+        def ended(
+            status: Status, reason: str = "", scores: dict[str, float] | None = None
+        ) -> Evaluation:
+            seconds = perf_counter() - start
+            return Evaluation(
+                text, key, status, scores or {}, cost.params, cost.macs, seconds, reason
+            )
+
+        if violation := self.constraints.violation(cost):
+            return ended("rejected", violation)
+        try:
+            scores = self.scores(genotype)
+        except InputError:
+            raise
+        except DeadNetwork as error:
+            return ended("dead", str(error))
+        except Exception as error:  # a candidate's failure is a value, never the run's end
+            line = str(error).strip().splitlines()
+            return ended("failed", f"{type(error).__name__}: {line[0] if line else 'no message'}")
+        for name, score in scores.items():
+            if not math.isfinite(score):
+                return ended("failed", f"{name} is {score}")
+        return ended("ok", scores=scores)

@@ -1,0 +1,7 @@
+"""Search algorithms behind ask and tell, budgets, and the loop that drives them."""
+
+from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord
+from nas_search.search.budget import Budget
+from nas_search.search.loop import Outcome, run_loop
+
+__all__ = ["ALGORITHMS", "Algorithm", "AlgorithmRecord", "Budget", "Outcome", "run_loop"]

@@ -1,0 +1,34 @@
+"""DEAP's view of a candidate: a genotype with a fitness."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from deap import base
+
+
+class Fitness(base.Fitness):
+    """One objective, to be maximised: the proxy's score."""
+
+    weights = (1.0,)
+
+
+@dataclass(eq=False)
+class Individual:
+    """A member of a population.
+
+    Attributes:
+        genotype: the genotype itself.
+        key: its canonical form.
+        fitness: DEAP fitness; valid once the candidate was told with a score.
+    """
+
+    genotype: Hashable
+    key: str
+    fitness: Fitness = field(default_factory=Fitness)
+
+
+def same_network(first: Individual, second: Individual) -> bool:
+    """Say whether two individuals are the same network (for DEAP's hall of fame)."""
+    return first.key == second.key

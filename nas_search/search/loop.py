@@ -1,0 +1,154 @@
+"""The loop of a search: ask, evaluate, record, tell, until the budget is spent.
+
+Everything that a search does follows from its seed and the evaluations it was told, so the record
+of evaluations is the checkpoint: a continued search asks for the same genotypes again and takes
+their evaluations from the record until the record ends.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Literal, Protocol
+
+from nas_search.errors import InputError, RunError
+from nas_search.evaluation import Evaluation
+from nas_search.search.algorithm import Algorithm
+from nas_search.search.budget import Budget
+
+HOPELESS = {"rejected": 10_000, "scored": 100}
+"""Candidates without a single score, rejected unseen or tried, after which a run is given up."""
+
+Stop = Literal["budget", "exhausted", "interrupted"]
+
+
+class Record(Protocol):
+    """Where evaluations are kept."""
+
+    def append(self, evaluation: Evaluation, elapsed: float) -> None:
+        """Keep ``evaluation``, made ``elapsed`` seconds into the search, before it is told."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended.
+
+    Attributes:
+        evaluations: every evaluation, in the order in which the candidates were proposed.
+        seconds: search time, summed over continued runs.
+        stop: why it ended.
+        new: number of evaluations made by this call, not taken from the record.
+    """
+
+    evaluations: list[Evaluation]
+    seconds: float
+    stop: Stop
+    new: int
+
+
+def run_loop(
+    algorithm: Algorithm,
+    evaluate: Callable[[Sequence[Hashable]], Iterable[Evaluation]],
+    budget: Budget,
+    record: Record,
+    *,
+    recorded: Sequence[Evaluation] = (),
+    elapsed: float = 0.0,
+    batch: int = 1,
+    ahead: int = 1,
+    progress: Callable[[Evaluation, float], None] | None = None,
+) -> Outcome:
+    """Search until the budget is spent, the space is exhausted or Ctrl-C is pressed.
+
+    What was recorded is replayed whole, even where the budget is smaller now.
+
+    Args:
+        algorithm: fresh algorithm (nothing asked yet).
+        evaluate: yields one evaluation a genotype, in order, as each is finished.
+        budget: when to end.
+        record: receives each new evaluation before the algorithm does.
+        recorded: evaluations of an earlier, interrupted call, in order.
+        elapsed: search time that those took, in seconds.
+        batch: genotypes to ask for at once; part of the algorithm.
+        ahead: genotypes to ask for at once where they do not depend on results: enough to keep all
+            workers busy; changes nothing but speed.
+        progress: called after each new evaluation with the search time so far.
+
+    Raises:
+        InputError: the record is not of this search.
+        RunError: none of the first candidates could be scored.
+    """
+    replay = deque(recorded)
+    history: list[Evaluation] = []
+    clock = _Clock(elapsed)
+    stop: Stop = "budget"
+    try:
+        while left := len(replay) or budget.left(_counted(history), clock.seconds()):
+            free = algorithm.independent()
+            # Never a part of a batch: what is proposed must not depend on the budget, so that a
+            # smaller budget's history is the beginning of a larger one's.
+            genotypes = algorithm.ask(min(free, max(batch, min(ahead, left))) if free else batch)
+            if not genotypes:
+                stop = "exhausted"
+                break
+            begun = len(history)
+            while waiting := genotypes[len(history) - begun :]:
+                if replay:
+                    history.append(_checked(replay.popleft(), waiting[0]))
+                    continue
+                left = budget.left(_counted(history), clock.seconds())
+                if not left:
+                    break
+                for evaluation in evaluate(waiting[:left]):
+                    record.append(evaluation, clock.seconds())
+                    history.append(evaluation)
+                    if progress is not None:
+                        progress(evaluation, clock.seconds())
+                    if not budget.left(0, clock.seconds()):
+                        break
+            if waiting:
+                break  # the budget ended within a batch: what is recorded is not told
+            algorithm.tell(history[begun:])
+            _give_up_if_hopeless(history)
+    except KeyboardInterrupt:
+        stop = "interrupted"
+    return Outcome(history, clock.seconds(), stop, max(0, len(history) - len(recorded)))
+
+
+class _Clock:
+    """Search time, continued from an earlier call."""
+
+    def __init__(self, elapsed: float) -> None:
+        self._start = monotonic() - elapsed
+
+    def seconds(self) -> float:
+        return monotonic() - self._start
+
+
+def _counted(history: Sequence[Evaluation]) -> int:
+    """Return how many evaluations count towards the budget."""
+    return sum(evaluation.status != "rejected" for evaluation in history)
+
+
+def _checked(recorded: Evaluation, genotype: Hashable) -> Evaluation:
+    if recorded.genotype != str(genotype):
+        raise InputError(
+            f"the record holds {recorded.genotype} where this search proposes {genotype}: it was "
+            "made by another configuration or version; choose another hydra.run.dir"
+        )
+    return recorded
+
+
+def _give_up_if_hopeless(history: Sequence[Evaluation]) -> None:
+    if any(evaluation.status == "ok" for evaluation in history):
+        return
+    rejected = sum(evaluation.status == "rejected" for evaluation in history)
+    if len(history) - rejected >= HOPELESS["scored"] or rejected >= HOPELESS["rejected"]:
+        (reason, count), *_ = Counter(e.reason for e in history).most_common(1)
+        raise RunError(
+            f"none of the first {len(history)} candidates got a score; "
+            f"the most frequent reason ({count} times): {reason}"
+        )

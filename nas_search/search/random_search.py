@@ -1,0 +1,59 @@
+"""Random search: the baseline that every search must beat (Li & Talwalkar, UAI 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord
+from nas_search.search.individual import Individual
+
+if TYPE_CHECKING:
+    from nas_search.spaces import SearchSpace
+
+
+@dataclass(frozen=True)
+class RandomSearchOptions:
+    """Random search has no options."""
+
+
+class RandomSearch(Algorithm):
+    """Uniform sampling without repetition; the population is every scored individual's best 100."""
+
+    def __init__(
+        self,
+        space: SearchSpace[Any],
+        rng: np.random.Generator,
+        objective: str,
+        options: RandomSearchOptions,
+    ) -> None:
+        super().__init__(space, rng, objective, options)
+        self.toolbox.register("individual", space.sample, rng=rng)
+
+    @property
+    def population(self) -> Sequence[Individual]:
+        """The best individuals so far."""
+        return self.hall_of_fame.items
+
+    def independent(self) -> int:
+        """Return a large number: no proposal depends on a result."""
+        return 1 << 30
+
+    def _draw(self) -> Hashable:
+        return self.toolbox.individual()
+
+    def _accept(self, individual: Individual) -> None:
+        pass  # the hall of fame has it already
+
+
+ALGORITHMS.add(
+    AlgorithmRecord(
+        name="random",
+        algorithm=RandomSearch,
+        options=RandomSearchOptions,
+        source="Li & Talwalkar, UAI 2019",
+    )
+)

@@ -1,0 +1,119 @@
+"""Regularized (aging) evolution: Real et al., AAAI 2019, algorithm 1.
+
+::
+
+    population <- P random individuals
+    repeat:
+        sample <- S individuals of the population, without replacement
+        child <- mutate(best of sample)
+        append child to the population
+        remove the oldest individual
+
+Removing the oldest instead of the worst makes every lineage prove itself again: an individual
+survives only through descendants that score well too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from deap import tools
+
+from nas_search.errors import InputError
+from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord
+from nas_search.search.individual import Individual
+
+if TYPE_CHECKING:
+    from nas_search.spaces import SearchSpace
+
+
+@dataclass(frozen=True)
+class RegularizedEvolutionOptions:
+    """Options of regularized evolution.
+
+    Attributes:
+        population: P, number of individuals alive, 2 or more.
+        tournament: S, individuals that compete to be the parent, in [1, P].
+        crossover: probability that a child's two parents (two tournaments) are crossed before
+            mutation; 0 is the published algorithm.
+    """
+
+    population: int = 100
+    tournament: int = 25
+    crossover: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.population < 2:
+            raise InputError(f"algorithm.population={self.population} must be 2 or more")
+        if not 1 <= self.tournament <= self.population:
+            raise InputError(
+                f"algorithm.tournament={self.tournament} must be between 1 and "
+                f"algorithm.population={self.population}"
+            )
+        if not 0 <= self.crossover <= 1:
+            raise InputError(f"algorithm.crossover={self.crossover} must be between 0 and 1")
+
+
+class RegularizedEvolution(Algorithm):
+    """Aging evolution on a bounded queue; failed candidates never enter it."""
+
+    def __init__(
+        self,
+        space: SearchSpace[Any],
+        rng: np.random.Generator,
+        objective: str,
+        options: RegularizedEvolutionOptions,
+    ) -> None:
+        super().__init__(space, rng, objective, options)
+        self._alive: deque[Individual] = deque(maxlen=options.population)
+        self.toolbox.register("individual", space.sample, rng=rng)
+        self.toolbox.register("mutate", space.mutate, rng=rng)
+        self.toolbox.register("mate", space.crossover, rng=rng)
+        self.toolbox.register("select", select_tournament, tournsize=options.tournament, rng=rng)
+
+    @property
+    def population(self) -> Sequence[Individual]:
+        """The individuals alive, oldest first."""
+        return self._alive
+
+    def independent(self) -> int:
+        """Return the number of random individuals that the first population still lacks."""
+        return self.options.population - len(self._alive)
+
+    def _draw(self) -> Hashable:
+        if len(self._alive) < self.options.population:
+            return self.toolbox.individual()
+        parent = self.toolbox.select(self._alive).genotype
+        if self.options.crossover and self.rng.random() < self.options.crossover:
+            parent = self.toolbox.mate(parent, self.toolbox.select(self._alive).genotype)
+        return self.toolbox.mutate(parent)
+
+    def _accept(self, individual: Individual) -> None:
+        self._alive.append(individual)  # the queue is bounded: the oldest leaves
+
+
+def select_tournament(
+    population: Sequence[Individual], tournsize: int, rng: np.random.Generator
+) -> Individual:
+    """Return the best of ``tournsize`` distinct individuals drawn uniformly.
+
+    DEAP's ``selTournament`` draws with replacement, and from Python's global generator; the
+    published algorithm draws without, and a run must depend on its own seed alone.
+    """
+    chosen = rng.choice(len(population), size=tournsize, replace=False)
+    best: Individual = tools.selBest([population[i] for i in chosen], 1)[0]
+    return best
+
+
+ALGORITHMS.add(
+    AlgorithmRecord(
+        name="regularized_evolution",
+        algorithm=RegularizedEvolution,
+        options=RegularizedEvolutionOptions,
+        source="Real et al., AAAI 2019",
+    )
+)

@@ -1,0 +1,58 @@
+"""Checks of what a caller asks a search space to build; every refusal is one clear line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from nas_search.errors import InputError
+
+M = TypeVar("M")
+
+
+def read_macro(macro_type: type[M], values: Mapping[str, Any]) -> M:
+    """Return ``macro_type(**values)``.
+
+    Raises:
+        InputError: a name that the skeleton does not have, or a value that it refuses.
+    """
+    known = [field.name for field in dataclasses.fields(macro_type)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise InputError(f"unknown macro parameter '{name}'; possible: {', '.join(known)}")
+    return macro_type(**values)
+
+
+def check_int(name: str, value: object, least: int) -> None:
+    """Raise InputError unless ``value`` is an integer of at least ``least``."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
+def check_problem(
+    input_shape: tuple[int, int, int], num_classes: int, smallest: int, why: str
+) -> None:
+    """Check one image's shape and the number of classes.
+
+    Args:
+        input_shape: (channels, height, width).
+        num_classes: number of classes.
+        smallest: least height and width that the network can take.
+        why: what sets that limit, for the message.
+
+    Raises:
+        InputError: the shape is not three positive integers, the image is smaller than
+            ``smallest``, or there are fewer than 2 classes.
+    """
+    if len(input_shape) != 3:
+        raise InputError(f"input_shape must be (channels, height, width), got {input_shape!r}")
+    for name, value in zip(("channels", "height", "width"), input_shape, strict=True):
+        check_int(f"image {name}", value, 1)
+    check_int("num_classes", num_classes, 2)
+    _, height, width = input_shape
+    if min(height, width) < smallest:
+        raise InputError(
+            f"images of {height}x{width} pixels are too small: {why} needs at least "
+            f"{smallest}x{smallest}; use larger images or upscale them"
+        )

@@ -1,0 +1,163 @@
+"""The contract of a search space: what evolution and scoring may ask of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from torch import nn
+
+from nas_search.registry import Registry
+
+G = TypeVar("G", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Size of a network: trainable parameters and multiply-accumulates of one image.
+
+    Attributes:
+        params: number of trainable parameters, as built (dead branches count).
+        macs: multiply-accumulates of convolutions and linear layers for one image.
+    """
+
+    params: int
+    macs: int
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.params + other.params, self.macs + other.macs)
+
+
+@dataclass(frozen=True)
+class CellEdge:
+    """One labelled edge of a cell's drawing, from node ``source`` to node ``target``."""
+
+    source: str
+    target: str
+    label: str
+
+
+@dataclass(frozen=True)
+class CellGraph:
+    """A cell as a person draws it: named nodes in topological order, and labelled edges.
+
+    Attributes:
+        name: the cell's name, e.g. ``"normal"``.
+        inputs: names of the input nodes.
+        output: name of the output node.
+        nodes: every node's name, in topological order, inputs first, output last.
+        edges: labelled edges; zero edges (``none``) are left out.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    nodes: tuple[str, ...]
+    edges: tuple[CellEdge, ...]
+
+
+class SearchSpace(ABC, Generic[G]):
+    """A set of genotypes, the moves between them, and the network that each stands for.
+
+    A genotype is immutable, hashable and cheap; ``str(genotype)`` and :meth:`parse` are inverse.
+    All randomness comes from the ``rng`` that is passed in, never from a global generator.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of genotypes that :meth:`sample` can return."""
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator) -> G:
+        """Return a genotype drawn uniformly from the valid ones."""
+
+    @abstractmethod
+    def mutate(self, genotype: G, rng: np.random.Generator) -> G:
+        """Return a valid genotype one published mutation away, never ``genotype`` itself."""
+
+    @abstractmethod
+    def crossover(self, first: G, second: G, rng: np.random.Generator) -> G:
+        """Return a valid child, each of whose genes comes from one of the parents."""
+
+    @abstractmethod
+    def neighbours(self, genotype: G) -> Iterator[G]:
+        """Yield every genotype that :meth:`mutate` can return, each once."""
+
+    @abstractmethod
+    def parse(self, text: str) -> G:
+        """Return the genotype written as ``text`` in the field's own form.
+
+        Raises:
+            InputError: the text is not a valid genotype of this space; the message says where.
+        """
+
+    @abstractmethod
+    def canonical(self, genotype: G) -> str:
+        """Return a text that is equal exactly for genotypes which are the same network.
+
+        Same means: up to relabelling of nodes, removal of what cannot reach the output and
+        contraction of identities.
+        """
+
+    @abstractmethod
+    def build(
+        self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
+    ) -> nn.Module:
+        """Return the network of ``genotype``, from (n, C, H, W) images to (n, num_classes) logits.
+
+        Modules of one operation at one position of the cell have one name in every network, so that
+        weights can be drawn by name; building draws nothing that a caller may not overwrite.
+
+        Args:
+            genotype: the cell or cells.
+            input_shape: (channels, height, width) of one image.
+            num_classes: number of classes, 2 or more.
+            macro: the skeleton's sizes, by default those of the published full-size network.
+
+        Raises:
+            InputError: the images are too small for the skeleton, or a macro parameter is
+                impossible.
+        """
+
+    @abstractmethod
+    def cost(
+        self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
+    ) -> Cost:
+        """Return the size of :meth:`build`'s network without building it; same errors."""
+
+    @abstractmethod
+    def graphs(self, genotype: G) -> tuple[CellGraph, ...]:
+        """Return the cells as graphs to draw."""
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Options of a space that has none."""
+
+
+@dataclass(frozen=True)
+class SpaceRecord:
+    """A registered search space.
+
+    Attributes:
+        name: the name in ``search_space=...``.
+        space: the space's class.
+        macro: dataclass of the skeleton's sizes; its defaults are the published full-size network.
+        source: paper that defines the space.
+        options: dataclass of the keyword arguments of ``space``.
+    """
+
+    name: str
+    space: type[SearchSpace[Any]]
+    macro: type[Any]
+    source: str
+    options: type[Any] = NoOptions
+
+
+SPACES: Registry[SpaceRecord] = Registry("search_space", "nas_search.spaces")

@@ -1,0 +1,222 @@
+"""The laws of a search space, as tests that a space's test file inherits.
+
+Example, a whole test file::
+
+    class TestMySpace(SearchSpaceConformance):
+        space = MySpace()
+        macro = {"cells": 3}
+
+``macro`` should make the network small: every example builds one.
+"""
+
+# ruff: noqa: D102  (a test's name says what it checks)
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nas_search.errors import InputError
+from nas_search.spaces.base import SearchSpace
+from nas_search.spaces.costs import count
+
+_seeds = st.integers(0, 2**32 - 1)
+
+
+def _law(examples: int) -> settings:
+    # The same examples in every run: a failure is reproducible, a pass is no luck. One test body
+    # runs for several spaces, which is what differing_executors warns about.
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.differing_executors],
+    )
+
+
+class SearchSpaceConformance:
+    """What every search space keeps; inherit it and set :attr:`space`.
+
+    Attributes:
+        space: the space under test.
+        macro: sizes of a small skeleton.
+        input_shape: (channels, height, width) of the images that networks are built for.
+        num_classes: number of classes.
+        symmetric: whether g is a neighbour of each of its neighbours, for sampled g.
+    """
+
+    space: ClassVar[SearchSpace[Any]]
+    macro: ClassVar[Mapping[str, Any]] = {}
+    input_shape: ClassVar[tuple[int, int, int]] = (3, 9, 12)
+    num_classes: ClassVar[int] = 4
+    symmetric: ClassVar[bool] = True
+
+    def genes(self, genotype: Any) -> Sequence[Hashable]:
+        """Return what crossover inherits whole; by default the words of the text form."""
+        return re.findall(r"\w+", str(genotype))
+
+    @_law(30)
+    @given(_seeds)
+    def test_text_form_and_parse_are_inverse(self, seed: int) -> None:
+        genotype = self.space.sample(np.random.default_rng(seed))
+        again = self.space.parse(str(genotype))
+        assert again == genotype
+        assert hash(again) == hash(genotype)
+        assert self.space.parse(f"\n  {genotype} \n") == genotype
+
+    @pytest.mark.parametrize("text", ["", "?", "(", "none", "|", "Genotype()", "\0", "a" * 10**5])
+    def test_malformed_text_is_one_clear_line(self, text: str) -> None:
+        with pytest.raises(InputError) as caught:
+            self.space.parse(text)
+        assert "\n" not in str(caught.value)
+        assert 10 < len(str(caught.value)) < 500
+
+    @_law(30)
+    @given(_seeds)
+    def test_mutation_is_another_valid_neighbour(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        genotype = self.space.sample(rng)
+        neighbours = set(self.space.neighbours(genotype))
+        for _ in range(5):
+            child = self.space.mutate(genotype, rng)
+            assert child != genotype
+            assert child in neighbours
+            assert self.space.parse(str(child)) == child
+
+    @_law(5)
+    @given(_seeds)
+    def test_neighbours_are_different_and_symmetric(self, seed: int) -> None:
+        genotype = self.space.sample(np.random.default_rng(seed))
+        neighbours = list(self.space.neighbours(genotype))
+        assert neighbours
+        assert len(set(neighbours)) == len(neighbours)
+        assert genotype not in neighbours
+        if self.symmetric:
+            for neighbour in neighbours[:: max(1, len(neighbours) // 20)]:
+                assert genotype in set(self.space.neighbours(neighbour))
+
+    def test_mutation_reaches_every_neighbour(self) -> None:
+        rng = np.random.default_rng(0)
+        genotype = self.space.sample(rng)
+        missing = set(self.space.neighbours(genotype))
+        for _ in range(30 * len(missing)):
+            missing.discard(self.space.mutate(genotype, rng))
+        assert not missing
+
+    @_law(30)
+    @given(_seeds)
+    def test_crossover_inherits_every_gene(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        first, second = self.space.sample(rng), self.space.sample(rng)
+        child = self.space.crossover(first, second, rng)
+        genes = zip(self.genes(child), self.genes(first), self.genes(second), strict=True)
+        assert all(gene in (a, b) for gene, a, b in genes)
+        assert self.space.parse(str(child)) == child
+        assert self.space.crossover(first, first, rng) == first
+
+    def test_crossover_mixes(self) -> None:
+        rng = np.random.default_rng(0)
+        first, second = self.space.sample(rng), self.space.sample(rng)
+        children = {self.space.crossover(first, second, rng) for _ in range(50)}
+        assert len(children - {first, second}) > 1
+
+    @_law(20)
+    @given(_seeds)
+    def test_all_randomness_is_the_generators(self, seed: int) -> None:
+        def moves() -> list[Any]:
+            rng = np.random.default_rng(seed)
+            first, second = self.space.sample(rng), self.space.sample(rng)
+            return [first, self.space.mutate(first, rng), self.space.crossover(first, second, rng)]
+
+        before = (random.getstate(), str(np.random.get_state()), torch.get_rng_state())  # noqa: NPY002
+        reference = moves()
+        after = (random.getstate(), str(np.random.get_state()), torch.get_rng_state())  # noqa: NPY002
+        assert before[:2] == after[:2]
+        assert torch.equal(before[2], after[2])
+        random.seed(1)
+        torch.manual_seed(1)
+        assert moves() == reference
+
+    def test_samples_differ(self) -> None:
+        rng = np.random.default_rng(0)
+        samples = {self.space.sample(rng) for _ in range(50)}
+        assert len(samples) > min(self.space.size, 50) // 4
+
+    @_law(20)
+    @given(_seeds)
+    def test_canonical_form_belongs_to_the_genotype(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        genotype = self.space.sample(rng)
+        text = self.space.canonical(genotype)
+        assert isinstance(text, str)
+        assert text
+        neighbour = self.space.mutate(genotype, rng)
+        self.space.canonical(neighbour)
+        assert self.space.canonical(self.space.parse(str(genotype))) == text
+        if self.symmetric:
+            back = next(n for n in self.space.neighbours(neighbour) if n == genotype)
+            assert self.space.canonical(back) == text
+
+    @_law(8)
+    @given(_seeds)
+    def test_network_has_the_right_output_and_the_cost_that_was_foretold(self, seed: int) -> None:
+        genotype = self.space.sample(np.random.default_rng(seed))
+        network = self.space.build(genotype, self.input_shape, self.num_classes, **self.macro)
+        logits = network(torch.randn(2, *self.input_shape))
+        assert logits.shape == (2, self.num_classes)
+        assert torch.isfinite(logits).all()
+        cost = self.space.cost(genotype, self.input_shape, self.num_classes, **self.macro)
+        assert cost == count(network, self.input_shape)
+
+    @_law(8)
+    @given(_seeds)
+    def test_modules_are_named_by_position_and_operation(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        genotype = self.space.sample(rng)
+        shapes: dict[str, torch.Size] = {}
+        shared = 0
+        for each in (genotype, self.space.mutate(genotype, rng)):
+            with torch.device("meta"):
+                network = self.space.build(each, self.input_shape, self.num_classes, **self.macro)
+            for name, parameter in network.named_parameters():
+                assert parameter.is_meta
+                shared += name in shapes
+                assert shapes.setdefault(name, parameter.shape) == parameter.shape, name
+        assert shared  # at least the skeleton is the same
+
+    @_law(15)
+    @given(_seeds)
+    def test_graphs_are_in_topological_order(self, seed: int) -> None:
+        graphs = self.space.graphs(self.space.sample(np.random.default_rng(seed)))
+        assert graphs
+        assert len({graph.name for graph in graphs}) == len(graphs)
+        for graph in graphs:
+            place = {node: i for i, node in enumerate(graph.nodes)}
+            assert len(place) == len(graph.nodes)
+            assert graph.nodes[: len(graph.inputs)] == graph.inputs
+            assert graph.nodes[-1] == graph.output
+            for edge in graph.edges:
+                assert place[edge.source] < place[edge.target]
+                assert edge.label != "none"
+
+    def test_impossible_networks_are_refused(self) -> None:
+        genotype = self.space.sample(np.random.default_rng(0))
+        channels, _, width = self.input_shape
+        for make in (self.space.build, self.space.cost):
+            with pytest.raises(InputError, match="too small"):
+                make(genotype, (channels, 1, 1), self.num_classes, **self.macro)
+            with pytest.raises(InputError, match="num_classes"):
+                make(genotype, self.input_shape, 1, **self.macro)
+            with pytest.raises(InputError, match="height"):
+                make(genotype, (channels, 0, width), self.num_classes, **self.macro)
+            with pytest.raises(InputError, match="no_such_size"):
+                make(genotype, self.input_shape, self.num_classes, no_such_size=1)

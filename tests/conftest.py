@@ -1,0 +1,18 @@
+"""What all tests share: where the real data lies."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real data that checks read; its README says what is in it."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("NAS_SEARCH_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(
+            f"the real data is not at {folder}: set NAS_SEARCH_DATA to the folder that holds it"
+        )
+    return folder

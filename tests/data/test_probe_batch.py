@@ -1,0 +1,133 @@
+"""The probe batch is balanced, fixed by its seed, and says what it cannot do."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas_search.data import ImageData, Split, probe_batch
+from nas_search.data.assemble import read_array
+from nas_search.errors import InputError
+
+
+def make_data(counts: list[int], broken: int | None = None) -> ImageData:
+    """Return a data set of 1 x 1 images whose only pixel is the image's own index."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    labels = np.random.default_rng(0).permutation(labels)
+    pixels = np.arange(len(labels), dtype=np.float32).reshape(-1, 1, 1, 1)
+    if broken is not None:
+        pixels[broken] = np.inf
+    read = partial(read_array, pixels)
+    split = Split("fake", torch.from_numpy(labels), read, (0.0,), (1.0,))
+    names = tuple(f"c{i}" for i in range(len(counts)))
+    return ImageData("fake", names, (1, 1, 1), (0.0,), (1.0,), split, split)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_counts_differ_by_at_most_one_and_images_match_their_labels(source: st.DataObject) -> None:
+    counts = source.draw(st.lists(st.integers(3, 12), min_size=2, max_size=9))
+    data = make_data(counts)
+    classes = source.draw(st.none() | st.integers(1, len(counts)))
+    used = classes or len(counts)
+    n = source.draw(st.integers(classes or 1, 3 * used))
+    seed = source.draw(st.integers(0, 2**32))
+    images, labels = probe_batch(data, n, classes, seed)
+    assert images.shape == (n, 1, 1, 1)
+    assert images.dtype == torch.float32
+    assert labels.shape == (n,)
+    assert labels.dtype == torch.int64
+    rows = images.flatten().long()
+    assert len(set(rows.tolist())) == n  # without replacement
+    assert torch.equal(data.train.labels[rows], labels)
+    present = torch.bincount(labels, minlength=len(counts))
+    taken = present[present > 0]
+    assert len(taken) == min(used, n)
+    assert taken.max() - taken.min() <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**63), noise=st.integers(0, 2**31))
+def test_seed_alone_decides(seed: int, noise: int) -> None:
+    data = make_data([9, 9, 9])
+    first = probe_batch(data, 10, None, seed)
+    np.random.seed(noise)  # noqa: NPY002 - the global generators must not matter
+    torch.manual_seed(noise)
+    state = torch.get_rng_state()
+    second = probe_batch(data, 10, None, seed)
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(first[1], second[1])
+    assert torch.equal(torch.get_rng_state(), state)  # nor are they used up
+
+
+def test_seeds_change_images_order_and_which_classes_get_more() -> None:
+    data = make_data([50] * 5)
+    batches = [probe_batch(data, 7, None, seed) for seed in range(30)]
+    assert len({tuple(images.flatten().tolist()) for images, _ in batches}) == 30
+    largest = {
+        tuple(sorted(torch.bincount(y, minlength=5).topk(2)[1].tolist())) for _, y in batches
+    }
+    assert len(largest) > 3
+    mixed = probe_batch(data, 100, None, 0)[1]
+    assert int((mixed[1:] != mixed[:-1]).sum()) > 50  # not grouped by class
+
+
+def test_chosen_classes_depend_on_the_seed() -> None:
+    data = make_data([5] * 6)
+    chosen = {tuple(sorted(set(probe_batch(data, 4, 2, s)[1].tolist()))) for s in range(40)}
+    assert len(chosen) > 5
+
+
+def test_batch_smaller_than_the_classes_takes_one_image_of_each_of_n_classes() -> None:
+    _, labels = probe_batch(make_data([5] * 6), 4, None, 0)
+    assert len(set(labels.tolist())) == 4
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_extra_image_comes_from_a_class_that_has_it(seed: int) -> None:
+    _, labels = probe_batch(make_data([2, 3, 2]), 7, None, seed)
+    assert torch.bincount(labels).tolist() == [2, 3, 2]
+
+
+def test_only_drawn_images_are_read() -> None:
+    data = make_data([10, 10])
+    asked: list[int] = []
+
+    def read(indices: torch.Tensor) -> torch.Tensor:
+        asked.extend(indices.tolist())
+        return torch.zeros(len(indices), 1, 1, 1)
+
+    split = Split("fake", data.train.labels, read, (0.0,), (1.0,))
+    watched = ImageData("fake", data.class_names, (1, 1, 1), (0.0,), (1.0,), split, split)
+    probe_batch(watched, 6, None, 0)
+    assert len(asked) == 6
+
+
+@pytest.mark.parametrize(
+    ("counts", "n", "classes", "seed", "message"),
+    [
+        ([5, 5], 0, None, 0, "a probe batch of 0 images is asked; ask for 1 or more"),
+        ([5, 5], 4, None, -1, "seed=-1 is negative; use 0 or more"),
+        ([5, 5], 11, None, 0, "dataset 'fake' has only 10 training images; ask for fewer"),
+        ([5, 5], 4, 3, 0, "3 classes are asked, but dataset 'fake' has 2; ask for 1 to 2"),
+        ([5, 5], 4, 0, 0, "0 classes are asked, but dataset 'fake' has 2; ask for 1 to 2"),
+        ([5, 5], 1, 2, 0, "a probe batch of 1 images cannot hold 2 classes; ask for 2 images"),
+        ([1, 9], 6, None, 0, "class 'c0' has 1 training images, the probe batch of 6 over 2 classes"
+         " needs 3 of it; ask for a smaller batch or fewer classes"),
+        ([2, 2, 4], 8, None, 0, "class 'c[01]' has 2 training images, .* needs 3 of it"),
+    ],
+)  # fmt: skip
+def test_impossible_requests(
+    counts: list[int], n: int, classes: int | None, seed: int, message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        probe_batch(make_data(counts), n, classes, seed)
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_pixels_are_named() -> None:
+    with pytest.raises(InputError, match="fake: image 3 holds NaN or infinite pixels; remove it"):
+        probe_batch(make_data([2, 2], broken=3), 4, None, 0)

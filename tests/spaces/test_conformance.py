@@ -1,0 +1,28 @@
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from nas_search.spaces.darts import DartsSpace
+from nas_search.spaces.nasbench201 import Nasbench201Space
+from nas_search.testing.spaces import SearchSpaceConformance
+
+
+class TestDarts(SearchSpaceConformance):
+    space = DartsSpace()
+    macro = {"cells": 3, "channels": 2}  # noqa: RUF012
+
+    def genes(self, genotype: Any) -> Sequence[Hashable]:
+        cells = (genotype.normal, genotype.reduce)
+        nodes = [cell[2 * node : 2 * node + 2] for cell in cells for node in range(4)]
+        return [*nodes, genotype.normal_concat, genotype.reduce_concat]
+
+
+class TestDartsWithNone(TestDarts):
+    space = DartsSpace(("none", "skip_connect", "max_pool_3x3", "dil_conv_5x5"))
+
+
+class TestNasbench201(SearchSpaceConformance):
+    space = Nasbench201Space()
+    macro = {"cells": 1, "channels": 2}  # noqa: RUF012
+
+    def genes(self, genotype: Any) -> Sequence[Hashable]:
+        return genotype.operations

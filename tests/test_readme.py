@@ -1,0 +1,90 @@
+"""What the README and the docs show works as shown."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nas_search.__main__ as command
+from nas_search.report import write_json
+from nas_search.spaces import SPACES
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
+
+
+def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["nas_search", *arguments])
+    monkeypatch.setattr(command, "_exit_code", 0)
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    return int(ended.value.code or 0)
+
+
+def test_python_blocks_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rebuild, score, gradients = blocks("README.md", "python")
+    space = SPACES.get("darts").space()
+    best = {
+        "search_space": "darts",
+        "genotype": str(space.parse("DARTS_V2")),
+        "input_shape": [3, 16, 16],
+        "num_classes": 10,
+        "macro": {"cells": 4, "channels": 4},
+        "space_options": {},
+    }
+    path = re.findall(r'"(outputs/.*?best.json)"', rebuild)[0]
+    (tmp_path / path).parent.mkdir(parents=True)
+    write_json(tmp_path / path, best)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in (rebuild, score, gradients):
+        exec(block, names)
+    assert names["network"](names["images"]).shape == (64, 10)
+    assert {gram.shape for gram in names["sink"].grams.values()} == {(64, 64)}
+    assert capsys.readouterr().out.count("{'gradalign': ") == 2
+
+
+def test_commands_compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        line.split("#")[0].split()[3:]
+        for block in blocks("README.md", "sh")
+        for line in block.splitlines()
+        if line.startswith("python -m nas_search")
+    ]
+    assert len(lines) >= 6
+    for arguments in lines:
+        shown = [a for a in arguments if a not in ("--help", "-m")] + ["--cfg", "job"]
+        if not any("," in argument for argument in arguments):
+            assert call(shown, monkeypatch) == 0, arguments
+
+
+def test_a_proxy_from_outside_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = blocks("docs/extending.md", "python")[0]
+    (tmp_path / "outside_proxy.py").write_text(source)
+    (tmp_path / "conf" / "proxy").mkdir(parents=True)
+    settings = (REPOSITORY / "conf" / "proxy" / "gradalign.yaml").read_text()
+    (tmp_path / "conf" / "proxy" / "worst_pair.yaml").write_text(
+        settings.replace("name: gradalign", "name: worst_pair")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--config-dir", "conf", "plugins=[outside_proxy]", "proxy=worst_pair"]
+    small = "search_space=nasbench201 search_space.cells=1 search_space.channels=4 algorithm=random"
+    ending = "budget.evaluations=3 proxy.batch_size=8 dataset.size=8 executor=inline"
+    run = f"hydra.run.dir={tmp_path / 'run'}"
+    code = call([*arguments, *small.split(), *ending.split(), run], monkeypatch)
+    assert code == 0, capsys.readouterr().err
+    header = (tmp_path / "run" / "leaderboard.csv").read_text().splitlines()[0]
+    assert header.startswith("rank,worst_pair,")
