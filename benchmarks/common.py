@@ -68,7 +68,7 @@ def interleaved(
 
 def spread(values: list[float]) -> str:
     """Return median and quartiles, as ``1.23 [1.20, 1.31]``."""
-    low, middle, high = statistics.quantiles(values, n=4)
+    low, middle, high = statistics.quantiles(values * 2 if len(values) == 1 else values, n=4)
     return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
 
 

@@ -27,7 +27,6 @@ from torch import Tensor, nn
 
 from benchmarks.common import digits_batch, genotypes, header, interleaved, say, spread, task
 from nas_search.gradients import GramSink, per_sample_backward
-from nas_search.scoring.memory import keep_freed_memory
 
 CASES = (
     ("nasbench201", {"cells": 5, "channels": 16}, 32),
@@ -88,7 +87,6 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    keep_freed_memory()
     say(header(n=options.n, networks=options.networks, repeats=options.repeats))
     say("| network | images | loop | vmap | ours | error of the loop | error of ours |")
     say("|---|---|---|---|---|---|---|")

@@ -1,9 +1,10 @@
 """What scoring a smaller network costs in rank agreement with the full-size one.
 
 Scores the same random architectures with skeletons of several sizes and compares each size's
-ranking with that of the published size (20 cells, 36 channels) on CIFAR-10 images, by Kendall's tau and Spearman's
-rho. "another draw" is the full size itself with other initial weights and images: the agreement
-that no reduction can be asked to beat. Scores are kept in --out and not computed twice.
+ranking with that of the published size (20 cells, 36 channels) on CIFAR-10 images, by Kendall's
+tau and Spearman's rho. "another draw" is the full size itself with other initial weights and
+images: the agreement that no reduction can be asked to beat. Scores are kept in --out and not
+computed twice.
 
     python -m benchmarks.proxy_size --cifar10 cifar10.npz [--count 64] [--out proxy_size.csv]
 
@@ -20,13 +21,14 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.stats import kendalltau, spearmanr
 
 from benchmarks.common import digits_batch, genotypes, header, npz_batch, say, task
-from nas_search.scoring.memory import keep_freed_memory
+from nas_search.proxies import PROXIES as PROXY_RECORDS
 
-PROXIES = ("gradalign", "gradalign_i", "gradalign_ii", "gradalign_ii_layerwise")
+PROXIES = ("gradalign", "gradalign_ii_layerwise", "gradalign_ii", "gradalign_i")
 
 # name: (cells, channels, images, n, seed)
 SIZES: dict[str, tuple[int, int, str, int, int]] = {
@@ -48,64 +50,98 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/proxy_size.csv"))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    keep_freed_memory()
-    known = read(options.out)
     for size in sorted(SIZES, key=lambda name: SIZES[name][:2]):
-        score_all(size, options, known)
+        score_all(size, options)
     report(read(options.out), options)
 
 
-def score_all(size: str, options: Any, known: dict[tuple[str, int], dict[str, float]]) -> None:
+def score_all(size: str, options: argparse.Namespace) -> None:
     """Append the scores of all architectures at ``size`` to the file."""
+    known = read(options.out)
     cells, channels, images, n, seed = SIZES[size]
     if images == "cifar10":
         batch = npz_batch(options.cifar10, n, seed)
     else:
         batch = digits_batch(int(images.removeprefix("digits")), n, seed)
-    job = task("darts", batch, cells=cells, channels=channels)
-    job = dataclasses.replace(job, proxies=PROXIES, seed=seed)
-    for number, genotype in enumerate(genotypes("darts", options.count)):
-        if (size, number) in known:
-            continue
-        start = process_time()
-        scores = job.scores(genotype)
-        row = [size, number, process_time() - start, *(scores[name] for name in PROXIES)]
-        new = not options.out.exists()
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        with options.out.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(["size", "number", "seconds", *PROXIES])
-            writer.writerow(row)
+    for normalisation in ("frozen", "sample"):
+        chosen = tuple(name for name in PROXIES if definition(name) == normalisation)
+        job = dataclasses.replace(
+            task("darts", batch, cells=cells, channels=channels),
+            proxies=chosen,
+            seed=seed,
+            normalisation=normalisation,
+        )
+        for number, genotype in enumerate(genotypes("darts", options.count)):
+            if (size, number, chosen[0]) in known:
+                continue
+            start = process_time()
+            scores = job.scores(genotype)
+            seconds = process_time() - start
+            append(options.out, [[size, number, *pair, seconds] for pair in scores.items()])
 
 
-def read(path: Path) -> dict[tuple[str, int], dict[str, float]]:
-    """Return the rows scored so far by (size, number of the architecture)."""
+def definition(proxy: str) -> str:
+    """Return the batch-norm statistics that the proxy's definition asks for."""
+    return PROXY_RECORDS.get(proxy).normalisation
+
+
+def append(path: Path, rows: list[list[Any]]) -> None:
+    """Add ``rows`` to the file of scores."""
+    new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["size", "number", "proxy", "score", "seconds"])
+        writer.writerows(rows)
+
+
+def read(path: Path) -> dict[tuple[str, int, str], tuple[float, float]]:
+    """Return (score, seconds) by (size, number of the architecture, proxy)."""
     if not path.exists():
         return {}
     with path.open(newline="") as file:
         return {
-            (row["size"], int(row["number"])): {k: float(row[k]) for k in ("seconds", *PROXIES)}
+            (row["size"], int(row["number"]), row["proxy"]): (
+                float(row["score"]),
+                float(row["seconds"]),
+            )
             for row in csv.DictReader(file)
         }
 
 
-def report(rows: dict[tuple[str, int], dict[str, float]], options: Any) -> None:
+def report(
+    rows: dict[tuple[str, int, str], tuple[float, float]], options: argparse.Namespace
+) -> None:
     """Print the agreement of every size with the full size."""
     numbers = range(options.count)
-    say(header(architectures=options.count, space="darts", ranking="tau / rho with the full size"))
-    say("| network that is scored | CPU seconds | " + " | ".join(PROXIES) + " |")
+    say(header(architectures=options.count, space="darts", ranking="tau [95 % interval] / rho"))
+    titles = [f"{name} ({definition(name)})" for name in PROXIES]
+    say("| network that is scored | CPU seconds | " + " | ".join(titles) + " |")
     say("|---|---|" + "---|" * len(PROXIES))
     for size in SIZES:
-        seconds = statistics.median(rows[size, number]["seconds"] for number in numbers)
+        seconds = statistics.median(rows[size, number, PROXIES[0]][1] for number in numbers)
         agreement = []
         for name in PROXIES:
             full, small = (
-                [rows[which, number][name] for number in numbers] for which in ("full size", size)
+                [rows[which, number, name][0] for number in numbers]
+                for which in ("full size", size)
             )
             tau, rho = kendalltau(full, small).statistic, spearmanr(full, small).statistic
-            agreement.append(f"{tau:.2f} / {rho:.2f}")
+            low, high = bootstrap(full, small)
+            agreement.append(f"{tau:.2f} [{low:.2f}, {high:.2f}] / {rho:.2f}")
         say(f"| {size} | {seconds:.2f} | " + " | ".join(agreement) + " |")
+
+
+def bootstrap(first: list[float], second: list[float], draws: int = 2000) -> tuple[float, float]:
+    """Return the 95 % interval of Kendall's tau over resampled architectures."""
+    rng = np.random.default_rng(0)
+    pairs = np.array([first, second])
+    chosen = rng.integers(len(first), size=(draws, len(first)))
+    low, high = np.quantile(
+        [kendalltau(*pairs[:, rows]).statistic for rows in chosen], [0.025, 0.975]
+    )
+    return float(low), float(high)
 
 
 if __name__ == "__main__":

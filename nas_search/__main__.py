@@ -12,6 +12,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -33,9 +34,14 @@ def _command(config: DictConfig) -> None:
 
     try:
         directory = Path(HydraConfig.get().runtime.output_dir)
-        run_search(read_config(config), directory, Console())
+        outcome = run_search(read_config(config), directory, Console())
+    except OmegaConfBaseException as error:
+        _fail(InputError(str(error)))
     except (InputError, RunError, OSError) as error:
         _fail(error)
+    else:
+        if outcome.stop == "interrupted" and HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise KeyboardInterrupt  # Ctrl-C ends the whole sweep, not this job alone
 
 
 def _fail(error: Exception) -> None:
@@ -75,8 +81,12 @@ def main() -> None:
         sys.exit(1)
     except (HydraException, OmegaConfBaseException) as error:
         _fail(error if isinstance(error, HydraException) else InputError(str(error)))
-    except (InputError, RunError, OSError) as error:
+    except OSError as error:
         _fail(error)
+    except ValueError as error:
+        if HydraConfig.initialized():  # the configuration was composed: a defect of ours
+            raise
+        _fail(InputError(str(error)))  # e.g. search_space=null
     sys.exit(_exit_code)
 
 

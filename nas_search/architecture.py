@@ -84,9 +84,11 @@ def load(path: str | Path) -> Architecture:
             macro=facts["macro"],
             space_options=facts["space_options"],
         )
+        architecture.space.parse(architecture.genotype)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"cannot read {file} ({error.strerror}); give a run's best.json") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} does not describe an architecture ({error!r})") from None
-    architecture.space.parse(architecture.genotype)
     return architecture

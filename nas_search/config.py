@@ -61,7 +61,11 @@ class ProxyConfig:
 
     @property
     def measuring(self) -> Measuring:
-        """How the measurement is taken, with the proxy's own normalisation filled in."""
+        """How the measurement is taken, with the proxy's own normalisation filled in.
+
+        Raises:
+            InputError: there is no such normalisation or set of parameters.
+        """
         normalisation = self.normalisation or PROXIES.get(self.name).normalisation
         return Measuring(cast(Normalisation, normalisation), cast(Parameters, self.parameters))
 

@@ -52,7 +52,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Outco
     score = config.proxy.name
     try:
         task.cost(config.space.sample(np.random.default_rng(0)))
-    except InputError as error:
+    except (InputError, RuntimeError) as error:  # torch refuses sizes that no memory can hold
         raise InputError(f"search_space={config.space.name}: {error}") from None
     with Store(directory / "run.sqlite") as store:
         store.claim(_facts(config, task), {"versions": versions()})
@@ -101,6 +101,11 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Outco
         highlight=False,
         soft_wrap=True,
     )
+    if not ranked and outcome.stop != "interrupted":
+        raise RunError(
+            f"none of the {len(outcome.evaluations)} candidates got a score; "
+            f"{directory / 'history.csv'} says why of each"
+        )
     return outcome
 
 
@@ -127,7 +132,8 @@ def scoring_task(config: SearchConfig) -> ScoringTask:
         labels=labels,
         num_classes=data.num_classes,
         proxies=(config.proxy.name,),
-        measuring=config.proxy.measuring,
+        normalisation=config.proxy.measuring.normalisation,
+        parameters=config.proxy.measuring.parameters,
         seed=config.seed,
         init=config.proxy.scheme,
         repeats=config.proxy.repeats,
@@ -175,7 +181,7 @@ def _facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
         "search_space": {"name": config.space.name, **config.space_options, **config.macro},
         "proxy": {
             **dataclasses.asdict(config.proxy),
-            "normalisation": task.measuring.normalisation,
+            "normalisation": task.normalisation,
         },
         "algorithm": {
             "name": config.algorithm.name,

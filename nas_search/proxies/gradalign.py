@@ -16,6 +16,10 @@ GradAlign-II   ``log det(K + eps I)``: 0 when the gradients are orthogonal, -inf
 With positive c the two pull in opposite directions: they are two signals, not one twice. Both exist
 for whole gradients and layer by layer: the same statistic of each weight's own K_l, averaged over
 the weights that receive gradient.
+
+Ours use frozen batch statistics. Per-sample statistics, the reference codes' choice, centre every
+map of an image: where a cell ends in batch-norm and the network in global average pooling, as in
+DARTS, the last cell's convolutions have no effect on the logits and receive no gradient at all.
 """
 
 from __future__ import annotations
@@ -76,51 +80,51 @@ def slowest_modes(measurement: Measurement) -> float:
 
 PROXIES.add(
     ProxyRecord(
-        "gradalign",
-        slowest_modes,
-        "sample",
-        "ours",
-        f"after GradAlign-II, {_PAPER}",
-        "sum over weights of the smallest eigenvalue of the gradients' cosine matrix",
+        name="gradalign",
+        score=slowest_modes,
+        normalisation="frozen",
+        origin="ours",
+        source=f"after GradAlign-II, {_PAPER}",
+        summary="sum over weights of the smallest eigenvalue of the gradients' cosine matrix",
     )
 )
 PROXIES.add(
     ProxyRecord(
-        "gradalign_i",
-        whole_i,
-        "sample",
-        "reconstructed",
-        _PAPER,
-        "GradAlign-I: mean cosine between whole per-sample gradients",
+        name="gradalign_i",
+        score=whole_i,
+        normalisation="sample",
+        origin="reconstructed",
+        source=_PAPER,
+        summary="GradAlign-I: mean cosine between whole per-sample gradients",
     )
 )
 PROXIES.add(
     ProxyRecord(
-        "gradalign_ii",
-        whole_ii,
-        "sample",
-        "reconstructed",
-        _PAPER,
-        "GradAlign-II: log determinant of the cosines between whole per-sample gradients",
+        name="gradalign_ii",
+        score=whole_ii,
+        normalisation="sample",
+        origin="reconstructed",
+        source=_PAPER,
+        summary="GradAlign-II: log determinant of the cosines between whole per-sample gradients",
     )
 )
 PROXIES.add(
     ProxyRecord(
-        "gradalign_i_layerwise",
-        layerwise_i,
-        "sample",
-        "ours",
-        f"GradAlign-I ({_PAPER}) layer by layer",
-        "GradAlign-I of each weight alone, averaged over weights",
+        name="gradalign_i_layerwise",
+        score=layerwise_i,
+        normalisation="frozen",
+        origin="ours",
+        source=f"GradAlign-I ({_PAPER}) layer by layer",
+        summary="GradAlign-I of each weight alone, averaged over weights",
     )
 )
 PROXIES.add(
     ProxyRecord(
-        "gradalign_ii_layerwise",
-        layerwise_ii,
-        "sample",
-        "ours",
-        f"GradAlign-II ({_PAPER}) layer by layer",
-        "GradAlign-II of each weight alone, averaged over weights",
+        name="gradalign_ii_layerwise",
+        score=layerwise_ii,
+        normalisation="frozen",
+        origin="ours",
+        source=f"GradAlign-II ({_PAPER}) layer by layer",
+        summary="GradAlign-II of each weight alone, averaged over weights",
     )
 )

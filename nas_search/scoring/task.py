@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation, Status
-from nas_search.proxies import PROXIES
+from nas_search.gradients import Normalisation, Parameters
+from nas_search.proxies import PROXIES, ProxyRecord
 from nas_search.scoring.initialise import Scheme, initialise
 from nas_search.scoring.measure import DeadNetwork, Measuring, measure
 from nas_search.spaces import Cost, SearchSpace
@@ -51,7 +52,8 @@ class ScoringTask:
         labels: its labels, (n,) int64.
         num_classes: number of classes of the networks' heads.
         proxies: names of the scores.
-        measuring: how the measurement is taken.
+        normalisation: batch-norm statistics; None means those of each proxy's own definition.
+        parameters: parameters that count.
         seed: seed of the initial weights.
         init: distribution of the initial weights.
         repeats: number of initial draws over which each score is averaged, 1 or more.
@@ -65,7 +67,8 @@ class ScoringTask:
     labels: Tensor
     num_classes: int
     proxies: tuple[str, ...]
-    measuring: Measuring = field(default_factory=Measuring)
+    normalisation: Normalisation | None = None
+    parameters: Parameters = "weights"
     seed: int = 0
     init: Scheme = "default"
     repeats: int = 1
@@ -75,6 +78,7 @@ class ScoringTask:
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise InputError(f"proxy.repeats={self.repeats} must be 1 or more")
+        Measuring(self.normalisation or "sample", self.parameters)  # refuses what does not exist
 
     def __getstate__(self) -> dict[str, Any]:
         """Take the proxies' records along: unpickling them imports the modules they come from."""
@@ -111,16 +115,22 @@ class ScoringTask:
     def scores(self, genotype: Hashable) -> dict[str, float]:
         """Return the scores of ``genotype``, averaged over the task's initial draws.
 
+        Scores that ask for the same batch-norm statistics share one forward and backward pass.
+
         Raises:
             DeadNetwork: the network has no score.
         """
-        records = [PROXIES.get(name) for name in self.proxies]
+        passes: dict[Normalisation, list[ProxyRecord]] = {}
+        for record in map(PROXIES.get, self.proxies):
+            passes.setdefault(self.normalisation or record.normalisation, []).append(record)
         totals = dict.fromkeys(self.proxies, 0.0)
         for draw in range(self.repeats):
             network = self.build(genotype, draw)
-            measurement = measure(network, self.images, self.labels, self.measuring)
-            for record in records:
-                totals[record.name] += record.score(measurement) / self.repeats
+            for normalisation, records in passes.items():
+                how = Measuring(normalisation, self.parameters)
+                measurement = measure(network, self.images, self.labels, how)
+                for record in records:
+                    totals[record.name] += record.score(measurement) / self.repeats
         return totals
 
     def evaluate(self, genotype: Hashable) -> Evaluation:

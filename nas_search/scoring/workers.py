@@ -20,7 +20,6 @@ import torch
 
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation
-from nas_search.scoring.memory import keep_freed_memory
 from nas_search.scoring.task import ScoringTask
 
 KINDS = ("auto", "inline", "processes", "dask")
@@ -109,7 +108,6 @@ class InlineWorkers:
 
     def __init__(self, task: ScoringTask, threads: int) -> None:
         torch.set_num_threads(threads)
-        keep_freed_memory()
         self._task = task.to_device()
 
     def evaluate(self, genotypes: Sequence[Hashable]) -> Iterator[Evaluation]:
@@ -128,7 +126,6 @@ def _become_worker(task: ScoringTask, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    keep_freed_memory()
     _task = task.to_device()
 
 
@@ -268,5 +265,4 @@ class DaskWorkers:
 
 def _evaluate_remotely(task: ScoringTask, genotype: Hashable, threads: int) -> Evaluation:
     torch.set_num_threads(threads)
-    keep_freed_memory()
     return task.to_device().evaluate(genotype)

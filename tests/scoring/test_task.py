@@ -1,0 +1,149 @@
+"""One evaluation: its status, its numbers, and failures that are values."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nas_search.errors import InputError
+from nas_search.proxies import PROXIES, Measurement, ProxyRecord
+from nas_search.scoring import Constraints, Measuring, measure
+from nas_search.spaces.darts import DartsSpace
+from nas_search.spaces.nasbench201 import Nasbench201Space
+from tests.scoring.problem import task
+
+CELL = Nasbench201Space().parse(
+    "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
+)
+
+
+def with_proxy(monkeypatch: pytest.MonkeyPatch, score: Any) -> Any:
+    PROXIES.names()
+    record = ProxyRecord("trial", score, "sample", "ours", "-", "-")
+    monkeypatch.setitem(PROXIES._records, "trial", record)
+    return task(proxies=("trial",))
+
+
+@pytest.mark.parametrize("space", [DartsSpace(), Nasbench201Space()], ids=lambda s: s.name)
+def test_a_scored_candidate_has_all_its_facts(space: Any) -> None:
+    problem = task(space, normalisation="frozen")
+    for seed in range(3):
+        genotype = space.sample(np.random.default_rng(seed))
+        evaluation = problem.evaluate(genotype)
+        network = problem.build(genotype)
+        assert evaluation.status == "ok"
+        assert evaluation.reason == ""
+        assert evaluation.genotype == str(genotype)
+        assert evaluation.key == space.canonical(genotype)
+        assert evaluation.params == sum(p.numel() for p in network.parameters())
+        cost = space.cost(genotype, (3, 8, 8), 3, **problem.macro)
+        assert (evaluation.params, evaluation.macs) == (cost.params, cost.macs)
+        assert list(evaluation.scores) == ["gradalign", "gradalign_ii"]
+        assert evaluation.seconds > 0
+
+
+def test_evaluating_again_gives_the_same_numbers() -> None:
+    first = task().evaluate(CELL)
+    torch.manual_seed(9)
+    assert replace(task().evaluate(CELL), seconds=0) == replace(first, seconds=0)
+    assert task(seed=1).evaluate(CELL).scores != first.scores
+
+
+def test_scores_are_averaged_over_draws() -> None:
+    problem = task(repeats=3)
+    for name in problem.proxies:
+        record = PROXIES.get(name)
+        how = Measuring(record.normalisation)
+        each = [
+            record.score(measure(problem.build(CELL, draw), problem.images, problem.labels, how))
+            for draw in range(3)
+        ]
+        assert len(set(each)) == 3
+        assert problem.scores(CELL)[name] == pytest.approx(np.mean(each), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "over"),
+    [({"max_params": 0}, "max_params=1"), ({"max_macs": 0}, "max_macs=1"), ({}, "")],
+)
+def test_bounds_are_checked_before_scoring(
+    monkeypatch: pytest.MonkeyPatch, bounds: dict[str, int], over: str
+) -> None:
+    cost = task().cost(CELL)
+    size = {"max_params": cost.params, "max_macs": cost.macs}
+    exact = Constraints(**{key: size[key] for key in bounds})
+    assert task(constraints=exact).evaluate(CELL).status == "ok"  # bounds are inclusive
+    if bounds:
+        (key,) = bounds
+        tight = task(constraints=Constraints(**{key: size[key] - 1}))
+        monkeypatch.setattr("nas_search.scoring.task.measure", None)  # nothing is measured
+        evaluation = tight.evaluate(CELL)
+        assert (evaluation.status, evaluation.scores) == ("rejected", {})
+        assert f"constraints.{key}={size[key] - 1}" in evaluation.reason
+        assert evaluation.params == cost.params
+
+
+def test_an_error_is_a_failed_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(measurement: Measurement) -> float:
+        raise ZeroDivisionError("the first line\nand a second")
+
+    evaluation = with_proxy(monkeypatch, broken).evaluate(CELL)
+    assert (evaluation.status, evaluation.scores) == ("failed", {})
+    assert evaluation.reason == "ZeroDivisionError: the first line"
+
+
+def test_an_error_without_a_message_still_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(measurement: Measurement) -> float:
+        raise MemoryError
+
+    assert "MemoryError" in with_proxy(monkeypatch, broken).evaluate(CELL).reason
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_score_that_is_no_number_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    evaluation = with_proxy(monkeypatch, lambda measurement: value).evaluate(CELL)
+    assert (evaluation.status, evaluation.scores) == ("failed", {})
+    assert evaluation.reason == f"trial is {value}"
+
+
+def test_what_no_candidate_can_survive_is_the_callers_error() -> None:
+    small = task(images=torch.randn(6, 3, 2, 2))
+    with pytest.raises(InputError, match="too small"):
+        small.evaluate(CELL)
+    with pytest.raises(InputError, match="unknown proxy 'nope'"):
+        task(proxies=("nope",)).evaluate(CELL)
+    with pytest.raises(InputError, match="repeats=0"):
+        task(repeats=0)
+    for key in ("normalisation", "parameters"):
+        with pytest.raises(InputError, match=f"proxy.{key} 'odd'; possible:"):
+            Measuring(**{key: "odd"})
+        with pytest.raises(InputError, match=f"proxy.{key} 'odd'; possible:"):
+            task(**{key: "odd"})
+
+
+def test_every_score_gets_the_statistics_of_its_definition() -> None:
+    own = task(proxies=("gradalign", "gradalign_ii")).scores(CELL)
+    frozen = task(proxies=("gradalign", "gradalign_ii"), normalisation="frozen").scores(CELL)
+    sample = task(proxies=("gradalign", "gradalign_ii"), normalisation="sample").scores(CELL)
+    assert own["gradalign"] == frozen["gradalign"] != sample["gradalign"]
+    assert own["gradalign_ii"] == sample["gradalign_ii"] != frozen["gradalign_ii"]
+
+
+def test_ctrl_c_is_no_failure_of_a_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(measurement: Measurement) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        with_proxy(monkeypatch, interrupted).evaluate(CELL)
+
+
+def test_a_pickled_task_scores_the_same() -> None:
+    again = pickle.loads(pickle.dumps(task()))
+    assert again.evaluate(CELL).scores == task().evaluate(CELL).scores

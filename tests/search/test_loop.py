@@ -1,0 +1,278 @@
+"""The loop: budgets, giving up, Ctrl-C, and a history that no interruption changes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas_search.errors import InputError, RunError
+from nas_search.evaluation import Evaluation
+from nas_search.search import Algorithm, Budget, Outcome, run_loop
+from nas_search.search.random_search import RandomSearch, RandomSearchOptions
+from nas_search.search.regularized_evolution import (
+    RegularizedEvolution,
+    RegularizedEvolutionOptions,
+)
+from tests.search.toy import Hill, Tape, ToySpace, Word
+
+SPACE = ToySpace()
+law = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+
+
+def evolution(seed: int = 0) -> Algorithm:
+    options = RegularizedEvolutionOptions(12, 4)
+    return RegularizedEvolution(SPACE, np.random.default_rng(seed), "hill", options)
+
+
+def random_search(seed: int = 0) -> Algorithm:
+    return RandomSearch(SPACE, np.random.default_rng(seed), "hill", RandomSearchOptions())
+
+
+def search(
+    evaluations: int, batch: int = 1, ahead: int = 1, recorded: Sequence[Evaluation] = ()
+) -> Outcome:
+    """Search a hill on which a third of the words have no score."""
+    hill, tape = Hill(SPACE, faulty=True), Tape(recorded)
+    outcome = run_loop(
+        evolution(),
+        hill,
+        Budget(evaluations),
+        tape,
+        recorded=recorded,
+        batch=batch,
+        ahead=ahead,
+    )
+    assert tape.evaluations == outcome.evaluations
+    assert outcome.new == len(hill.calls) == len(outcome.evaluations) - len(recorded)
+    return outcome
+
+
+@cache
+def long(batch: int) -> list[Evaluation]:
+    return search(150, batch).evaluations
+
+
+@pytest.mark.parametrize("evaluations", [1, 11, 12, 13, 40])
+@pytest.mark.parametrize("batch", [1, 7])
+def test_the_budget_is_met_exactly_and_rejected_do_not_count(evaluations: int, batch: int) -> None:
+    done = search(evaluations, batch).evaluations
+    assert sum(e.status != "rejected" for e in done) == evaluations
+    assert done[-1].status != "rejected"
+    if evaluations == 40:
+        assert any(e.status == "rejected" for e in done)
+
+
+@law
+@given(st.integers(1, 300), st.sampled_from([1, 5, 8]))
+def test_looking_ahead_changes_nothing(ahead: int, batch: int) -> None:
+    assert search(60, batch, ahead).evaluations == search(60, batch).evaluations
+
+
+def test_looking_ahead_fills_the_first_population_at_once() -> None:
+    sizes: list[int] = []
+
+    def evaluate(words: Sequence[Word]) -> Iterator[Evaluation]:
+        sizes.append(len(words))
+        return Hill(SPACE)(words)
+
+    run_loop(evolution(), evaluate, Budget(27), Tape(), batch=5, ahead=256)
+    assert sizes == [12, 5, 5, 5]
+
+
+def test_batches_are_part_of_the_algorithm() -> None:
+    assert search(60, 1).evaluations != search(60, 8).evaluations
+
+
+@law
+@given(st.integers(0, 150), st.sampled_from([1, 5, 8]), st.sampled_from([1, 256]))
+def test_a_search_stopped_anywhere_continues_to_the_same_history(
+    stopped: int, batch: int, ahead: int
+) -> None:
+    recorded = long(batch)[:stopped]
+    assert search(150, batch, ahead, recorded).evaluations == long(batch)
+
+
+@law
+@given(st.integers(1, 149), st.sampled_from([1, 5, 8]))
+def test_a_smaller_budgets_history_is_the_beginning_of_a_larger_ones(
+    evaluations: int, batch: int
+) -> None:
+    part = search(evaluations, batch).evaluations
+    assert part == long(batch)[: len(part)]
+    assert search(150, batch, recorded=part).evaluations == long(batch)
+
+
+@pytest.mark.parametrize("evaluations", [5, 60, 150])
+def test_a_finished_search_is_replayed_whole_without_evaluating(evaluations: int) -> None:
+    # Even under a smaller budget: nothing that was computed is lost from the report.
+    outcome = search(evaluations, 8, recorded=long(8))
+    assert (outcome.evaluations, outcome.new) == (long(8), 0)
+
+
+@pytest.mark.parametrize("place", [0, 3, 20])
+def test_a_record_of_another_search_is_refused(place: int) -> None:
+    recorded = list(long(1)[:30])
+    recorded[place] = Evaluation("(0, 0, 0, 0, 0, 0, 0, 0)", "", "ok", {"hill": 1.0})
+    with pytest.raises(InputError, match=r"(?s)holds \(0, 0.*another hydra.run.dir") as caught:
+        search(60, recorded=recorded)
+    assert "\n" not in str(caught.value)
+
+
+class FakeClock:
+    """A clock that only evaluations move."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds_each: float) -> None:
+        self.now, self.seconds_each = 1000.0, seconds_each
+        monkeypatch.setattr("nas_search.search.loop.monotonic", lambda: self.now)
+
+    def evaluate(self, words: Sequence[Word]) -> Iterator[Evaluation]:
+        for evaluation in Hill(SPACE)(words):
+            self.now += self.seconds_each
+            yield evaluation
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_minutes_end_the_search_within_one_evaluation(
+    monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    clock, tape = FakeClock(monkeypatch, 7.0), Tape()
+    outcome = run_loop(evolution(), clock.evaluate, Budget(None, 2.0), tape, batch=batch)
+    assert len(outcome.evaluations) == 18  # 17 x 7 s = 119 s < 120 s
+    assert outcome.seconds == 126
+    assert outcome.stop == "budget"
+    assert tape.elapsed == [7.0 * n for n in range(1, 19)]
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_minutes_are_summed_over_continued_runs(
+    monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    clock, tape = FakeClock(monkeypatch, 7.0), Tape()
+    run_loop(evolution(), clock.evaluate, Budget(None, 1.0), tape, batch=batch)
+    assert len(tape.evaluations) == 9
+
+    def again(minutes: float) -> Outcome:
+        return run_loop(
+            evolution(),
+            clock.evaluate,
+            Budget(None, minutes),
+            tape,
+            recorded=list(tape.evaluations),
+            elapsed=tape.elapsed[-1],
+            batch=batch,
+        )
+
+    assert again(1.0).new == 0  # finished is finished, also within a batch
+    assert again(0.01).evaluations == tape.evaluations
+    assert again(2.0).new == 9
+    hill = Hill(SPACE)
+    whole = run_loop(evolution(), hill, Budget(18), Tape(), batch=batch)
+    assert whole.evaluations == tape.evaluations
+
+
+def test_whichever_bound_is_met_first_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(monkeypatch, 7.0)
+    assert len(run_loop(evolution(), clock.evaluate, Budget(5, 2.0), Tape()).evaluations) == 5
+    assert len(run_loop(evolution(), clock.evaluate, Budget(500, 2.0), Tape()).evaluations) == 18
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("interrupted", [0, 1, 12, 15])
+def test_ctrl_c_keeps_everything_and_the_search_continues(batch: int, interrupted: int) -> None:
+    hill, tape = Hill(SPACE), Tape()
+
+    def evaluate(words: Sequence[Word]) -> Iterator[Evaluation]:
+        for evaluation in hill(words):
+            if len(tape.evaluations) == interrupted:
+                raise KeyboardInterrupt
+            yield evaluation
+
+    outcome = run_loop(evolution(), evaluate, Budget(40), tape, batch=batch)
+    assert outcome.stop == "interrupted"
+    assert len(outcome.evaluations) == interrupted
+    assert outcome.evaluations == tape.evaluations
+    rest = run_loop(evolution(), hill, Budget(40), tape, batch=batch, recorded=tape.evaluations[:])
+    whole = run_loop(evolution(), Hill(SPACE), Budget(40), Tape(), batch=batch)
+    assert rest.evaluations == whole.evaluations
+
+
+def test_an_evaluation_is_recorded_before_it_is_told() -> None:
+    told: list[int] = []
+    tape = Tape()
+
+    class Watched(RegularizedEvolution):
+        def tell(self, evaluations: Sequence[Evaluation]) -> None:
+            told.extend([len(tape.evaluations)] * len(evaluations))
+            super().tell(evaluations)
+
+    watched = Watched(SPACE, np.random.default_rng(0), "hill", RegularizedEvolutionOptions(12, 4))
+    run_loop(watched, Hill(SPACE), Budget(30), tape)
+    assert told == list(range(1, 31))
+
+
+def test_progress_hears_of_new_evaluations_only() -> None:
+    heard: list[Evaluation] = []
+    run_loop(
+        evolution(),
+        Hill(SPACE, faulty=True),
+        Budget(150),
+        Tape(),
+        recorded=long(1)[:100],
+        progress=lambda evaluation, seconds: heard.append(evaluation),
+    )
+    assert heard == long(1)[100:]
+
+
+@pytest.mark.parametrize(
+    ("status", "tried"), [("failed", 100), ("dead", 100), ("rejected", 10_000)]
+)
+def test_a_hopeless_search_is_given_up(status: str, tried: int) -> None:
+    tape = Tape()
+
+    def evaluate(words: Sequence[Word]) -> Iterator[Evaluation]:
+        return (Evaluation(str(w), str(w), status, reason="it is too old") for w in words)  # type: ignore[arg-type]
+
+    with pytest.raises(RunError, match=f"first {tried} .*it is too old"):
+        run_loop(random_search(), evaluate, Budget(100_000), tape, ahead=50)
+    assert len(tape.evaluations) == tried
+
+
+def test_one_score_is_enough_hope() -> None:
+    def evaluate(words: Sequence[Word]) -> Iterator[Evaluation]:
+        for word in words:
+            kind = "ok" if not tape.evaluations else "failed"
+            yield Evaluation(str(word), str(word), kind, {"hill": 1.0} if kind == "ok" else {})
+
+    tape = Tape()
+    outcome = run_loop(random_search(), evaluate, Budget(300), tape)
+    assert (outcome.stop, len(outcome.evaluations)) == ("budget", 300)
+
+
+@pytest.mark.parametrize(
+    ("budget", "key"),
+    [
+        ({}, "endless"),
+        ({"evaluations": 0}, "evaluations=0"),
+        ({"evaluations": -1}, "evaluations=-1"),
+        ({"minutes": 0.0}, "minutes=0"),
+        ({"minutes": -1.0}, "minutes=-1"),
+        ({"minutes": float("nan")}, "minutes=nan"),
+        ({"minutes": float("inf")}, "minutes=inf"),
+    ],
+)
+def test_impossible_budgets_are_named(budget: dict[str, float], key: str) -> None:
+    with pytest.raises(InputError, match=key):
+        Budget(**budget)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("room", ["nas_search.search", "nas_search.report"])
+def test_this_room_needs_no_torch(room: str) -> None:
+    check = f"import sys, {room}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check]).returncode == 0
