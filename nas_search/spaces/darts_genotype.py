@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from nas_search.errors import InputError
+from nas_search.spaces.text_form import quote, read_fields, read_tree
 
 OPERATIONS: tuple[str, ...] = (
     "none",
@@ -32,8 +33,6 @@ CELLS: tuple[str, ...] = ("normal", "reduce")
 
 Edge = tuple[str, int]
 """(operation, node that it reads); edges 2k and 2k + 1 of a cell lead into node k + 2."""
-
-_MAX_TEXT = 20_000
 
 
 @dataclass(frozen=True)
@@ -80,33 +79,13 @@ def parse(text: str) -> Genotype:
     name = text.strip().upper().replace("-", "_")
     if name in PUBLISHED:
         return PUBLISHED[name]
-    if len(text) > _MAX_TEXT:
-        _fail("", f"{len(text)} characters are too many for a genotype")
-    if "\\" in text:  # no name has one, and Python warns about escapes that it does not know
-        _fail("", f"unexpected backslash at character {text.index(chr(92)) + 1}")
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        _fail("", f"{error.msg} at line {error.lineno}, column {error.offset}")
-    except (ValueError, RecursionError, MemoryError):  # null bytes, deep nesting
-        _fail("", "it is not readable as a list of edges")
+    tree = read_tree(text, _fail)
     if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
-        _fail("", f"expected Genotype(...) or one of {', '.join(PUBLISHED)}, got {_quote(text)}")
+        _fail("", f"expected Genotype(...) or one of {', '.join(PUBLISHED)}, got {quote(text)}")
     if tree.func.id != "Genotype":
         _fail("", f"expected Genotype(...), got {tree.func.id}(...)")
     fields = ("normal", "normal_concat", "reduce", "reduce_concat")
-    if len(tree.args) > len(fields):
-        _fail("", f"expected {len(fields)} fields, got {len(tree.args)}")
-    given = dict(zip(fields, tree.args, strict=False))
-    for keyword in tree.keywords:
-        if keyword.arg not in fields:
-            _fail("", f"unknown field '{keyword.arg}'; possible: {', '.join(fields)}")
-        if keyword.arg in given:
-            _fail(keyword.arg, "given twice")
-        given[keyword.arg] = keyword.value
-    missing = [field for field in fields if field not in given]
-    if missing:
-        _fail("", f"missing {', '.join(missing)}")
+    given = read_fields(tree, fields, _fail)
     values = {field: _items(field, given[field]) for field in fields}
     return Genotype(**values)  # type: ignore[arg-type]  # checked by Genotype itself
 
@@ -139,18 +118,18 @@ def _check_edges(name: str, value: Sequence[object]) -> tuple[Edge, ...]:
     checked: list[Edge] = []
     for position, edge in enumerate(edges):
         if not (isinstance(edge, tuple | list) and len(edge) == 2):
-            _fail(f"{name}[{position}]", f"expected ('operation', node), got {_quote(edge)}")
+            _fail(f"{name}[{position}]", f"expected ('operation', node), got {quote(edge)}")
         operation, source = edge
         if operation not in OPERATIONS:
             _fail(
                 f"{name}[{position}]",
-                f"unknown operation {_quote(operation)}; possible: {', '.join(OPERATIONS)}",
+                f"unknown operation {quote(operation)}; possible: {', '.join(OPERATIONS)}",
             )
         target = 2 + position // 2
         if type(source) is not int or not 0 <= source < target:
             _fail(
                 f"{name}[{position}]",
-                f"node {target} reads a node from 0 to {target - 1}, got {_quote(source)}",
+                f"node {target} reads a node from 0 to {target - 1}, got {quote(source)}",
             )
         checked.append((operation, source))
     return tuple(checked)
@@ -159,18 +138,13 @@ def _check_edges(name: str, value: Sequence[object]) -> tuple[Edge, ...]:
 def _check_concat(name: str, value: Sequence[object]) -> tuple[int, ...]:
     concat = tuple(value)
     if not concat or len(set(concat)) < len(concat):
-        _fail(name, f"expected different nodes, at least one, got {_quote(list(concat))}")
+        _fail(name, f"expected different nodes, at least one, got {quote(list(concat))}")
     checked: list[int] = []
     for node in concat:
         if type(node) is not int or not 2 <= node < 2 + NODES:
-            _fail(name, f"expected nodes from 2 to {1 + NODES}, got {_quote(node)}")
+            _fail(name, f"expected nodes from 2 to {1 + NODES}, got {quote(node)}")
         checked.append(node)
     return tuple(checked)
-
-
-def _quote(value: object) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _fail(where: str, what: str) -> NoReturn:
