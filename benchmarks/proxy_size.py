@@ -3,8 +3,9 @@
 Scores the same random architectures with skeletons of several sizes and compares each size's
 ranking with that of the published size (20 cells, 36 channels) on CIFAR-10 images, by Kendall's
 tau and Spearman's rho. "another draw" is the full size itself with other initial weights and
-images: the agreement that no reduction can be asked to beat. Scores are kept in --out and not
-computed twice.
+images: the agreement that no reduction can be asked to beat. Architectures that are dead in either
+of two sizes are left out of their comparison; the table says how many remain. Scores are kept in
+--out and not computed twice.
 
     python -m benchmarks.proxy_size --cifar10 cifar10.npz [--count 64] [--out proxy_size.csv]
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import math
 import statistics
 from pathlib import Path
 from time import process_time
@@ -23,10 +25,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
 from benchmarks.common import digits_batch, genotypes, header, npz_batch, say, task
 from nas_search.proxies import PROXIES as PROXY_RECORDS
+from nas_search.scoring import DeadNetwork
 
 PROXIES = ("gradalign", "gradalign_ii_layerwise", "gradalign_ii", "gradalign_i")
 
@@ -36,8 +40,8 @@ SIZES: dict[str, tuple[int, int, str, int, int]] = {
     "full size, another draw": (20, 36, "cifar10", 64, 1),
     "8 cells, 16 channels": (8, 16, "cifar10", 64, 0),
     "8 cells, 16 channels, digits 32 x 32": (8, 16, "digits32", 64, 0),
-    "8 cells, 16 channels, digits 16 x 16 (default)": (8, 16, "digits16", 64, 0),
-    "8 cells, 16 channels, digits 16 x 16, n = 32": (8, 16, "digits16", 32, 0),
+    "8 cells, 16 channels, digits 16 x 16": (8, 16, "digits16", 64, 0),
+    "8 cells, 16 channels, digits 16 x 16, n = 32 (default)": (8, 16, "digits16", 32, 0),
     "8 cells, 8 channels, digits 16 x 16": (8, 8, "digits16", 64, 0),
     "5 cells, 16 channels, digits 16 x 16": (5, 16, "digits16", 64, 0),
 }
@@ -75,7 +79,10 @@ def score_all(size: str, options: argparse.Namespace) -> None:
             if (size, number, chosen[0]) in known:
                 continue
             start = process_time()
-            scores = job.scores(genotype)
+            try:
+                scores = job.scores(genotype)
+            except DeadNetwork:
+                scores = dict.fromkeys(chosen, math.nan)
             seconds = process_time() - start
             append(options.out, [[size, number, *pair, seconds] for pair in scores.items()])
 
@@ -115,7 +122,11 @@ def report(
 ) -> None:
     """Print the agreement of every size with the full size."""
     numbers = range(options.count)
-    say(header(architectures=options.count, space="darts", ranking="tau [95 % interval] / rho"))
+    say(
+        header(
+            architectures=options.count, space="darts", ranking="tau [95 % interval] / rho (alive)"
+        )
+    )
     titles = [f"{name} ({definition(name)})" for name in PROXIES]
     say("| network that is scored | CPU seconds | " + " | ".join(titles) + " |")
     say("|---|---|" + "---|" * len(PROXIES))
@@ -123,17 +134,19 @@ def report(
         seconds = statistics.median(rows[size, number, PROXIES[0]][1] for number in numbers)
         agreement = []
         for name in PROXIES:
-            full, small = (
-                [rows[which, number, name][0] for number in numbers]
-                for which in ("full size", size)
+            pairs = np.array(
+                [[rows[which, i, name][0] for which in ("full size", size)] for i in numbers]
             )
+            full, small = pairs[np.isfinite(pairs).all(1)].T
             tau, rho = kendalltau(full, small).statistic, spearmanr(full, small).statistic
             low, high = bootstrap(full, small)
-            agreement.append(f"{tau:.2f} [{low:.2f}, {high:.2f}] / {rho:.2f}")
+            agreement.append(f"{tau:.2f} [{low:.2f}, {high:.2f}] / {rho:.2f} ({len(full)})")
         say(f"| {size} | {seconds:.2f} | " + " | ".join(agreement) + " |")
 
 
-def bootstrap(first: list[float], second: list[float], draws: int = 2000) -> tuple[float, float]:
+def bootstrap(
+    first: NDArray[np.float64], second: NDArray[np.float64], draws: int = 2000
+) -> tuple[float, float]:
     """Return the 95 % interval of Kendall's tau over resampled architectures."""
     rng = np.random.default_rng(0)
     pairs = np.array([first, second])
