@@ -164,10 +164,19 @@ def test_the_files_of_a_run_agree_with_each_other(call: Call, tmp_path: Path) ->
     assert not list(run.glob("*.part"))
 
 
+SIZES: dict[str, tuple[dict[str, int], dict[str, int]]] = {
+    "darts": ({"cells": 3, "channels": 4}, {"cells": 6, "channels": 8}),
+    "nasbench101": ({"modules_per_stack": 1, "channels": 5}, {"channels": 8}),
+    "nasbench201": ({"cells": 1, "channels": 4}, {"cells": 2, "channels": 8}),
+}
+"""Sizes to search with and to build in, of every registered space."""
+
+
 @pytest.mark.parametrize("space", SPACES.names())
 def test_best_json_alone_rebuilds_the_network(call: Call, tmp_path: Path, space: str) -> None:
     base = [argument for argument in TINY if "search_space" not in argument]
-    sizes = ["search_space.cells=3", "search_space.channels=4"]
+    searched, wanted = SIZES[space]
+    sizes = [f"search_space.{key}={value}" for key, value in searched.items()]
     assert call(f"search_space={space}", *sizes, "hydra.run.dir=run", base=base).code == 0
     facts = json.loads((tmp_path / "run" / "best.json").read_text())
     alone = tmp_path / "mailed.json"
@@ -184,7 +193,7 @@ def test_best_json_alone_rebuilds_the_network(call: Call, tmp_path: Path, space:
     assert done.stdout.strip() == str(facts["params"]), done.stderr
     architecture = load(tmp_path / "run")  # the folder will do as well
     assert architecture.cost().macs == facts["macs"]
-    larger = architecture.build(cells=6, channels=8, input_shape=(1, 32, 32), num_classes=5)
+    larger = architecture.build(**wanted, input_shape=(1, 32, 32), num_classes=5)
     assert sum(p.numel() for p in larger.parameters()) > facts["params"]
 
 
@@ -329,7 +338,11 @@ def _broken_files(folder: Path) -> None:
 
 
 BAD = [
-    (2, "search_space=nope", "unknown search_space 'nope'; possible: darts, nasbench201"),
+    (
+        2,
+        "search_space=nope",
+        "unknown search_space 'nope'; possible: darts, nasbench101, nasbench201",
+    ),
     (2, "proxy=nope", "unknown proxy 'nope'; possible: gradalign, "),
     (2, "algorithm=nope", "unknown algorithm 'nope'; possible: random, regularized_evolution"),
     (2, "dataset=nope", "unknown dataset 'nope'; possible: cifar10"),

@@ -47,7 +47,7 @@ def test_a_row_outlives_a_killed_process(tmp_path: Path) -> None:
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from nas_search.store import Store\n"
-        "Store(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
+        "store = Store(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
     )
     path = tmp_path / "run.sqlite"
     command = [sys.executable, "-c", script, str(path)]

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from nas_search.errors import InputError
-from nas_search.scoring import Measuring, ScoringTask
+from nas_search.scoring import ScoringTask
 from nas_search.spaces import Cost
 from nas_search.spaces.costs import count
 from nas_search.spaces.nasbench101 import Nasbench101Genotype, Nasbench101Space
@@ -465,9 +465,7 @@ def test_scores_are_those_of_one_backward_pass_a_sample(mode: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(6, 3, 9, 8, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 3, 0, 2])
-    task = DoubleTask(
-        SPACE, SMALL, images, labels, 4, ("gradalign_i", "gradalign_ii"), Measuring(mode)
-    )
+    task = DoubleTask(SPACE, SMALL, images, labels, 4, ("gradalign_i", "gradalign_ii"), mode)
     rng = np.random.default_rng(3)
     # Six channels over four vertices, and an input that is added: nothing divides evenly.
     uneven = cell(6, "01 02 13 15 25 35 45 05 24", CONV3, CONV3, CONV1, POOL)
