@@ -14,6 +14,9 @@ from typing import Any, TypeVar, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from nas_search.benchmarks import BENCHMARKS, Table
+from nas_search.benchmarks.oracle import ORACLE
+from nas_search.benchmarks.tables import NONE
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.errors import InputError
 from nas_search.gradients import Normalisation, Parameters
@@ -88,6 +91,7 @@ class SearchConfig:
         executor: which workers evaluate.
         constraints: bounds on candidates.
         top: architectures in the table at the end and with drawings.
+        table: accuracies to report of what is found; None when no benchmark is chosen.
     """
 
     seed: int
@@ -105,12 +109,18 @@ class SearchConfig:
     executor: Executor
     constraints: Constraints = field(default_factory=Constraints)
     top: int = 10
+    table: Table | None = None
 
     def __post_init__(self) -> None:
         for key, least in (("seed", 0), ("algorithm.batch", 1), ("top", 1)):
             value = getattr(self, key.removeprefix("algorithm."))
             if value < least:
                 raise InputError(f"{key}={value} must be {least} or more")
+        if self.proxy.name == ORACLE and self.table is None:
+            raise InputError(
+                "proxy=oracle looks accuracies up in a table: choose benchmark=NAME "
+                "benchmark.path=FILE"
+            )
         population = getattr(self.algorithm_options, "population", None)
         evaluations = self.budget.evaluations
         if population is not None and evaluations is not None and evaluations < population:
@@ -138,6 +148,7 @@ GROUPS = (
     "dataset",
     "executor",
     "constraints",
+    "benchmark",
 )
 
 
@@ -163,15 +174,17 @@ def read_config(config: DictConfig) -> SearchConfig:
     space = SPACES.get(_name(group["search_space"], "search_space"))
     algorithm = ALGORITHMS.get(_name(group["algorithm"], "algorithm"))
     dataset = DATASETS.get(_name(group["dataset"], "dataset"))
-    PROXIES.get(_name(group["proxy"], "proxy"))
+    if _name(group["proxy"], "proxy") != ORACLE:
+        PROXIES.get(group["proxy"]["name"])
     macro, space_options = _split_space(space, group["search_space"])
     batch = group["algorithm"].pop("batch", 1)
     if not isinstance(batch, int) or isinstance(batch, bool):
         raise InputError(f"algorithm.batch={batch!r} must be a whole number")
+    search_space = space.space(**space_options)
     return SearchConfig(
         seed=top.seed,
         device=top.device,
-        space=space.space(**space_options),
+        space=search_space,
         space_options=space_options,
         macro=macro,
         proxy=_read(ProxyConfig, "proxy", group["proxy"]),
@@ -184,7 +197,21 @@ def read_config(config: DictConfig) -> SearchConfig:
         executor=_read(Executor, "executor", group["executor"]),
         constraints=_read(Constraints, "constraints", group["constraints"]),
         top=top.top,
+        table=read_table(search_space, group["benchmark"]),
     )
+
+
+def read_table(space: SearchSpace[Any], values: dict[str, Any]) -> Table | None:
+    """Return the table that the group ``benchmark`` chooses; None for ``benchmark=none``.
+
+    Raises:
+        InputError: there is no such reader or file, or the table is of another space.
+    """
+    if _name(values, "benchmark") == NONE:
+        _check_keys("benchmark", _nameless(values), ())
+        return None
+    record = BENCHMARKS.get(values["name"])
+    return record.read(space, _read(record.options, "benchmark", _nameless(values)))
 
 
 def _plain(value: Any) -> Any:
