@@ -150,7 +150,7 @@ def scoring_task(config: SearchConfig) -> ScoringTask:
         normalisation=None if oracle else config.proxy.measuring.normalisation,
         parameters="weights" if oracle else config.proxy.measuring.parameters,
         seed=config.seed,
-        init=config.proxy.scheme,
+        init="default" if oracle else config.proxy.scheme,
         repeats=config.proxy.repeats,
         constraints=config.constraints,
         device=device,
