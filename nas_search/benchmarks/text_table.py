@@ -26,14 +26,14 @@ class TextTableOptions:
         architecture: column of architectures in the search space's text form.
         validation: column of accuracies (%) that ``proxy=oracle`` searches on.
         test: columns of accuracies (%) that a search reports; empty means the validation column.
-        where: only the rows that have these values in these columns.
+        where: only the rows that have these values in these columns; None means all rows.
     """
 
     path: str = ""
     architecture: str = "architecture"
     validation: str = "accuracy"
     test: list[str] = field(default_factory=list)
-    where: dict[str, str] = field(default_factory=dict)
+    where: dict[str, str] | None = None
 
 
 def read_text_table(space: SearchSpace[Any], options: TextTableOptions) -> Table:
@@ -47,16 +47,17 @@ def read_text_table(space: SearchSpace[Any], options: TextTableOptions) -> Table
     """
     file = existing_file(options.path, "csv")
     found = read_columns(file)
+    where = options.where or {}
     test = tuple(options.test) or (options.validation,)
     accuracies = tuple(dict.fromkeys((options.validation, *test)))
-    for name in (options.architecture, *accuracies, *options.where):
+    for name in (options.architecture, *accuracies, *where):
         if name not in found:
             raise InputError(f"{file} has no column '{name}'; it has {', '.join(found)}")
     texts = found[options.architecture]
     rows = [
         row
         for row in range(len(texts))
-        if all(str(found[key][row]) == value for key, value in options.where.items())
+        if all(str(found[key][row]) == value for key, value in where.items())
     ]
     genotypes: dict[str, tuple[int, Any]] = {}
     places = np.empty(len(rows), dtype=np.int64)

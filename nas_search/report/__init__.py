@@ -10,14 +10,24 @@ from nas_search.report.files import (
     write_leaderboard,
 )
 from nas_search.report.progress import Progress
+from nas_search.report.ranking import (
+    TABLE_WIDTH,
+    ranking_tables,
+    score_heatmap,
+    score_scatter,
+)
 from nas_search.report.table import leaderboard_table
 from nas_search.report.truth import truth_curve
 
 __all__ = [
+    "TABLE_WIDTH",
     "Progress",
     "best_first",
     "draw_cell",
     "leaderboard_table",
+    "ranking_tables",
+    "score_heatmap",
+    "score_scatter",
     "search_curve",
     "truth_curve",
     "write_csv",
