@@ -16,7 +16,7 @@ from nas_search.benchmarks.ranking import FULL, NO_DEAD, Row
 from nas_search.report.curve import DOT, FENCE, LINE, STATUS_COLOURS
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
 
-TABLE_WIDTH = 110
+TABLE_WIDTH = 124
 """Characters that a line of the table needs."""
 
 COLUMNS = 3
