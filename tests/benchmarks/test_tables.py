@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import importlib.util
+import pickle
 import sys
 import types
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from nas_search.errors import InputError
 from nas_search.spaces import SPACES
-from tests.benchmarks.made import SPACE, cells, nasbench201, read, tfrecord, write_csv
+from tests.benchmarks.made import SPACE, cells, nasbench201, nats, read, tfrecord, write_csv
 
 NASBENCH101 = SPACES.get("nasbench101").space()
 
@@ -121,6 +125,56 @@ def test_the_official_file_of_nasbench101_is_read(tmp_path: Path) -> None:
     assert table.architectures[0:2] == [table.architectures[0], table.architectures[1]]
 
 
+def pickled(path: Path, value: Any) -> Path:
+    path.write_bytes(bz2.compress(pickle.dumps(value, protocol=4)))
+    return path
+
+
+@pytest.mark.parametrize("form", ["file", "folder", "torch"])
+def test_the_official_files_of_nasbench201_are_read(tmp_path: Path, form: str) -> None:
+    found = cells(3)
+    whole = nats([(str(cell), 50.0 + place) for place, cell in enumerate(found)])
+    whole["arch2infos"][1]["200"]["extra"] = [np.float64(3), np.int64(3)]  # harmless
+    if form == "file":
+        trained = whole["arch2infos"][1]["200"]
+        trained["all_results"] = defaultdict(dict, trained["all_results"])
+        path = pickled(tmp_path / "NATS-tss-v1_0-3ffb9.pickle.pbz2", whole)
+    elif form == "folder":
+        path = tmp_path / "NATS-tss-v1_0-3ffb9-simple"
+        path.mkdir()
+        pickled(path / "meta.pickle.pbz2", {"meta_archs": whole["meta_archs"]})
+        for index, trainings in whole["arch2infos"].items():
+            pickled(path / f"{index:06d}.pickle.pbz2", trainings)
+    else:
+        for trainings in whole["arch2infos"].values():  # as the first benchmark names them
+            trainings["less"], trainings["full"] = trainings.pop("12"), trainings.pop("200")
+        path = tmp_path / "NAS-Bench-201-v1_1-096897.pth"
+        torch.save(whole, path)
+    table = read("nasbench201", path=str(path))
+    assert table.validation == "c10valid_val_200"
+    assert len(table) == 3
+    for place, cell in enumerate(found):
+        assert table.accuracy(cell, "c10valid_val_200") == 50.5 + place  # the mean of two seeds
+        assert table.accuracy(cell, "c10valid_val_12") == 20 + place
+        for column in ("c10_test_200", "c100_test_200", "in16_test_200"):
+            assert table.accuracy(cell, column) == 60.5 + place
+
+
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return (Path.touch, (tmp_path / "ran",))  # type: ignore[return-value]
+
+    path = pickled(tmp_path / "evil.pickle.pbz2", {"meta_archs": Evil()})
+    with pytest.raises(InputError, match="which a table does not need"):
+        read("nasbench201", path=str(path))
+    assert not (tmp_path / "ran").exists()
+    torch.save({"meta_archs": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(InputError, match="cannot read"):
+        read("nasbench201", path=str(tmp_path / "evil.pth"))
+    assert not (tmp_path / "ran").exists()
+
+
 def test_broken_files_are_one_line(tmp_path: Path) -> None:
     good = nasbench201(tmp_path / "good.csv", 3)
     ragged = tmp_path / "ragged.csv"
@@ -135,6 +189,10 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
     short = tmp_path / "short.tfrecord"
     short.write_bytes(b"\x05" + bytes(20))
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    other = pickled(tmp_path / "other.pickle.pbz2", {"some": "thing"})
+    plain = tmp_path / "plain.pickle.pbz2"
+    plain.write_bytes(b"not bz2")
+    (tmp_path / "folder").mkdir()
     cases: list[tuple[str, Any, dict[str, Any], str]] = [
         ("csv", SPACE, {}, "add benchmark.path=FILE"),
         ("csv", SPACE, {"path": "absent.csv"}, "there is no file absent.csv"),
@@ -145,6 +203,9 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
         ("csv", SPACE, {"path": str(empty)}, "holds no architecture"),
         ("csv", SPACE, {"path": str(binary)}, "cannot read .*binary.csv as CSV"),
         ("nasbench201", SPACE, {"path": str(ragged)}, "3 cells under"),
+        ("nasbench201", SPACE, {"path": str(other)}, "is not a file of NAS-Bench-201"),
+        ("nasbench201", SPACE, {"path": str(plain)}, "cannot read .*plain.pickle.pbz2"),
+        ("nasbench201", SPACE, {"path": str(tmp_path / "folder")}, "cannot read .*folder"),
         ("nasbench201", SPACE, {"path": str(words)}, "no column 'arch_str'"),
         ("nasbench201", SPACE, {"path": str(good)}, "no column 'in16_test_200'; possible: v11"),
         ("nasbench201", NASBENCH101, {"path": str(good)}, "not of search_space=nasbench101"),
