@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +13,11 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
-from nas_search.benchmarks.ranking import FULL, NO_DEAD, Row
 from nas_search.report.curve import DOT, FENCE, LINE, STATUS_COLOURS
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
+
+if TYPE_CHECKING:  # a report never needs torch, which the spaces' networks import
+    from nas_search.benchmarks.ranking import Row
 
 TABLE_WIDTH = 124
 """Characters that a line of the table needs."""
@@ -22,7 +25,8 @@ TABLE_WIDTH = 124
 COLUMNS = 3
 """Panels beside each other in a scatter plot."""
 
-SUBSETS = {FULL: "all", NO_DEAD: "no dead branches"}
+FULL = "full"
+SUBSETS = {FULL: "all", "no_dead_branches": "no dead branches"}
 
 GROUPS = ("single", "aggregate", "fitted")
 
