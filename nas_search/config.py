@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from nas_search.benchmarks import BENCHMARKS, Table
+from nas_search.benchmarks.oracle import ORACLE
+from nas_search.benchmarks.tables import NONE
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.errors import InputError
 from nas_search.gradients import Normalisation, Parameters
@@ -88,6 +92,7 @@ class SearchConfig:
         executor: which workers evaluate.
         constraints: bounds on candidates.
         top: architectures in the table at the end and with drawings.
+        table: accuracies to report of what is found; None when no benchmark is chosen.
     """
 
     seed: int
@@ -105,12 +110,18 @@ class SearchConfig:
     executor: Executor
     constraints: Constraints = field(default_factory=Constraints)
     top: int = 10
+    table: Table | None = None
 
     def __post_init__(self) -> None:
         for key, least in (("seed", 0), ("algorithm.batch", 1), ("top", 1)):
             value = getattr(self, key.removeprefix("algorithm."))
             if value < least:
                 raise InputError(f"{key}={value} must be {least} or more")
+        if self.proxy.name == ORACLE and self.table is None:
+            raise InputError(
+                "proxy=oracle looks accuracies up in a table: choose benchmark=NAME "
+                "benchmark.path=FILE"
+            )
         population = getattr(self.algorithm_options, "population", None)
         evaluations = self.budget.evaluations
         if population is not None and evaluations is not None and evaluations < population:
@@ -138,6 +149,7 @@ GROUPS = (
     "dataset",
     "executor",
     "constraints",
+    "benchmark",
 )
 
 
@@ -152,48 +164,90 @@ def read_config(config: DictConfig) -> SearchConfig:
     for item in dataclasses.fields(_TopLevel):
         if item.name not in loose:
             raise InputError(f"{item.name} is missing; set {item.name}=VALUE")
-    top = _read(_TopLevel, "", {key: _plain(config[key]) for key in loose})
-    for module in top.plugins:
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # somebody else's code
-            reason = f"{type(error).__name__}: {_first_line(error)}"
-            raise InputError(f"plugins: cannot import '{module}' ({reason})") from error
-    group = {name: _group(config, name) for name in GROUPS}
-    space = SPACES.get(_name(group["search_space"], "search_space"))
-    algorithm = ALGORITHMS.get(_name(group["algorithm"], "algorithm"))
-    dataset = DATASETS.get(_name(group["dataset"], "dataset"))
-    PROXIES.get(_name(group["proxy"], "proxy"))
-    macro, space_options = _split_space(space, group["search_space"])
+    top = read_as(_TopLevel, "", {key: plain(config[key]) for key in loose})
+    import_plugins(top.plugins)
+    group = {name: read_group(config, name) for name in GROUPS}
+    algorithm = ALGORITHMS.get(read_name(group["algorithm"], "algorithm"))
+    dataset = DATASETS.get(read_name(group["dataset"], "dataset"))
+    if read_name(group["proxy"], "proxy") != ORACLE:
+        PROXIES.get(group["proxy"]["name"])
+    space, macro, space_options = read_space(group["search_space"])
     batch = group["algorithm"].pop("batch", 1)
     if not isinstance(batch, int) or isinstance(batch, bool):
         raise InputError(f"algorithm.batch={batch!r} must be a whole number")
     return SearchConfig(
         seed=top.seed,
         device=top.device,
-        space=space.space(**space_options),
+        space=space,
         space_options=space_options,
         macro=macro,
-        proxy=_read(ProxyConfig, "proxy", group["proxy"]),
+        proxy=read_as(ProxyConfig, "proxy", group["proxy"]),
         algorithm=algorithm,
-        algorithm_options=_read(algorithm.options, "algorithm", _nameless(group["algorithm"])),
+        algorithm_options=read_as(algorithm.options, "algorithm", _nameless(group["algorithm"])),
         batch=batch,
-        budget=_read(Budget, "budget", group["budget"]),
+        budget=read_as(Budget, "budget", group["budget"]),
         dataset=dataset,
-        dataset_options=_read(dataset.options, "dataset", _nameless(group["dataset"])),
-        executor=_read(Executor, "executor", group["executor"]),
-        constraints=_read(Constraints, "constraints", group["constraints"]),
+        dataset_options=read_as(dataset.options, "dataset", _nameless(group["dataset"])),
+        executor=read_as(Executor, "executor", group["executor"]),
+        constraints=read_as(Constraints, "constraints", group["constraints"]),
         top=top.top,
+        table=read_table(space, group["benchmark"]),
     )
 
 
-def _plain(value: Any) -> Any:
+def import_plugins(modules: Sequence[str]) -> None:
+    """Import a user's own modules, which register what they bring.
+
+    Raises:
+        InputError: one cannot be imported.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # somebody else's code
+            reason = f"{type(error).__name__}: {_first_line(error)}"
+            raise InputError(f"plugins: cannot import '{module}' ({reason})") from error
+
+
+def read_space(
+    values: dict[str, Any],
+) -> tuple[SearchSpace[Any], dict[str, Any], dict[str, Any]]:
+    """Return the space that the group ``search_space`` chooses, its skeleton and its options.
+
+    Raises:
+        InputError: there is no such space, key or value.
+    """
+    record = SPACES.get(read_name(values, "search_space"))
+    macro, options = _split_space(record, values)
+    return record.space(**options), macro, options
+
+
+def read_table(space: SearchSpace[Any], values: dict[str, Any]) -> Table | None:
+    """Return the table that the group ``benchmark`` chooses; None for ``benchmark=none``.
+
+    Raises:
+        InputError: there is no such reader or file, or the table is of another space.
+    """
+    if read_name(values, "benchmark") == NONE:
+        _check_keys("benchmark", _nameless(values), ())
+        return None
+    record = BENCHMARKS.get(values["name"])
+    return record.read(space, read_as(record.options, "benchmark", _nameless(values)))
+
+
+def plain(value: Any) -> Any:
+    """Return a value of a composed configuration as plain containers."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def _group(config: DictConfig, name: str) -> dict[str, Any]:
+def read_group(config: DictConfig, name: str) -> dict[str, Any]:
+    """Return the keys of a group.
+
+    Raises:
+        InputError: it is absent or not a group.
+    """
     try:
-        values = _plain(config[name])
+        values = plain(config[name])
     except OmegaConfBaseException as error:
         raise InputError(f"{name}: {_first_line(error)}") from None
     if not isinstance(values, dict):
@@ -201,7 +255,12 @@ def _group(config: DictConfig, name: str) -> dict[str, Any]:
     return values
 
 
-def _name(values: dict[str, Any], group: str) -> str:
+def read_name(values: dict[str, Any], group: str) -> str:
+    """Return which entry a group chooses.
+
+    Raises:
+        InputError: it does not say.
+    """
     if not isinstance(values.get("name"), str):
         raise InputError(f"{group}.name is missing; choose with {group}=NAME")
     return str(values["name"])
@@ -218,13 +277,17 @@ def _split_space(
     sizes = {item.name for item in dataclasses.fields(record.macro)}
     own = {item.name for item in dataclasses.fields(record.options)}
     _check_keys("search_space", _nameless(values), sizes | own)
-    macro = _read(record.macro, "search_space", {k: v for k, v in values.items() if k in sizes})
-    options = _read(record.options, "search_space", {k: v for k, v in values.items() if k in own})
+    macro = read_as(record.macro, "search_space", {k: v for k, v in values.items() if k in sizes})
+    options = read_as(record.options, "search_space", {k: v for k, v in values.items() if k in own})
     return dataclasses.asdict(macro), dataclasses.asdict(options)
 
 
-def _read(schema: type[T], where: str, values: dict[str, Any]) -> T:
-    """Return ``schema(**values)`` with every value converted to its field's type."""
+def read_as(schema: type[T], where: str, values: dict[str, Any]) -> T:
+    """Return ``schema(**values)`` with every value converted to its field's type.
+
+    Raises:
+        InputError: a key is unknown or a value has the wrong type.
+    """
     known = [item.name for item in dataclasses.fields(cast(Any, schema))]
     _check_keys(where, values, known)
     prefix = f"{where}." if where else ""

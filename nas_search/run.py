@@ -17,6 +17,8 @@ from rich.console import Console
 import nas_search
 from nas_search import report
 from nas_search.architecture import Architecture
+from nas_search.benchmarks import Table, truth
+from nas_search.benchmarks.oracle import ORACLE, OracleWorkers
 from nas_search.config import SearchConfig
 from nas_search.data import probe_batch
 from nas_search.device import resolve_device
@@ -91,10 +93,13 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Outco
         finally:
             pool.close()
     ranked = report.best_first(outcome.evaluations, score)
+    truths = [truth.accuracies(config.table, e.genotype) for _, e in ranked] if config.table else []
     summary = _summary(config, task, algorithm, outcome, ranked)
-    _write_report(config, task, outcome, ranked, summary, directory)
+    _write_report(config, task, outcome, ranked, truths, summary, directory)
     if ranked:
-        console.print(report.leaderboard_table(ranked, score, config.top))
+        console.print(report.leaderboard_table(ranked, score, config.top, truths))
+    for column, facts in summary.get("benchmark", {}).items():
+        console.print(_truth_line(column, facts), highlight=False, soft_wrap=True)
     counts = ", ".join(f"{count} {status}" for status, count in summary["candidates"].items())
     console.print(
         f"{_STOPS[outcome.stop]} after {outcome.seconds:.1f} s: {counts}; results in {directory}",
@@ -116,6 +121,15 @@ _STOPS = {
 }
 
 
+def _truth_line(column: str, facts: dict[str, float | None]) -> str:
+    if facts["accuracy"] is None:
+        return f"{column} of number 1: not in the table"
+    return (
+        f"{column} of number 1: {facts['accuracy']:.2f} "
+        f"(best of the table {facts['best']:.2f}, regret {facts['regret']:.2f})"
+    )
+
+
 def scoring_task(config: SearchConfig) -> ScoringTask:
     """Return what workers must know to score candidates of ``config``: reads the probe batch.
 
@@ -124,6 +138,7 @@ def scoring_task(config: SearchConfig) -> ScoringTask:
     """
     device = resolve_device(config.device)
     data = config.dataset.load(config.dataset_options)
+    oracle = config.proxy.name == ORACLE  # nothing is measured: the table is looked up
     images, labels = probe_batch(data, config.proxy.batch_size, config.proxy.classes, config.seed)
     return ScoringTask(
         space=config.space,
@@ -131,11 +146,11 @@ def scoring_task(config: SearchConfig) -> ScoringTask:
         images=images,
         labels=labels,
         num_classes=data.num_classes,
-        proxies=(config.proxy.name,),
-        normalisation=config.proxy.measuring.normalisation,
-        parameters=config.proxy.measuring.parameters,
+        proxies=() if oracle else (config.proxy.name,),
+        normalisation=None if oracle else config.proxy.measuring.normalisation,
+        parameters="weights" if oracle else config.proxy.measuring.parameters,
         seed=config.seed,
-        init=config.proxy.scheme,
+        init="default" if oracle else config.proxy.scheme,
         repeats=config.proxy.repeats,
         constraints=config.constraints,
         device=device,
@@ -154,7 +169,11 @@ class _Pool:
         if not genotypes:
             return iter(())
         if self._workers is None:
-            self._workers = start_workers(self._config.executor, self._task)
+            table = self._config.table
+            if self._config.proxy.name == ORACLE and table is not None:
+                self._workers = OracleWorkers(self._task, table)
+            else:
+                self._workers = start_workers(self._config.executor, self._task)
         return self._workers.evaluate(genotypes)
 
     def close(self) -> None:
@@ -176,6 +195,7 @@ def versions() -> dict[str, str]:
 def _facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
     """Return what defines the history of a search; budget, workers and device may change."""
     probe = hashlib.sha256(task.images.numpy().tobytes() + task.labels.numpy().tobytes())
+    looked_up = config.table if config.proxy.name == ORACLE else None
     return {
         "seed": config.seed,
         "search_space": {"name": config.space.name, **config.space_options, **config.macro},
@@ -192,6 +212,7 @@ def _facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
         "num_classes": task.num_classes,
         "probe_batch": probe.hexdigest()[:16],
         "constraints": dataclasses.asdict(config.constraints),
+        **({"oracle": truth.fingerprint(looked_up)} if looked_up else {}),
     }
 
 
@@ -206,6 +227,11 @@ def _summary(
     return {
         "stop": outcome.stop,
         "best_score": ranked[0][1].scores[config.proxy.name] if ranked else None,
+        **(
+            {"benchmark": truth.regrets(config.table, ranked[0][1].genotype)}
+            if config.table and ranked
+            else {}
+        ),
         "candidates": {status: statuses[status] for status in STATUSES if statuses[status]},
         "duplicates_skipped": algorithm.duplicates,
         "search_seconds": round(outcome.seconds, 3),
@@ -221,6 +247,7 @@ def _write_report(
     task: ScoringTask,
     outcome: Outcome,
     ranked: Sequence[tuple[int, Evaluation]],
+    truths: Sequence[dict[str, float | None]],
     summary: dict[str, Any],
     directory: Path,
 ) -> None:
@@ -228,7 +255,7 @@ def _write_report(
     try:
         report.write_json(directory / "summary.json", summary)
         report.write_history(directory / "history.csv", outcome.evaluations, [score])
-        report.write_leaderboard(directory / "leaderboard.csv", ranked, score)
+        report.write_leaderboard(directory / "leaderboard.csv", ranked, score, truths)
         report.search_curve(
             [(n, e.scores.get(score), e.status) for n, e in enumerate(outcome.evaluations)],
             directory / "search.png",
@@ -236,6 +263,8 @@ def _write_report(
             algorithm=config.algorithm.name.replace("_", " "),
             random_phase=getattr(config.algorithm_options, "population", None),
         )
+        if config.table:
+            _write_truth(config.table, outcome, score, directory)
         for rank, (_, evaluation) in reversed(list(enumerate(ranked[:DRAWINGS], 1))):
             for graph in config.space.graphs(config.space.parse(evaluation.genotype)):
                 report.draw_cell(
@@ -263,3 +292,20 @@ def _write_report(
             f"cannot write the report to {directory} ({error.strerror}); every evaluation is in "
             "run.sqlite: free space or permissions and repeat the command"
         ) from error
+
+
+def _write_truth(table: Table, outcome: Outcome, score: str, directory: Path) -> None:
+    """Write how the true accuracy of the best so far came about, as a table and as a curve."""
+    found = truth.incumbents(table, outcome.evaluations, score)
+    report.write_csv(
+        directory / "accuracy.csv",
+        ["number", score, *table.reported],
+        [[number, value, *accuracies.values()] for number, value, accuracies in found],
+    )
+    report.truth_curve(
+        found,
+        len(outcome.evaluations),
+        {column: table.best(column) for column in table.reported},
+        directory / "accuracy.png",
+        score_name=score,
+    )

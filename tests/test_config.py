@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.__main__ import CONF
+from nas_search.benchmarks import BENCHMARKS
+from nas_search.benchmarks.tables import NONE
 from nas_search.config import GROUPS, SearchConfig, read_config
 from nas_search.data import DATASETS
 from nas_search.errors import InputError
@@ -51,8 +53,14 @@ def check(choice: dict[str, str]) -> None:
         assert names.get(group, name) == name
 
 
+ALONE = {  # what can be chosen without a table at hand
+    group: [name for name in names if (group != "benchmark" and name != "oracle") or name == NONE]
+    for group, names in CHOICES.items()
+}
+
+
 @pytest.mark.parametrize(
-    ("group", "name"), [(group, name) for group, names in CHOICES.items() for name in names]
+    ("group", "name"), [(group, name) for group, names in ALONE.items() for name in names]
 )
 def test_every_choice_is_read(group: str, name: str) -> None:
     check({group: name})
@@ -60,20 +68,32 @@ def test_every_choice_is_read(group: str, name: str) -> None:
 
 @pytest.mark.slow
 def test_every_combination_of_choices_is_read() -> None:
-    combinations = list(itertools.product(*CHOICES.values()))
+    combinations = list(itertools.product(*ALONE.values()))
     assert len(combinations) >= 2 * 5 * 2 * 3 * 5 * 4
     for names in combinations:
-        check(dict(zip(CHOICES, names, strict=True)))
+        check(dict(zip(ALONE, names, strict=True)))
+
+
+@pytest.mark.parametrize("name", BENCHMARKS.names())
+def test_a_benchmark_and_an_oracle_want_their_table(name: str) -> None:
+    space = f"search_space={name if name in SPACES.names() else 'darts'}"
+    with pytest.raises(InputError, match=f"benchmark={name} needs a file"):
+        compose(f"benchmark={name}", space)
+    with pytest.raises(InputError, match=f"benchmark={name} needs a file"):
+        compose(f"benchmark={name}", space, "proxy=oracle")
+    with pytest.raises(InputError, match="proxy=oracle looks accuracies up in a table: choose"):
+        compose("proxy=oracle")
 
 
 @pytest.mark.parametrize(
     ("group", "registered"),
     [
         ("search_space", SPACES.names()),
-        ("proxy", PROXIES.names()),
+        ("proxy", sorted([*PROXIES.names(), "oracle"])),
         ("algorithm", ALGORITHMS.names()),
         ("dataset", DATASETS.names()),
         ("executor", sorted(KINDS)),
+        ("benchmark", sorted([*BENCHMARKS.names(), NONE])),
     ],
 )
 def test_every_registered_name_has_its_file_and_every_file_its_name(
@@ -87,7 +107,8 @@ def test_every_registered_name_has_its_file_and_every_file_its_name(
 
 
 def test_the_files_hold_every_key_and_the_defaults_of_the_code() -> None:
-    for record, group in ((ALGORITHMS, "algorithm"), (DATASETS, "dataset")):
+    groups = ((ALGORITHMS, "algorithm"), (DATASETS, "dataset"), (BENCHMARKS, "benchmark"))
+    for record, group in groups:
         for entry in record:
             values = yaml.safe_load((Path(CONF) / group / f"{entry.name}.yaml").read_text())
             values = {k: v for k, v in values.items() if k not in ("name", "batch")}

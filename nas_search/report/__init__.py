@@ -2,16 +2,35 @@
 
 from nas_search.report.cells import draw_cell
 from nas_search.report.curve import search_curve
-from nas_search.report.files import best_first, write_history, write_json, write_leaderboard
+from nas_search.report.files import (
+    best_first,
+    write_csv,
+    write_history,
+    write_json,
+    write_leaderboard,
+)
 from nas_search.report.progress import Progress
+from nas_search.report.ranking import (
+    TABLE_WIDTH,
+    ranking_tables,
+    score_heatmap,
+    score_scatter,
+)
 from nas_search.report.table import leaderboard_table
+from nas_search.report.truth import truth_curve
 
 __all__ = [
+    "TABLE_WIDTH",
     "Progress",
     "best_first",
     "draw_cell",
     "leaderboard_table",
+    "ranking_tables",
+    "score_heatmap",
+    "score_scatter",
     "search_curve",
+    "truth_curve",
+    "write_csv",
     "write_history",
     "write_json",
     "write_leaderboard",

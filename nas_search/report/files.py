@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +37,37 @@ def write_history(path: Path, evaluations: Sequence[Evaluation], scores: Sequenc
         ]
         for number, e in enumerate(evaluations, 1)
     ]
-    _write_csv(path, header, rows)
+    write_csv(path, header, rows)
 
 
-def write_leaderboard(path: Path, ranked: Sequence[tuple[int, Evaluation]], score: str) -> None:
-    """Write all scored architectures, best first, as given by :func:`best_first`."""
+def write_leaderboard(
+    path: Path,
+    ranked: Sequence[tuple[int, Evaluation]],
+    score: str,
+    truths: Sequence[Mapping[str, float | None]] = (),
+) -> None:
+    """Write all scored architectures, best first, as given by :func:`best_first`.
+
+    Args:
+        path: the file.
+        ranked: the architectures.
+        score: name of their score.
+        truths: true accuracies by column of each, where a benchmark knows them.
+    """
+    columns = list(truths[0]) if truths else []
     rows = [
-        [rank, e.scores[score], e.params, e.macs, number, e.genotype]
+        [
+            rank,
+            e.scores[score],
+            *(truths[rank - 1][column] for column in columns),
+            e.params,
+            e.macs,
+            number,
+            e.genotype,
+        ]
         for rank, (number, e) in enumerate(ranked, 1)
     ]
-    _write_csv(path, ["rank", score, "params", "macs", "number", "genotype"], rows)
+    write_csv(path, ["rank", score, *columns, "params", "macs", "number", "genotype"], rows)
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
@@ -54,7 +75,8 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     _write(path, json.dumps(value, indent=2) + "\n")
 
 
-def _write_csv(path: Path, header: list[str], rows: list[list[Any]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows under a header; None is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -10,20 +10,34 @@ from rich.table import Table
 from nas_search.evaluation import Evaluation
 
 
-def leaderboard_table(ranked: Sequence[tuple[int, Evaluation]], score: str, top: int) -> Table:
-    """Return the best ``top`` of ``ranked`` (see :func:`.files.best_first`) as a table."""
+def leaderboard_table(
+    ranked: Sequence[tuple[int, Evaluation]],
+    score: str,
+    top: int,
+    truths: Sequence[Mapping[str, float | None]] = (),
+) -> Table:
+    """Return the best ``top`` of ``ranked`` (see :func:`.files.best_first`) as a table.
+
+    ``truths`` are their true accuracies by column, where a benchmark knows them.
+    """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for heading in ("rank", score, "params", "MACs", "found as no."):
-        table.add_column(heading, justify="right")
+    columns = list(truths[0]) if truths else []
+    for heading in ("rank", score, *columns, "params", "MACs", "found as no."):
+        table.add_column(heading, justify="right", overflow="fold")
     for rank, (number, evaluation) in enumerate(ranked[:top], 1):
         table.add_row(
             str(rank),
             f"{evaluation.scores[score]:.5g}",
+            *(_accuracy(truths[rank - 1][column]) for column in columns),
             human(evaluation.params),
             human(evaluation.macs),
             str(number),
         )
     return table
+
+
+def _accuracy(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}"
 
 
 def human(count: int | None) -> str:

@@ -1,0 +1,176 @@
+"""The configuration of a ranking study, typed and checked; see :mod:`nas_search.config`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from omegaconf import DictConfig
+
+from nas_search.benchmarks import Table
+from nas_search.config import import_plugins, plain, read_group, read_name, read_space, read_table
+from nas_search.config import read_as as read
+from nas_search.data import DATASETS, DatasetRecord
+from nas_search.errors import InputError
+from nas_search.gradients import Normalisation, Parameters
+from nas_search.proxies import PROXIES
+from nas_search.scoring import Executor, Measuring
+from nas_search.spaces import SearchSpace
+
+GROUPS = ("search_space", "dataset", "executor", "benchmark")
+
+SIZES = ("params", "macs")
+"""What is ranked beside the scores, always: sizes of the networks that are scored."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is scored and compared.
+
+    Attributes:
+        proxies: scores, all measured in one pass over each network.
+        seeds: of the initial weights and of the probe batch, 0 or more.
+        architectures: how many, ``all``, or a list of rows of the table (from 0).
+        sample_seed: which architectures, where they are a number: the first of one fixed shuffle,
+            so a larger number continues a smaller one.
+        columns: columns of accuracies to compare with; empty means the benchmark's test columns.
+        aggregates: rank aggregates of scores, ``{name: [score, ...]}``; None for none.
+        bootstrap: resamples of the interval of tau; 0 for none.
+        batch_size: images in the probe batch.
+        classes: number of classes in it; None means all.
+        normalisation: batch-norm statistics; None means those of each score's definition.
+        parameters: parameters that count.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        plugins: modules to import first.
+    """
+
+    proxies: list[str] = field(default_factory=lambda: ["gradalign"])
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    architectures: Any = 300
+    sample_seed: int = 0
+    columns: list[str] = field(default_factory=list)
+    aggregates: dict[str, list[str]] | None = None
+    bootstrap: int = 1000
+    batch_size: int = 64
+    classes: int | None = None
+    normalisation: str | None = None
+    parameters: str = "weights"
+    device: str = "auto"
+    plugins: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for key, least in (("sample_seed", 0), ("bootstrap", 0), ("batch_size", 2)):
+            if getattr(self, key) < least:
+                raise InputError(f"{key}={getattr(self, key)} must be {least} or more")
+        for key, what in (("proxies", "score"), ("seeds", "seed")):
+            values = getattr(self, key)
+            if not values:
+                raise InputError(f"{key} is empty: name at least one {what}")
+            if len(set(values)) < len(values):
+                raise InputError(f"{key}={values} names one twice")
+        if min(self.seeds) < 0:
+            raise InputError(f"seeds={self.seeds} must be 0 or more")
+        Measuring(self.statistics or "sample", cast(Parameters, self.parameters))
+        for name, members in (self.aggregates or {}).items():
+            if name in (*self.proxies, *SIZES):
+                raise InputError(f"aggregates.{name}: there is a score of that name")
+            for member in members:
+                if member not in (*self.proxies, *SIZES):
+                    raise InputError(
+                        f"aggregates.{name}: '{member}' is not ranked here; possible: "
+                        f"{', '.join((*self.proxies, *SIZES))}"
+                    )
+            if len(set(members)) < 2:
+                raise InputError(f"aggregates.{name} must name two scores or more")
+
+    @property
+    def statistics(self) -> Normalisation | None:
+        """The checked ``normalisation``."""
+        return cast("Normalisation | None", self.normalisation)
+
+
+@dataclass(frozen=True)
+class RankConfig:
+    """A whole ranking study, typed and checked.
+
+    Attributes:
+        study: what is scored and compared.
+        space: the search space; ``space_options`` what it was built with.
+        macro: sizes of the networks that are scored.
+        dataset: the registered data set; ``dataset_options`` its options.
+        executor: which workers score.
+        table: the accuracies.
+    """
+
+    study: Study
+    space: SearchSpace[Any]
+    space_options: dict[str, Any]
+    macro: dict[str, Any]
+    dataset: DatasetRecord
+    dataset_options: Any
+    executor: Executor
+    table: Table
+
+    def __post_init__(self) -> None:
+        for name in self.columns:
+            if name not in self.table.columns:
+                possible = ", ".join(self.table.columns)
+                raise InputError(f"the benchmark has no column '{name}'; possible: {possible}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of accuracies to compare with."""
+        return tuple(self.study.columns) or self.table.test
+
+
+def read_rank_config(config: DictConfig) -> RankConfig:
+    """Return the typed form of a composed configuration.
+
+    Raises:
+        InputError: a key is unknown or has the wrong type or an impossible value; the message says
+            which and what is possible.
+    """
+    loose = {str(key): plain(config[key]) for key in config if key not in GROUPS}
+    if isinstance(loose.get("plugins"), list):
+        import_plugins(loose["plugins"])
+    study = read(Study, "", loose)
+    for name in study.proxies:
+        PROXIES.get(name)
+    group = {name: read_group(config, name) for name in GROUPS}
+    dataset = DATASETS.get(read_name(group["dataset"], "dataset"))
+    space, macro, options = read_space(group["search_space"])
+    table = read_table(space, group["benchmark"])
+    if table is None:
+        raise InputError(
+            "a ranking compares scores with accuracies: choose benchmark=NAME benchmark.path=FILE"
+        )
+    return RankConfig(
+        study=study,
+        space=space,
+        space_options=options,
+        macro=macro,
+        dataset=dataset,
+        dataset_options=read(
+            dataset.options,
+            "dataset",
+            {key: value for key, value in group["dataset"].items() if key != "name"},
+        ),
+        executor=read(Executor, "executor", group["executor"]),
+        table=table,
+    )
+
+
+def facts(config: RankConfig) -> dict[str, Any]:
+    """Return what defines the scores; architectures, seeds and workers may change."""
+    study = config.study
+    return {
+        "search_space": {"name": config.space.name, **config.space_options, **config.macro},
+        "proxies": list(study.proxies),
+        "normalisation": study.normalisation,
+        "parameters": study.parameters,
+        "batch_size": study.batch_size,
+        "classes": study.classes,
+        "dataset": config.dataset.name,
+        "dataset_options": dataclasses.asdict(config.dataset_options),
+    }
