@@ -18,15 +18,17 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from nas_search.gradients import NORMALISATIONS
+from nas_search.gradients import NORMALISATIONS, SCHEMES
+from nas_search.passes import PASSES, Facts, Grams
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.proxies.base import Origin
+from nas_search.scoring import Measuring, initialise, measure
 
 _seeds = st.integers(0, 2**32 - 1)
 _law = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     database=None,
@@ -49,7 +51,42 @@ def random_gradients(seed: int) -> list[Tensor]:
 def measurement(gradients: list[Tensor]) -> Measurement:
     """Return what a pass would have collected from these (n, P_l) ``gradients``."""
     grams = torch.stack([rows @ rows.T for rows in gradients])
-    return Measurement(tuple(f"layer{i}.weight" for i in range(len(gradients))), grams)
+    return Measurement(Grams(tuple(f"layer{i}.weight" for i in range(len(gradients))), grams))
+
+
+def small_network(seed: int) -> nn.Module:
+    """Return a float64 network of all that scores look at, from (n, 3, 8, 8) to three logits."""
+    with torch.device("meta"):  # building a network for real draws from the global generator
+        network = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1, bias=False),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Conv2d(4, 6, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(6, 3),
+        )
+    return initialise(network.to_empty(device="cpu"), seed).double()
+
+
+def measured(record: ProxyRecord, seed: int, *, reverse: bool = False) -> Measurement:
+    """Return what ``record`` needs of a small random network on eight random images.
+
+    Args:
+        record: the score.
+        seed: of the network's weights and the images.
+        reverse: hand over the images in reverse order.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(8, 3, 8, 8, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+    if reverse:
+        images, labels = images.flip(0), labels.flip(0)
+    how = Measuring(record.normalisation or "batch")
+    facts = Facts(1000, 2000, f"key {seed}", seed)
+    return measure(small_network(seed), images, labels, how, record.needs, facts)
 
 
 class ProxyConformance:
@@ -57,9 +94,11 @@ class ProxyConformance:
 
     Attributes:
         proxy: the registered name of the proxy under test.
+        order_matters: whether the order of the images changes the score by its definition.
     """
 
     proxy: ClassVar[str]
+    order_matters: ClassVar[bool] = False
 
     @property
     def record(self) -> ProxyRecord:
@@ -71,8 +110,13 @@ class ProxyConformance:
         assert record.name == self.proxy
         assert record.name.isidentifier()
         assert record.name == record.name.lower()
-        assert record.normalisation in NORMALISATIONS
+        assert record.normalisation in (*NORMALISATIONS, None)
+        assert record.init in SCHEMES
         assert record.origin in get_args(Origin)
+        assert record.batch_size >= 2
+        assert record.repeats >= 1
+        assert record.needs
+        assert all(kind is Facts or kind in PASSES for kind in record.needs)
         for text in (record.source, record.summary):
             assert text.strip() == text
             assert text
@@ -80,27 +124,50 @@ class ProxyConformance:
 
     @_law
     @given(_seeds)
-    def test_is_a_finite_float(self, seed: int) -> None:
+    def test_is_a_finite_float_and_a_pure_function(self, seed: int) -> None:
+        random_state = torch.get_rng_state()
+        seen = measured(self.record, seed)
+        score = self.record.score(seen)
+        assert type(score) is float
+        assert math.isfinite(score)
+        assert self.record.score(seen) == score  # nothing in the measurement was changed
+        assert self.record.score(measured(self.record, seed)) == score
+        assert torch.equal(torch.get_rng_state(), random_state)
+
+    @_law
+    @given(_seeds)
+    def test_the_order_of_the_images_does_not_matter(self, seed: int) -> None:
+        if self.order_matters:
+            return
+        score = self.record.score(measured(self.record, seed))
+        reversed_ = self.record.score(measured(self.record, seed, reverse=True))
+        assert reversed_ == pytest.approx(score, rel=1e-7, abs=1e-7)
+
+
+class GramConformance(ProxyConformance):
+    """What a proxy keeps that is a function of the per-sample gradients' Gram matrices alone."""
+
+    @_law
+    @given(_seeds)
+    def test_is_a_finite_float_of_any_gradients(self, seed: int) -> None:
         score = self.record.score(measurement(random_gradients(seed)))
         assert type(score) is float
         assert math.isfinite(score)
 
     @_law
     @given(_seeds)
-    def test_is_a_pure_function_of_the_measurement(self, seed: int) -> None:
+    def test_is_a_pure_function_of_the_gradients(self, seed: int) -> None:
         gradients = random_gradients(seed)
         seen = measurement(gradients)
         before = seen.grams.clone()
-        random_state = torch.get_rng_state()
         first = self.record.score(seen)
         assert torch.equal(seen.grams, before)
-        assert torch.equal(torch.get_rng_state(), random_state)
         assert self.record.score(seen) == first  # cached parts included
         assert self.record.score(measurement(gradients)) == first
 
     @_law
     @given(_seeds)
-    def test_the_order_of_the_images_does_not_matter(self, seed: int) -> None:
+    def test_the_order_of_the_gradients_does_not_matter(self, seed: int) -> None:
         gradients = random_gradients(seed)
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(gradients[0])))
         shuffled = [rows[order] for rows in gradients]
