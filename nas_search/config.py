@@ -38,6 +38,7 @@ class ProxyConfig:
         parameters: parameters that count.
         init: distribution of the initial weights; None means that of the proxy's definition.
         repeats: initial draws over which the score is averaged.
+        members: single scores whose ranks make up ``aggregate``; empty for all others.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ProxyConfig:
     parameters: str = "weights"
     init: str | None = None
     repeats: int = 1
+    members: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:

@@ -7,15 +7,19 @@ that it needs; scores that need results of the same pass share it.
 
 from nas_search.passes.activations import CodeAgreement, PatternCount
 from nas_search.passes.base import PASSES, DeadNetwork, Facts, Pass, Subject, collects
+from nas_search.passes.channels import ChannelCorrelations
 from nas_search.passes.halves import HalfGradients
 from nas_search.passes.hessian import HessianGradient
 from nas_search.passes.jacobian import InputJacobian
+from nas_search.passes.logit_kernel import LogitKernel
 from nas_search.passes.per_sample import BatchGradient, ChannelFisher, Grams, Signs
 from nas_search.passes.perturbation import Perturbation
 from nas_search.passes.structure import Depth, Weights
 from nas_search.passes.synflow import SynapticFlow
 
 __all__ = [
+    "ChannelCorrelations",
+    "LogitKernel",
     "CodeAgreement",
     "PatternCount",
     "PASSES",

@@ -34,6 +34,9 @@ class ProxyRecord:
         repeats: draws of the initial weights over which the definition averages.
         formula: the score in one line.
         traps: where it goes wrong; empty where nothing is known.
+        needs_pool: whether it ranks candidates against each other, see :mod:`.aggregate`; such a
+            score has no value for one candidate.
+        members: single scores whose ranks it is made of; empty where the user names them.
     """
 
     name: str
@@ -48,6 +51,8 @@ class ProxyRecord:
     repeats: int = 1
     formula: str = ""
     traps: str = ""
+    needs_pool: bool = False
+    members: tuple[str, ...] = ()
 
 
 PROXIES: Registry[ProxyRecord] = Registry("proxy", "nas_search.proxies")

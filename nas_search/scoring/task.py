@@ -79,6 +79,13 @@ class ScoringTask:
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise InputError(f"proxy.repeats={self.repeats} must be 1 or more")
+        for name in self.proxies:
+            if name in PROXIES.names() and PROXIES.get(name).needs_pool:
+                raise InputError(
+                    f"proxy={name} ranks candidates against each other: it has no score for one "
+                    "candidate, as a search needs; choose a single score, or rank a set of "
+                    "architectures by it"
+                )
         Measuring(self.normalisation or "sample", self.parameters)  # refuses what does not exist
 
     def __getstate__(self) -> dict[str, Any]:
