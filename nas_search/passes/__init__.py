@@ -7,6 +7,7 @@ that it needs; scores that need results of the same pass share it.
 
 from nas_search.passes.activations import CodeAgreement, PatternCount
 from nas_search.passes.base import PASSES, DeadNetwork, Facts, Pass, Subject, collects
+from nas_search.passes.cell_features import CellFeatures
 from nas_search.passes.channels import ChannelCorrelations
 from nas_search.passes.halves import HalfGradients
 from nas_search.passes.hessian import HessianGradient
@@ -18,6 +19,7 @@ from nas_search.passes.structure import Depth, Weights
 from nas_search.passes.synflow import SynapticFlow
 
 __all__ = [
+    "CellFeatures",
     "ChannelCorrelations",
     "LogitKernel",
     "CodeAgreement",

@@ -110,3 +110,19 @@ PROXIES.add(
         traps="changes with the pool",
     )
 )
+PROXIES.add(
+    ProxyRecord(
+        name="az_nas",
+        score=_no_single_score,
+        normalisation="batch",
+        origin="paper",
+        source="Lee & Ham, CVPR 2024; code cvlab-yonsei/AZ-NAS",
+        summary="log-rank sum of expressivity, progressivity, trainability, FLOPs; ranking only",
+        needs=(),
+        needs_pool=True,
+        init="kaiming_normal",
+        members=("az_expressivity", "az_progressivity", "az_trainability", "flops"),
+        formula="sum_m log(rank_m / N)",
+        traps="changes with the pool; the published FLOPs are the benchmark's own count",
+    )
+)

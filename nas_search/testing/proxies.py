@@ -54,21 +54,32 @@ def measurement(gradients: list[Tensor]) -> Measurement:
     return Measurement(Grams(tuple(f"layer{i}.weight" for i in range(len(gradients))), grams))
 
 
-def small_network(seed: int) -> nn.Module:
-    """Return a float64 network of all that scores look at, from (n, 3, 8, 8) to three logits."""
-    with torch.device("meta"):  # building a network for real draws from the global generator
-        network = nn.Sequential(
-            nn.Conv2d(3, 4, 3, padding=1, bias=False),
-            nn.BatchNorm2d(4),
-            nn.ReLU(),
-            nn.Conv2d(4, 6, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(6),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(6, 3),
+class SmallNetwork(nn.Module):
+    """A stem, two cells and a head: all that scores look at, in little."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4))
+        self.cells = nn.ModuleList(
+            nn.Sequential(nn.ReLU(), nn.Conv2d(c, d, 3, s, 1, bias=False), nn.BatchNorm2d(d))
+            for c, d, s in ((4, 5, 1), (5, 6, 2))
         )
-    return initialise(network.to_empty(device="cpu"), seed).double()
+        self.head = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, 3, 8, 8) to (n, 3)."""
+        x = self.stem(x)
+        for cell in self.cells:
+            x = cell(x)
+        return self.head(x)
+
+
+def small_network(seed: int) -> SmallNetwork:
+    """Return the small network in float64 with weights drawn from ``seed``."""
+    with torch.device("meta"):  # building a network for real draws from the global generator
+        network = SmallNetwork()
+    initialise(network.to_empty(device="cpu"), seed)
+    return network.double()
 
 
 def measured(record: ProxyRecord, seed: int, *, reverse: bool = False) -> Measurement:
