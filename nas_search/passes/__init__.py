@@ -15,10 +15,12 @@ from nas_search.passes.jacobian import InputJacobian
 from nas_search.passes.logit_kernel import LogitKernel
 from nas_search.passes.per_sample import BatchGradient, ChannelFisher, Grams, Signs
 from nas_search.passes.perturbation import Perturbation
+from nas_search.passes.regions import LinearRegions
 from nas_search.passes.structure import Depth, Weights
 from nas_search.passes.synflow import SynapticFlow
 
 __all__ = [
+    "LinearRegions",
     "CellFeatures",
     "ChannelCorrelations",
     "LogitKernel",

@@ -44,6 +44,8 @@ class Subject:
         normalisation: statistics that batch-norm uses, for the passes that leave the choice.
         parameters: parameters that count.
         seed: from which a pass draws what it needs beside the images.
+        thin: makes the same cells in a network as narrow and as short as it gets, for crops of
+            the images (:data:`nas_search.passes.regions.THIN_IMAGE`); None where nobody knows how.
     """
 
     network: nn.Module
@@ -52,6 +54,7 @@ class Subject:
     normalisation: Normalisation
     parameters: Parameters = "weights"
     seed: int = 0
+    thin: Callable[[], nn.Module] | None = None
 
 
 Pass = Callable[[Subject, frozenset[type]], Sequence[object]]

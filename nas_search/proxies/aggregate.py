@@ -126,3 +126,19 @@ PROXIES.add(
         traps="changes with the pool; the published FLOPs are the benchmark's own count",
     )
 )
+PROXIES.add(
+    ProxyRecord(
+        name="te_nas",
+        score=_no_single_score,
+        normalisation="batch",
+        origin="paper",
+        source="Chen et al., ICLR 2021; code VITA-Group/TENAS",
+        summary="rank sum of NTK condition and linear regions; for ranking only",
+        needs=(),
+        needs_pool=True,
+        repeats=3,
+        members=("ntk_cond", "linear_regions"),
+        formula="rank(ntk_cond) + rank(linear_regions)",
+        traps="changes with the pool; the code prunes a supernet by the changes of both",
+    )
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ def measure(
     how: Measuring | None = None,
     kinds: Iterable[type] = (Grams,),
     facts: Facts | None = None,
+    thin: Callable[[], nn.Module] | None = None,
 ) -> Measurement:
     """Return results of ``kinds``; kinds that come from the same pass share it.
 
@@ -54,6 +55,7 @@ def measure(
         how: how to measure, by default :class:`Measuring`'s defaults.
         kinds: kinds of results, see :mod:`nas_search.passes`; by default the Gram matrices.
         facts: what is known of the candidate beside its network; handed on.
+        thin: makes the network's thin form, see :class:`nas_search.passes.Subject`.
 
     Returns:
         The measurement; its tensors stay on the network's device.
@@ -63,7 +65,7 @@ def measure(
         InputError: a layer cannot be measured that way.
     """
     how = how or Measuring()
-    subject = Subject(network, images, labels, how.normalisation, how.parameters, how.seed)
+    subject = Subject(network, images, labels, how.normalisation, how.parameters, how.seed, thin)
     wanted: dict[Pass, set[type]] = {}
     for kind in kinds:
         if kind is not Facts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -15,10 +16,11 @@ from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation, Status
 from nas_search.gradients import Normalisation, Parameters, Scheme
 from nas_search.passes import Facts
+from nas_search.passes.regions import THIN_IMAGE
 from nas_search.proxies import PROXIES, ProxyRecord
 from nas_search.scoring.initialise import derived_seed, initialise
 from nas_search.scoring.measure import DeadNetwork, Measuring, measure
-from nas_search.spaces import Cost, SearchSpace
+from nas_search.spaces import SPACES, Cost, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,14 @@ class ScoringTask:
         network = network.to_empty(device=self.device)
         return initialise(network, self.seed, self.init or init, draw)
 
+    def build_thin(self, genotype: Hashable, draw: int, init: Scheme) -> nn.Module:
+        """Return the cells of ``genotype`` in the thinnest network, for tiny crops of images."""
+        sizes = {**self.macro, **SPACES.get(self.space.name).thin}
+        with torch.device("meta"):
+            network = self.space.build(genotype, THIN_IMAGE, self.num_classes, **sizes)
+        network = network.to_empty(device=self.device)
+        return initialise(network, self.seed, self.init or init, draw)
+
     def scores(self, genotype: Hashable) -> dict[str, float]:
         """Return the scores of ``genotype``, averaged over the task's initial draws.
 
@@ -155,6 +165,7 @@ class ScoringTask:
                         Measuring(normalisation, self.parameters, noise),
                         kinds,
                         facts,
+                        partial(self.build_thin, genotype, draw, init),
                     )
                     for record in group:
                         totals[record.name] += record.score(measurement) / self.repeats

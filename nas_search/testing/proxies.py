@@ -11,6 +11,7 @@ Example, a whole test file::
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import ClassVar, get_args
 
 import numpy as np
@@ -40,7 +41,7 @@ def random_gradients(seed: int) -> list[Tensor]:
     """Return per-sample gradients, (n, P_l) float64 for each of some layers, on varied scales."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(2, 9))
-    common = rng.uniform(0, 2)  # how much of the gradient all samples share
+    common = rng.uniform(0, 2)
     layers = []
     for size in rng.integers(1, 40, size=rng.integers(1, 5)):
         rows = rng.normal(size=(n, size)) + common * rng.normal(size=size)
@@ -57,9 +58,12 @@ def measurement(gradients: list[Tensor]) -> Measurement:
 class SmallNetwork(nn.Module):
     """A stem, two cells and a head: all that scores look at, in little."""
 
-    def __init__(self) -> None:
+    def __init__(self, image_channels: int = 3) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4))
+        stem = nn.Conv2d(image_channels, 4, 3, padding=1, bias=False)
+        self.stem = nn.Sequential(
+            stem, nn.BatchNorm2d(4)
+        )  # 3, padding=1, bias=False), nn.BatchNorm2d(4))
         self.cells = nn.ModuleList(
             nn.Sequential(nn.ReLU(), nn.Conv2d(c, d, 3, s, 1, bias=False), nn.BatchNorm2d(d))
             for c, d, s in ((4, 5, 1), (5, 6, 2))
@@ -74,10 +78,10 @@ class SmallNetwork(nn.Module):
         return self.head(x)
 
 
-def small_network(seed: int) -> SmallNetwork:
+def small_network(seed: int, image_channels: int = 3) -> SmallNetwork:
     """Return the small network in float64 with weights drawn from ``seed``."""
     with torch.device("meta"):  # building a network for real draws from the global generator
-        network = SmallNetwork()
+        network = SmallNetwork(image_channels)
     initialise(network.to_empty(device="cpu"), seed)
     return network.double()
 
@@ -97,7 +101,8 @@ def measured(record: ProxyRecord, seed: int, *, reverse: bool = False) -> Measur
         images, labels = images.flip(0), labels.flip(0)
     how = Measuring(record.normalisation or "batch")
     facts = Facts(1000, 2000, f"key {seed}", seed)
-    return measure(small_network(seed), images, labels, how, record.needs, facts)
+    thin = partial(small_network, seed, 1)
+    return measure(small_network(seed), images, labels, how, record.needs, facts, thin)
 
 
 class ProxyConformance:

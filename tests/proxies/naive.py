@@ -31,6 +31,12 @@ def build(number: int = 0, scheme: Any = "default", channels: int = 4) -> nn.Mod
     return initialise(network, 0, scheme).double().train()
 
 
+def thin(number: int = 0) -> nn.Module:
+    """Return cell ``number`` one channel wide, for images (1, 5, 5), in float64."""
+    network = SPACE.build(CELLS[number], (1, 5, 5), CLASSES, cells=1, channels=1)
+    return initialise(network, 0, "kaiming_normal").double().train()
+
+
 def batch(n: int = N) -> tuple[Tensor, Tensor]:
     """Return ``n`` random float64 images and their labels."""
     images = torch.randn(n, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
@@ -43,7 +49,9 @@ def score(name: str, number: int = 0, n: int = N, seed: int = 0, **how: Any) -> 
     network = build(number, record.init)
     measuring = Measuring(**{"normalisation": record.normalisation or "batch", "seed": seed, **how})
     facts = Facts(*((1, 2) if number < 0 else (10, 20)), "key")
-    return record.score(measure(network, *batch(n), measuring, record.needs, facts))
+    return record.score(
+        measure(network, *batch(n), measuring, record.needs, facts, lambda: thin(number))
+    )
 
 
 def layers(network: nn.Module) -> list[nn.Module]:

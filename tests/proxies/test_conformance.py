@@ -32,8 +32,8 @@ class TestGradalignIILayerwise(GramConformance):
     proxy = "gradalign_ii_layerwise"
 
 
-ORDER_MATTERS = {"zico", "az_trainability"}
-"""Scores that split the batch in two, or pair each image with noise."""
+ORDER_MATTERS = {"zico", "az_trainability", "linear_regions"}
+"""Scores that split the batch in two, or pair each image with a random draw."""
 
 SUITES: list[type[ProxyConformance]] = [*GramConformance.__subclasses__()]
 for _name in PROXIES.names():
