@@ -93,9 +93,11 @@ class ChannelFisher:
     Attributes:
         layers: for each layer that receives gradient, (O,): 1/2 mean_i (sum_hw a dL/da)^2 with a
             the output (n, O, H, W) and L the batch's mean loss.
+        weights: number of weights of one output channel of each of these layers.
     """
 
     layers: tuple[Tensor, ...]
+    weights: tuple[int, ...]
 
 
 @collects(Grams, Signs, BatchGradient, ChannelFisher)
@@ -137,7 +139,8 @@ def per_sample(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
         gradients = {name: sums.sums[name].view_as(w) / n for name, w in weights.items()}
         results.append(BatchGradient(weights, gradients))
     if ChannelFisher in wanted:
-        results.append(ChannelFisher(tuple(fisher.values())))
+        fan_in = [network.get_parameter(f"{name}.weight")[0].numel() for name in fisher]
+        results.append(ChannelFisher(tuple(fisher.values()), tuple(fan_in)))
     return results
 
 

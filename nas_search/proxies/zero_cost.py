@@ -7,7 +7,7 @@ convolutions and linear layers::
     plain      sum theta g             its signed form
     grad_norm  sum_l ||g_l||
     l2_norm    sum_l ||theta_l||       needs no data
-    fisher     sum_c 1/2 mean_i (sum_hw a dL/da)^2 over output channels c
+    fisher     sum over weights of 1/2 mean_i (sum_hw a dL/da)^2 of their output channel
     grasp      sum -theta (H g)        how the gradient's norm reacts to removing a weight
 """
 
@@ -41,8 +41,11 @@ def l2_norm(measurement: Measurement) -> float:
 
 
 def fisher(measurement: Measurement) -> float:
-    """Return the sum over channels of 1/2 mean_i (sum_hw a dL/da)^2, at least 0."""
-    return sum(layer.sum().item() for layer in measurement[ChannelFisher].layers)
+    """Return the sum over weights of their channel's 1/2 mean_i (sum_hw a dL/da)^2, at least 0."""
+    seen = measurement[ChannelFisher]
+    return sum(
+        count * layer.sum().item() for layer, count in zip(seen.layers, seen.weights, strict=True)
+    )
 
 
 def grasp(measurement: Measurement) -> float:
@@ -118,9 +121,10 @@ PROXIES.add(
         normalisation="batch",
         origin="paper",
         source=_SOURCES["fisher"],
-        summary="saliency of output channels, summed over layers",
+        summary="saliency of output channels, summed over the weights of each",
         needs=(ChannelFisher,),
-        formula="sum_c 1/2 mean_i (sum_hw a dL/da)^2",
+        formula="sum_c fan_in_c 1/2 mean_i (sum_hw a dL/da)^2",
+        traps="the code counts a channel once for each of its weights (fan_in); papers write sum_c",
     )
 )
 PROXIES.add(

@@ -52,25 +52,25 @@ def test_first_order_criteria_are_those_of_an_ordinary_backward(number: int) -> 
 
 
 @pytest.mark.parametrize("number", CELL_NUMBERS)
-def test_fisher_is_a_sum_over_output_channels(number: int) -> None:
+def test_fisher_counts_a_channel_once_for_each_of_its_weights(number: int) -> None:
     network = build(number)
     images, labels = batch()
     outputs: list[Any] = []
 
     def keep(module: Any, inputs: Any, output: torch.Tensor) -> None:
         output.retain_grad()
-        outputs.append(output)
+        outputs.append((output, module.weight[0].numel()))
 
     for layer in layers(network):
         layer.register_forward_hook(keep)
     backward(network, images, labels)
     total = 0.0
-    for a in outputs:
+    for a, weights in outputs:
         if a.grad is None:
             continue
         for channel in range(a.shape[1]):
             per_image = [(a[i, channel] * a.grad[i, channel]).sum().item() for i in range(len(a))]
-            total += 0.5 * np.mean(np.square(per_image))
+            total += weights * 0.5 * np.mean(np.square(per_image))
     assert score("fisher", number) == pytest.approx(total, rel=1e-9)
 
 
