@@ -40,8 +40,9 @@ class ProxyConfig:
         classes: number of classes in the probe batch; None means all.
         normalisation: batch-norm statistics; None means those of the proxy's definition.
         parameters: parameters that count.
-        init: distribution of the initial weights.
+        init: distribution of the initial weights; None means that of the proxy's definition.
         repeats: initial draws over which the score is averaged.
+        members: single scores whose ranks make up ``aggregate``; empty for all others.
     """
 
     name: str
@@ -49,28 +50,31 @@ class ProxyConfig:
     classes: int | None = None
     normalisation: str | None = None
     parameters: str = "weights"
-    init: str = "default"
+    init: str | None = None
     repeats: int = 1
+    members: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
             raise InputError(f"proxy.batch_size={self.batch_size} must be 2 or more")
-        if self.init not in SCHEMES:
+        if self.init is not None and self.init not in SCHEMES:
             raise InputError(f"unknown proxy.init '{self.init}'; possible: {', '.join(SCHEMES)}")
 
     @property
     def scheme(self) -> Scheme:
-        """The checked ``init``."""
-        return cast(Scheme, self.init)
+        """The checked ``init``, with the proxy's own filled in."""
+        return cast(Scheme, self.init or PROXIES.get(self.name).init)
 
     @property
     def measuring(self) -> Measuring:
         """How the measurement is taken, with the proxy's own normalisation filled in.
 
+        A proxy that depends on none gets ``batch``, which then changes nothing.
+
         Raises:
             InputError: there is no such normalisation or set of parameters.
         """
-        normalisation = self.normalisation or PROXIES.get(self.name).normalisation
+        normalisation = self.normalisation or PROXIES.get(self.name).normalisation or "batch"
         return Measuring(cast(Normalisation, normalisation), cast(Parameters, self.parameters))
 
 

@@ -188,7 +188,8 @@ def test_help_tells_a_person_what_to_type() -> None:
     for words in ("Usage: python -m nas_search", "hydra.run.dir=", "Examples:", "proxy=gradalign"):
         assert words in text
     assert "$" not in text  # no placeholder was left
-    assert max(len(line) for line in text.splitlines()) < 110
+    choices = tuple(f"{group}: " for group in CHOICES)  # Hydra lists a group's names in one line
+    assert max(len(line) for line in text.splitlines() if not line.startswith(choices)) < 110
 
 
 def test_the_composed_configuration_can_be_printed(tmp_path: Path) -> None:

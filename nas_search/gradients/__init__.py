@@ -1,19 +1,32 @@
 """Per-sample gradients of a whole batch in one forward and one backward pass."""
 
-from nas_search.gradients.backward import per_sample_backward
+from nas_search.gradients.backward import normalised_network, per_sample_backward
 from nas_search.gradients.gradient import DenseGradient, FactoredGradient, SampleGradient
-from nas_search.gradients.modes import NORMALISATIONS, PARAMETERS, Normalisation, Parameters
-from nas_search.gradients.sinks import GramSink, Sink
+from nas_search.gradients.modes import (
+    NORMALISATIONS,
+    PARAMETERS,
+    SCHEMES,
+    Normalisation,
+    Parameters,
+    Scheme,
+)
+from nas_search.gradients.sinks import GramSink, NormSink, SignSink, Sink, SumSink
 
 __all__ = [
     "NORMALISATIONS",
     "PARAMETERS",
+    "SCHEMES",
     "DenseGradient",
     "FactoredGradient",
     "GramSink",
+    "NormSink",
     "Normalisation",
     "Parameters",
     "SampleGradient",
+    "Scheme",
+    "SignSink",
     "Sink",
+    "SumSink",
+    "normalised_network",
     "per_sample_backward",
 ]

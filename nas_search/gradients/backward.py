@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -14,7 +14,7 @@ from nas_search.errors import InputError
 from nas_search.gradients.convolution import convolution
 from nas_search.gradients.linear import linear
 from nas_search.gradients.modes import NORMALISATIONS, PARAMETERS, Normalisation, Parameters
-from nas_search.gradients.normalisation import batch_norm
+from nas_search.gradients.normalisation import batch_norm, differentiable
 from nas_search.gradients.recorder import Recorder
 from nas_search.gradients.sinks import Sink
 
@@ -77,33 +77,59 @@ def per_sample_backward(
 
 
 @contextmanager
+def normalised_network(network: nn.Module, normalisation: Normalisation) -> Iterator[None]:
+    """Let ``network`` run with the statistics of ``normalisation``, for ordinary gradients.
+
+    Running statistics are never written; the network is given back as it was found.
+    """
+    if normalisation not in NORMALISATIONS:
+        raise InputError(
+            f"unknown normalisation '{normalisation}'; possible: {', '.join(NORMALISATIONS)}"
+        )
+    rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {
+        module: partial(differentiable, name, module, mode=normalisation)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    }
+    with _forwards_replaced(network, rules):
+        yield
+
+
+@contextmanager
 def _rules_in_place(
     network: nn.Module, recorder: Recorder, normalisation: Normalisation
 ) -> Iterator[None]:
     """Let every layer of ``network`` run by its rule; give it back as it was found."""
+    rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            rules[module] = partial(convolution, name, module, recorder)
+        elif isinstance(module, nn.Linear):
+            rules[module] = partial(linear, name, module, recorder)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            rules[module] = partial(batch_norm, name, module, recorder, mode=normalisation)
+        elif next(module.parameters(recurse=False), None) is not None:
+            raise InputError(
+                f"layer '{name}' ({type(module).__name__}) has parameters but no per-sample "
+                "rule; known: Conv2d, Linear, BatchNorm1d, BatchNorm2d"
+            )
+    with _forwards_replaced(network, rules):
+        yield
+
+
+@contextmanager
+def _forwards_replaced(
+    network: nn.Module, rules: Mapping[nn.Module, Callable[[Tensor], Tensor]]
+) -> Iterator[None]:
+    """Let modules run by ``rules`` and all others as in evaluation; undo it at the end."""
     training = [module for module in network.modules() if module.training]
     network.eval()
-    replaced: list[nn.Module] = []
     try:
-        for name, module in network.named_modules():
-            rule: Callable[[Tensor], Tensor] | None = None
-            if isinstance(module, nn.Conv2d):
-                rule = partial(convolution, name, module, recorder)
-            elif isinstance(module, nn.Linear):
-                rule = partial(linear, name, module, recorder)
-            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                rule = partial(batch_norm, name, module, recorder, mode=normalisation)
-            elif next(module.parameters(recurse=False), None) is not None:
-                raise InputError(
-                    f"layer '{name}' ({type(module).__name__}) has parameters but no per-sample "
-                    "rule; known: Conv2d, Linear, BatchNorm1d, BatchNorm2d"
-                )
-            if rule is not None:
-                module.forward = rule
-                replaced.append(module)
+        for module, rule in rules.items():
+            module.forward = rule
         yield
     finally:
-        for module in replaced:
+        for module in rules:
             del module.forward  # the class's own forward is in force again
         for module in training:
             module.training = True

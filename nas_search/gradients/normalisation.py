@@ -32,11 +32,7 @@ def batch_norm(
         recorder.used(f"{name}.bias")
     scale, shift = module.weight, module.bias
     if mode == "sample":
-        if x[0, 0].numel() < 2:
-            raise InputError(
-                f"batch-norm '{name}' sees a map of one element, which has no per-sample "
-                "statistics; use larger images (dataset.size) or proxy.normalisation=frozen"
-            )
+        _check_spread(name, x)
         return _OwnStatistics.apply(x, scale, shift, module.eps, name, recorder)
     if mode == "batch":
         x = F.batch_norm(x, None, None, training=True, eps=module.eps)
@@ -44,16 +40,51 @@ def batch_norm(
             return x
         zeros, ones = x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
         return _FixedStatistics.apply(x, zeros, ones, scale, shift, name, recorder)
+    mean, variance = _statistics(name, module, x, mode)
+    rstd = torch.rsqrt(variance + module.eps)
+    return _FixedStatistics.apply(x, mean, rstd, scale, shift, name, recorder)
+
+
+def differentiable(name: str, module: BatchNorm, x: Tensor, mode: Normalisation) -> Tensor:
+    """Apply ``module`` to ``x`` as :func:`batch_norm`, in ordinary operations.
+
+    For gradients of any order with respect to anything, as sums over the batch.
+    """
+    scale, shift, eps = module.weight, module.bias, module.eps
+    if mode == "batch":
+        return F.batch_norm(x, None, None, scale, shift, training=True, eps=eps)
+    if mode == "sample":
+        _check_spread(name, x)
+        n = len(x)
+        scales = scale.repeat(n) if scale is not None else None
+        shifts = shift.repeat(n) if shift is not None else None
+        folded = x.reshape(1, -1, *x.shape[2:])
+        y = F.batch_norm(folded, None, None, scales, shifts, training=True, eps=eps)
+        return y.view(x.shape)
+    mean, variance = _statistics(name, module, x, mode)
+    return F.batch_norm(x, mean, variance, scale, shift, training=False, eps=eps)
+
+
+def _check_spread(name: str, x: Tensor) -> None:
+    if x[0, 0].numel() < 2:
+        raise InputError(
+            f"batch-norm '{name}' sees a map of one element, which has no per-sample "
+            "statistics; use larger images (dataset.size) or proxy.normalisation=frozen"
+        )
+
+
+def _statistics(
+    name: str, module: BatchNorm, x: Tensor, mode: Normalisation
+) -> tuple[Tensor, Tensor]:
+    """Return the constant (mean, variance) of ``frozen`` and ``eval``."""
     if mode == "frozen":
         variance, mean = torch.var_mean(x.detach().transpose(0, 1).flatten(1), 1, correction=0)
-    elif module.running_mean is None or module.running_var is None:
+        return mean, variance
+    if module.running_mean is None or module.running_var is None:
         raise InputError(
             f"batch-norm '{name}' keeps no running statistics; use another proxy.normalisation"
         )
-    else:
-        mean, variance = module.running_mean, module.running_var
-    rstd = torch.rsqrt(variance + module.eps)
-    return _FixedStatistics.apply(x, mean, rstd, scale, shift, name, recorder)
+    return module.running_mean, module.running_var
 
 
 class _OwnStatistics(torch.autograd.Function):

@@ -31,3 +31,54 @@ class GramSink:
     def grams(self) -> dict[str, Tensor]:
         """Gram matrices (n, n) by parameter name, in the order in which backward reached them."""
         return self._grams
+
+    def squares(self) -> dict[str, Tensor]:
+        """Return sum_i ||g_i||^2, a float64 scalar, by parameter name."""
+        return {name: gram.diagonal().double().sum() for name, gram in self._grams.items()}
+
+
+class NormSink:
+    """Keeps the samples' summed squared norm of every parameter's gradient."""
+
+    def __init__(self) -> None:
+        self._squares: dict[str, Tensor] = {}
+
+    def add(self, parameter: str, gradient: SampleGradient) -> None:
+        """Reduce ``gradient`` to sum_i ||g_i||^2."""
+        self._squares[parameter] = gradient.matrix().square().sum().double()
+
+    def squares(self) -> dict[str, Tensor]:
+        """Return sum_i ||g_i||^2, a float64 scalar, by parameter name."""
+        return self._squares
+
+
+class SignSink:
+    """Keeps how far the samples agree on the sign of each parameter's gradient."""
+
+    def __init__(self) -> None:
+        self._agreement: dict[str, Tensor] = {}
+
+    def add(self, parameter: str, gradient: SampleGradient) -> None:
+        """Reduce ``gradient`` to sum_k |sum_i sign(g_ik)|."""
+        self._agreement[parameter] = gradient.matrix().sign().sum(0).abs().double().sum()
+
+    @property
+    def agreement(self) -> dict[str, Tensor]:
+        """sum_k |sum_i sign(g_ik)|, a float64 scalar, by parameter name."""
+        return self._agreement
+
+
+class SumSink:
+    """Keeps the sum over samples of each parameter's gradient: that of the summed loss."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, parameter: str, gradient: SampleGradient) -> None:
+        """Reduce ``gradient`` to sum_i g_i."""
+        self._sums[parameter] = gradient.matrix().sum(0)
+
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """sum_i g_i, (P,), by parameter name."""
+        return self._sums

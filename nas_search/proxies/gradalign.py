@@ -86,6 +86,7 @@ PROXIES.add(
         origin="ours",
         source=f"after GradAlign-II, {_PAPER}",
         summary="sum over weights of the smallest eigenvalue of the gradients' cosine matrix",
+        formula="sum_l lambda_min(K_l)",
     )
 )
 PROXIES.add(
@@ -96,6 +97,8 @@ PROXIES.add(
         origin="reconstructed",
         source=_PAPER,
         summary="GradAlign-I: mean cosine between whole per-sample gradients",
+        formula="mean_(i!=j) K_ij",
+        traps="nearly noise: tau .37 between two draws",
     )
 )
 PROXIES.add(
@@ -106,6 +109,8 @@ PROXIES.add(
         origin="reconstructed",
         source=_PAPER,
         summary="GradAlign-II: log determinant of the cosines between whole per-sample gradients",
+        formula="log det(K + 1e-6 I)",
+        traps="blind to sign; other direction than variant I",
     )
 )
 PROXIES.add(
@@ -116,6 +121,7 @@ PROXIES.add(
         origin="ours",
         source=f"GradAlign-I ({_PAPER}) layer by layer",
         summary="GradAlign-I of each weight alone, averaged over weights",
+        formula="mean_l mean_(i!=j) K_l,ij",
     )
 )
 PROXIES.add(
@@ -126,5 +132,7 @@ PROXIES.add(
         origin="ours",
         source=f"GradAlign-II ({_PAPER}) layer by layer",
         summary="GradAlign-II of each weight alone, averaged over weights",
+        formula="mean_l log det(K_l + 1e-6 I)",
+        traps="falls behind counts on DARTS",
     )
 )

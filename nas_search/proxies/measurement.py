@@ -1,47 +1,58 @@
-"""What one forward and one backward pass over (network, probe batch) collects."""
+"""What the passes over (network, probe batch) have collected: all that a score may look at."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from typing import TypeVar, cast
 
-import torch
 from torch import Tensor
 
+from nas_search.passes import Grams
 
-@dataclass(frozen=True)
+Kind = TypeVar("Kind")
+
+
 class Measurement:
-    """The numbers that scores are functions of.
+    """The results that scores are functions of, one of each kind.
 
-    Attributes:
-        layers: names of the L parameters that received gradient, in the network's order.
-        grams: (L, n, n) Gram matrices G_l of the n per-sample gradients of each, float64.
+    ``measurement[Signs]`` is the result of that kind; the Gram matrices of the per-sample gradients
+    are at hand by name.
+
+    Args:
+        results: one frozen dataclass of each kind, see :mod:`nas_search.passes`.
     """
 
-    layers: tuple[str, ...]
-    grams: Tensor
+    def __init__(self, *results: object) -> None:
+        self._results = {type(result): result for result in results}
 
-    @cached_property
+    def __getitem__(self, kind: type[Kind]) -> Kind:
+        try:
+            return cast(Kind, self._results[kind])
+        except KeyError:
+            raise KeyError(
+                f"{kind.__name__} was not measured: list it in the record's needs"
+            ) from None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the L parameters that received gradient, in the network's order."""
+        return self[Grams].layers
+
+    @property
+    def grams(self) -> Tensor:
+        """(L, n, n) Gram matrices of the per-sample gradients of each, float64."""
+        return self[Grams].grams
+
+    @property
     def cosines(self) -> Tensor:
         """(n, n) cosines K between whole per-sample gradients; ones on the diagonal."""
-        return normalised(self.grams.sum(0))
+        return self[Grams].cosines
 
-    @cached_property
+    @property
     def layer_cosines(self) -> Tensor:
         """(L, n, n) cosines K_l between the per-sample gradients of each parameter alone."""
-        return normalised(self.grams)
+        return self[Grams].layer_cosines
 
-    @cached_property
+    @property
     def layer_eigenvalues(self) -> Tensor:
         """(L, n) eigenvalues of :attr:`layer_cosines`, ascending; they sum to n in each row."""
-        return torch.linalg.eigvalsh(self.layer_cosines)
-
-
-def normalised(gram: Tensor) -> Tensor:
-    """Return cosines from Gram matrices (..., n, n): G_ij / sqrt(G_ii G_jj).
-
-    A sample without gradient has no direction: its row and column are zero, its diagonal too.
-    """
-    norms = gram.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
-    inverse = torch.where(norms > 0, 1 / norms, torch.zeros_like(norms))
-    return gram * inverse[..., :, None] * inverse[..., None, :]
+        return self[Grams].layer_eigenvalues

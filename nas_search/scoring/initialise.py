@@ -10,19 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from nas_search.errors import InputError
-
-Scheme = Literal["default", "kaiming_normal"]
-"""``default``: torch's own, U(-b, b) with b = 1/sqrt(fan_in) for weights and biases of convolutions
-and linear layers. ``kaiming_normal``: N(0, 2/fan_in) for weights (He et al. 2015), zero biases.
-Batch-norm starts at scale 1 and shift 0 in both."""
-
-SCHEMES: tuple[str, ...] = get_args(Scheme)
+from nas_search.gradients import SCHEMES, Scheme
 
 
 def initialise(
@@ -49,9 +42,12 @@ def initialise(
         for name, module in network.named_modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 fan_in = module.weight[0].numel()
-                _fill(module.weight, f"{seed}/{draw}/{name}.weight", scheme, fan_in)
+                # Torch counts all filters, whatever the groups: what fan_out means to the papers.
+                fan_out = module.weight.numel() // module.weight.shape[1]
+                fans = fan_in, fan_out
+                _fill(module.weight, f"{seed}/{draw}/{name}.weight", scheme, fans)
                 if module.bias is not None:
-                    _fill(module.bias, f"{seed}/{draw}/{name}.bias", scheme, fan_in)
+                    _fill(module.bias, f"{seed}/{draw}/{name}.bias", scheme, fans)
             elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.reset_parameters()
             elif next(module.parameters(recurse=False), None) is not None:
@@ -62,16 +58,26 @@ def initialise(
     return network
 
 
-def _fill(parameter: Tensor, key: str, scheme: Scheme, fan_in: int) -> None:
+def derived_seed(key: str) -> int:
+    """Return a seed in [0, 2^63) that follows from ``key`` alone."""
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def _fill(parameter: Tensor, key: str, scheme: Scheme, fans: tuple[int, int]) -> None:
     # Drawn on the CPU in float32 always: the same numbers on every device and in every precision.
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+    generator = torch.Generator().manual_seed(derived_seed(key))
     values = torch.empty(parameter.shape)
     if scheme == "default":
-        bound = 1 / math.sqrt(fan_in)
+        bound = 1 / math.sqrt(fans[0])
         values.uniform_(-bound, bound, generator=generator)
     elif parameter.dim() == 1:
         values.zero_()
     else:
-        values.normal_(0, math.sqrt(2 / fan_in), generator=generator)
+        deviation = {
+            "kaiming_normal": math.sqrt(2 / fans[0]),
+            "kaiming_fan_out": math.sqrt(2 / fans[1]),
+            "standard_normal": 1.0,
+        }[scheme]
+        values.normal_(0, deviation, generator=generator)
     parameter.copy_(values)

@@ -1,29 +1,18 @@
-"""From a network and a probe batch to a measurement, in one pass."""
+"""From a network and a probe batch to a measurement: every pass that is needed, each once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from nas_search.errors import InputError
-from nas_search.gradients import (
-    NORMALISATIONS,
-    PARAMETERS,
-    GramSink,
-    Normalisation,
-    Parameters,
-    per_sample_backward,
-)
+from nas_search.gradients import NORMALISATIONS, PARAMETERS, Normalisation, Parameters
+from nas_search.passes import PASSES, DeadNetwork, Facts, Grams, Pass, Subject
 from nas_search.proxies import Measurement
 
-CONSTANT = 1000
-"""Logits that differ between samples by less than this many roundings of their size are constant.
-
-Global pooling of maps that per-sample batch-norm has just centred gives zero but for rounding, and
-so do the gradients: cosines of rounding errors look like the least conflict of all.
-"""
+__all__ = ["DeadNetwork", "Measuring", "measure"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +22,12 @@ class Measuring:
     Attributes:
         normalisation: batch-norm statistics, see :data:`nas_search.gradients.Normalisation`.
         parameters: parameters that count, see :data:`nas_search.gradients.Parameters`.
+        seed: from which passes draw what they need beside the images.
     """
 
     normalisation: Normalisation = "sample"
     parameters: Parameters = "weights"
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for key, known in (("normalisation", NORMALISATIONS), ("parameters", PARAMETERS)):
@@ -46,60 +37,40 @@ class Measuring:
                 )
 
 
-class DeadNetwork(Exception):
-    """The network has no score: it cannot learn as it stands. The message says why, in one line."""
-
-
 def measure(
-    network: nn.Module, images: Tensor, labels: Tensor, how: Measuring | None = None
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    how: Measuring | None = None,
+    kinds: Iterable[type] = (Grams,),
+    facts: Facts | None = None,
+    thin: Callable[[], nn.Module] | None = None,
 ) -> Measurement:
-    """Return what one forward and one backward pass tell of ``network``.
+    """Return results of ``kinds``; kinds that come from the same pass share it.
 
     Args:
         network: maps images to logits (n, classes); left as it was found.
         images: (n, C, H, W) on the network's device, in its dtype; n is 2 or more.
         labels: (n,) int64.
         how: how to measure, by default :class:`Measuring`'s defaults.
+        kinds: kinds of results, see :mod:`nas_search.passes`; by default the Gram matrices.
+        facts: what is known of the candidate beside its network; handed on.
+        thin: makes the network's thin form, see :class:`nas_search.passes.Subject`.
 
     Returns:
         The measurement; its tensors stay on the network's device.
 
     Raises:
-        DeadNetwork: logits or gradients are not finite, logits do not depend on the image, or no
-            weight receives gradient.
-        InputError: a layer cannot be measured that way, see
-            :func:`nas_search.gradients.per_sample_backward`.
+        DeadNetwork: the network has no score, see the passes.
+        InputError: a layer cannot be measured that way.
     """
     how = how or Measuring()
-    sink = GramSink()
-    logits = per_sample_backward(
-        network,
-        images,
-        labels,
-        [sink],
-        normalisation=how.normalisation,
-        parameters=how.parameters,
-    )
-    reached = [name for name, _ in network.named_parameters() if name in sink.grams]
-    if not reached:
-        raise DeadNetwork("no weight receives gradient")
-    grams = torch.stack([sink.grams[name] for name in reached]).double()
-    constant = CONSTANT * torch.finfo(logits.dtype).eps * logits.abs().max()
-    spread = (logits - logits[0]).abs().max() > constant
-    traces = grams.diagonal(dim1=1, dim2=2).sum(1)
-    # One transfer to the host for all that must be known there.
-    finite, varies, *trace = torch.cat(
-        [logits.isfinite().all()[None], spread[None], traces]
-    ).tolist()
-    if not finite or not all(value < float("inf") for value in trace):
-        raise DeadNetwork("logits or gradients are not finite")
-    if not varies:
-        raise DeadNetwork("the logits do not depend on the image")
-    # What a later batch-norm undoes has no gradient but rounding: it says nothing of the network.
-    rounding = (10 * torch.finfo(images.dtype).eps) ** 2 * max(trace)
-    alive = [index for index, value in enumerate(trace) if value > rounding]
-    if not alive:
-        raise DeadNetwork("no weight receives gradient")
-    if len(alive) < len(reached):
-        grams = grams[alive]
-    return Measurement(tuple(reached[index] for index in alive), grams)
+    subject = Subject(network, images, labels, how.normalisation, how.parameters, how.seed, thin)
+    wanted: dict[Pass, set[type]] = {}
+    for kind in kinds:
+        if kind is not Facts:
+            wanted.setdefault(PASSES[kind], set()).add(kind)
+    results: list[object] = [] if facts is None else [facts]
+    for run, of_it in wanted.items():
+        results += run(subject, frozenset(of_it))
+    return Measurement(*results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -13,11 +14,13 @@ from torch import Tensor, nn
 
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation, Status
-from nas_search.gradients import Normalisation, Parameters
+from nas_search.gradients import Normalisation, Parameters, Scheme
+from nas_search.passes import Facts
+from nas_search.passes.regions import THIN_IMAGE
 from nas_search.proxies import PROXIES, ProxyRecord
-from nas_search.scoring.initialise import Scheme, initialise
+from nas_search.scoring.initialise import derived_seed, initialise
 from nas_search.scoring.measure import DeadNetwork, Measuring, measure
-from nas_search.spaces import Cost, SearchSpace
+from nas_search.spaces import SPACES, Cost, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class ScoringTask:
         normalisation: batch-norm statistics; None means those of each proxy's own definition.
         parameters: parameters that count.
         seed: seed of the initial weights.
-        init: distribution of the initial weights.
+        init: distribution of the initial weights; None means that of each proxy's own definition.
         repeats: number of initial draws over which each score is averaged, 1 or more.
         constraints: bounds checked before scoring.
         device: torch device on which networks are scored.
@@ -70,7 +73,7 @@ class ScoringTask:
     normalisation: Normalisation | None = None
     parameters: Parameters = "weights"
     seed: int = 0
-    init: Scheme = "default"
+    init: Scheme | None = None
     repeats: int = 1
     constraints: Constraints = field(default_factory=Constraints)
     device: str = "cpu"
@@ -78,6 +81,13 @@ class ScoringTask:
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise InputError(f"proxy.repeats={self.repeats} must be 1 or more")
+        for name in self.proxies:
+            if name in PROXIES.names() and PROXIES.get(name).needs_pool:
+                raise InputError(
+                    f"proxy={name} ranks candidates against each other: it has no score for one "
+                    "candidate, as a search needs; choose a single score, or rank a set of "
+                    "architectures by it"
+                )
         Measuring(self.normalisation or "sample", self.parameters)  # refuses what does not exist
 
     def __getstate__(self) -> dict[str, Any]:
@@ -106,32 +116,78 @@ class ScoringTask:
         fields["labels"] = self.labels.to(self.device)
         return ScoringTask(**fields)
 
-    def build(self, genotype: Hashable, draw: int = 0) -> nn.Module:
-        """Return the network of ``genotype`` on the task's device, with its ``draw``-th weights."""
+    def build(self, genotype: Hashable, draw: int = 0, init: Scheme = "default") -> nn.Module:
+        """Return the network of ``genotype`` on the task's device, with its ``draw``-th weights.
+
+        Args:
+            genotype: whose network.
+            draw: number of the draw within the run.
+            init: distribution of the weights where the task does not prescribe one.
+        """
         with torch.device("meta"):  # no memory is touched, no default initialisation is computed
             network = self.space.build(genotype, self.input_shape, self.num_classes, **self.macro)
-        return initialise(network.to_empty(device=self.device), self.seed, self.init, draw)
+        network = network.to_empty(device=self.device)
+        return initialise(network, self.seed, self.init or init, draw)
+
+    def build_thin(self, genotype: Hashable, draw: int, init: Scheme) -> nn.Module:
+        """Return the cells of ``genotype`` in the thinnest network, for tiny crops of images."""
+        sizes = {**self.macro, **SPACES.get(self.space.name).thin}
+        with torch.device("meta"):
+            network = self.space.build(genotype, THIN_IMAGE, self.num_classes, **sizes)
+        network = network.to_empty(device=self.device)
+        return initialise(network, self.seed, self.init or init, draw)
 
     def scores(self, genotype: Hashable) -> dict[str, float]:
         """Return the scores of ``genotype``, averaged over the task's initial draws.
 
-        Scores that ask for the same batch-norm statistics share one forward and backward pass.
+        Scores that need the same pass share it where their definitions agree on the batch-norm
+        statistics and the initial weights.
 
         Raises:
             DeadNetwork: the network has no score.
         """
-        passes: dict[Normalisation, list[ProxyRecord]] = {}
-        for record in map(PROXIES.get, self.proxies):
-            passes.setdefault(self.normalisation or record.normalisation, []).append(record)
+        records = [PROXIES.get(name) for name in self.proxies]
+        cost, key = self.cost(genotype), self.space.canonical(genotype)
         totals = dict.fromkeys(self.proxies, 0.0)
         for draw in range(self.repeats):
-            network = self.build(genotype, draw)
-            for normalisation, records in passes.items():
-                how = Measuring(normalisation, self.parameters)
-                measurement = measure(network, self.images, self.labels, how)
-                for record in records:
-                    totals[record.name] += record.score(measurement) / self.repeats
+            facts = Facts(cost.params, cost.macs, key, self.seed, draw)
+            noise = derived_seed(f"{self.seed}/{draw}")
+            for init, same_weights in self._by_init(records).items():
+                network = None
+                for normalisation, group in self._by_normalisation(same_weights).items():
+                    kinds = dict.fromkeys(kind for record in group for kind in record.needs)
+                    if network is None and set(kinds) != {Facts}:
+                        network = self.build(genotype, draw, init)
+                    measurement = measure(
+                        network if network is not None else nn.Identity(),
+                        self.images,
+                        self.labels,
+                        Measuring(normalisation, self.parameters, noise),
+                        kinds,
+                        facts,
+                        partial(self.build_thin, genotype, draw, init),
+                    )
+                    for record in group:
+                        totals[record.name] += record.score(measurement) / self.repeats
         return totals
+
+    def _by_init(self, records: list[ProxyRecord]) -> dict[Scheme, list[ProxyRecord]]:
+        groups: dict[Scheme, list[ProxyRecord]] = {}
+        for record in records:
+            groups.setdefault(self.init or record.init, []).append(record)
+        return groups
+
+    def _by_normalisation(
+        self, records: list[ProxyRecord]
+    ) -> dict[Normalisation, list[ProxyRecord]]:
+        """Group records by statistics; those that depend on none join whichever group there is."""
+        groups: dict[Normalisation, list[ProxyRecord]] = {}
+        for record in sorted(records, key=lambda record: record.normalisation is None):
+            statistics: Normalisation = next(iter(groups), "batch")
+            if record.normalisation is not None:
+                statistics = self.normalisation or record.normalisation
+            groups.setdefault(statistics, []).append(record)
+        return groups
 
     def evaluate(self, genotype: Hashable) -> Evaluation:
         """Return the evaluation of ``genotype``; whatever goes wrong with it is a value.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -151,6 +151,7 @@ class SpaceRecord:
         macro: dataclass of the skeleton's sizes; its defaults are the published full-size network.
         source: paper that defines the space.
         options: dataclass of the keyword arguments of ``space``.
+        thin: sizes of the thinnest skeleton, for scores that are defined on it.
     """
 
     name: str
@@ -158,6 +159,7 @@ class SpaceRecord:
     macro: type[Any]
     source: str
     options: type[Any] = NoOptions
+    thin: Mapping[str, Any] = field(default_factory=dict)
 
 
 SPACES: Registry[SpaceRecord] = Registry("search_space", "nas_search.spaces")

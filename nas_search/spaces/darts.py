@@ -242,5 +242,6 @@ SPACES.add(
         macro=DartsMacro,
         source="Liu, Simonyan and Yang, ICLR 2019, arXiv 1806.09055",
         options=DartsOptions,
+        thin={"cells": 3, "channels": 1},
     )
 )

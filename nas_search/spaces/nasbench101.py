@@ -207,5 +207,6 @@ SPACES.add(
         space=Nasbench101Space,
         macro=Nasbench101Macro,
         source="Ying et al., ICML 2019, arXiv 1902.09635",
+        thin={"modules_per_stack": 1, "channels": 5},
     )
 )

@@ -232,5 +232,6 @@ SPACES.add(
         space=Nasbench201Space,
         macro=Nasbench201Macro,
         source="Dong and Yang, ICLR 2020, arXiv 2001.00326",
+        thin={"cells": 1, "channels": 1},
     )
 )

@@ -11,6 +11,7 @@ Example, a whole test file::
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import ClassVar, get_args
 
 import numpy as np
@@ -18,15 +19,17 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from nas_search.gradients import NORMALISATIONS
+from nas_search.gradients import NORMALISATIONS, SCHEMES
+from nas_search.passes import PASSES, Facts, Grams
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.proxies.base import Origin
+from nas_search.scoring import Measuring, initialise, measure
 
 _seeds = st.integers(0, 2**32 - 1)
 _law = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     database=None,
@@ -38,7 +41,7 @@ def random_gradients(seed: int) -> list[Tensor]:
     """Return per-sample gradients, (n, P_l) float64 for each of some layers, on varied scales."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(2, 9))
-    common = rng.uniform(0, 2)  # how much of the gradient all samples share
+    common = rng.uniform(0, 2)
     layers = []
     for size in rng.integers(1, 40, size=rng.integers(1, 5)):
         rows = rng.normal(size=(n, size)) + common * rng.normal(size=size)
@@ -49,7 +52,57 @@ def random_gradients(seed: int) -> list[Tensor]:
 def measurement(gradients: list[Tensor]) -> Measurement:
     """Return what a pass would have collected from these (n, P_l) ``gradients``."""
     grams = torch.stack([rows @ rows.T for rows in gradients])
-    return Measurement(tuple(f"layer{i}.weight" for i in range(len(gradients))), grams)
+    return Measurement(Grams(tuple(f"layer{i}.weight" for i in range(len(gradients))), grams))
+
+
+class SmallNetwork(nn.Module):
+    """A stem, two cells and a head: all that scores look at, in little."""
+
+    def __init__(self, image_channels: int = 3) -> None:
+        super().__init__()
+        stem = nn.Conv2d(image_channels, 4, 3, padding=1, bias=False)
+        self.stem = nn.Sequential(
+            stem, nn.BatchNorm2d(4)
+        )  # 3, padding=1, bias=False), nn.BatchNorm2d(4))
+        self.cells = nn.ModuleList(
+            nn.Sequential(nn.ReLU(), nn.Conv2d(c, d, 3, s, 1, bias=False), nn.BatchNorm2d(d))
+            for c, d, s in ((4, 5, 1), (5, 6, 2))
+        )
+        self.head = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, 3, 8, 8) to (n, 3)."""
+        x = self.stem(x)
+        for cell in self.cells:
+            x = cell(x)
+        return self.head(x)
+
+
+def small_network(seed: int, image_channels: int = 3) -> SmallNetwork:
+    """Return the small network in float64 with weights drawn from ``seed``."""
+    with torch.device("meta"):  # building a network for real draws from the global generator
+        network = SmallNetwork(image_channels)
+    initialise(network.to_empty(device="cpu"), seed)
+    return network.double()
+
+
+def measured(record: ProxyRecord, seed: int, *, reverse: bool = False) -> Measurement:
+    """Return what ``record`` needs of a small random network on eight random images.
+
+    Args:
+        record: the score.
+        seed: of the network's weights and the images.
+        reverse: hand over the images in reverse order.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(8, 3, 8, 8, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+    if reverse:
+        images, labels = images.flip(0), labels.flip(0)
+    how = Measuring(record.normalisation or "batch")
+    facts = Facts(1000, 2000, f"key {seed}", seed)
+    thin = partial(small_network, seed, 1)
+    return measure(small_network(seed), images, labels, how, record.needs, facts, thin)
 
 
 class ProxyConformance:
@@ -57,9 +110,11 @@ class ProxyConformance:
 
     Attributes:
         proxy: the registered name of the proxy under test.
+        order_matters: whether the order of the images changes the score by its definition.
     """
 
     proxy: ClassVar[str]
+    order_matters: ClassVar[bool] = False
 
     @property
     def record(self) -> ProxyRecord:
@@ -71,8 +126,13 @@ class ProxyConformance:
         assert record.name == self.proxy
         assert record.name.isidentifier()
         assert record.name == record.name.lower()
-        assert record.normalisation in NORMALISATIONS
+        assert record.normalisation in (*NORMALISATIONS, None)
+        assert record.init in SCHEMES
         assert record.origin in get_args(Origin)
+        assert record.batch_size >= 2
+        assert record.repeats >= 1
+        assert record.needs
+        assert all(kind is Facts or kind in PASSES for kind in record.needs)
         for text in (record.source, record.summary):
             assert text.strip() == text
             assert text
@@ -80,27 +140,50 @@ class ProxyConformance:
 
     @_law
     @given(_seeds)
-    def test_is_a_finite_float(self, seed: int) -> None:
+    def test_is_a_finite_float_and_a_pure_function(self, seed: int) -> None:
+        random_state = torch.get_rng_state()
+        seen = measured(self.record, seed)
+        score = self.record.score(seen)
+        assert type(score) is float
+        assert math.isfinite(score)
+        assert self.record.score(seen) == score  # nothing in the measurement was changed
+        assert self.record.score(measured(self.record, seed)) == score
+        assert torch.equal(torch.get_rng_state(), random_state)
+
+    @_law
+    @given(_seeds)
+    def test_the_order_of_the_images_does_not_matter(self, seed: int) -> None:
+        if self.order_matters:
+            return
+        score = self.record.score(measured(self.record, seed))
+        reversed_ = self.record.score(measured(self.record, seed, reverse=True))
+        assert reversed_ == pytest.approx(score, rel=1e-7, abs=1e-7)
+
+
+class GramConformance(ProxyConformance):
+    """What a proxy keeps that is a function of the per-sample gradients' Gram matrices alone."""
+
+    @_law
+    @given(_seeds)
+    def test_is_a_finite_float_of_any_gradients(self, seed: int) -> None:
         score = self.record.score(measurement(random_gradients(seed)))
         assert type(score) is float
         assert math.isfinite(score)
 
     @_law
     @given(_seeds)
-    def test_is_a_pure_function_of_the_measurement(self, seed: int) -> None:
+    def test_is_a_pure_function_of_the_gradients(self, seed: int) -> None:
         gradients = random_gradients(seed)
         seen = measurement(gradients)
         before = seen.grams.clone()
-        random_state = torch.get_rng_state()
         first = self.record.score(seen)
         assert torch.equal(seen.grams, before)
-        assert torch.equal(torch.get_rng_state(), random_state)
         assert self.record.score(seen) == first  # cached parts included
         assert self.record.score(measurement(gradients)) == first
 
     @_law
     @given(_seeds)
-    def test_the_order_of_the_images_does_not_matter(self, seed: int) -> None:
+    def test_the_order_of_the_gradients_does_not_matter(self, seed: int) -> None:
         gradients = random_gradients(seed)
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(gradients[0])))
         shuffled = [rows[order] for rows in gradients]

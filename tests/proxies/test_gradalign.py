@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from nas_search.passes import Grams
+from nas_search.passes.per_sample import normalised
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.proxies.gradalign import EPS, log_det, mean_cosine
-from nas_search.proxies.measurement import normalised
 from nas_search.testing.proxies import measurement, random_gradients
 
 law = settings(max_examples=40, deadline=None, derandomize=True, database=None)
@@ -170,7 +171,7 @@ def test_whole_and_layerwise_on_numbers_done_by_hand() -> None:
     # Layer a: equal gradients of length 3. Layer b: orthogonal ones of lengths 4 and 4.
     a = torch.tensor([[9.0, 9.0], [9.0, 9.0]])
     b = torch.tensor([[16.0, 0.0], [0.0, 16.0]])
-    seen = Measurement(("a", "b"), torch.stack([a, b]).double())
+    seen = Measurement(Grams(("a", "b"), torch.stack([a, b]).double()))
     assert PROXIES.get("gradalign_i").score(seen) == pytest.approx(9 / 25)
     assert PROXIES.get("gradalign_i_layerwise").score(seen) == pytest.approx((1 + 0) / 2)
     whole = math.log((1 + EPS) ** 2 - (9 / 25) ** 2)

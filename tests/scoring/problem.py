@@ -16,6 +16,7 @@ from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
 
 SIZES: dict[str, dict[str, Any]] = {
     "darts": {"cells": 3, "channels": 4},
+    "nasbench101": {"modules_per_stack": 1, "channels": 8},
     "nasbench201": {"cells": 1, "channels": 4},
 }
 DEADLY = "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|none~0|none~1|nor_conv_1x1~2|"

@@ -1,0 +1,61 @@
+"""The table of all scores in docs/scores.md, generated from their records.
+
+python -m benchmarks.score_table            prints it
+python -m benchmarks.score_table --write    puts it between the marks in docs/scores.md
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nas_search.proxies import PROXIES, ProxyRecord
+
+PAGE = Path(__file__).parent.parent / "docs" / "scores.md"
+BEGIN, END = "<!-- generated: begin -->\n", "<!-- generated: end -->\n"
+TITLES = (
+    *("`proxy=`", "score, higher is better", "needs", "batch-norm"),
+    *("init", "n x draws", "whose", "traps"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true")
+    if parser.parse_args().write:
+        PAGE.write_text(replaced(PAGE.read_text()))
+    else:
+        print(table())
+
+
+def table() -> str:
+    rows = "".join(f"{row(record)}\n" for record in PROXIES)
+    return f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}\n{rows}"
+
+
+def row(record: ProxyRecord) -> str:
+    needs = ", ".join(kind.__name__ for kind in record.needs)
+    if record.needs_pool:
+        needs = "ranks of " + (", ".join(record.members) or "proxy.members")
+    cells = (
+        f"`{record.name}`",
+        f"{record.summary}: {record.formula}",
+        needs,
+        record.normalisation or "-",
+        record.init,
+        f"{record.batch_size} x {record.repeats}",
+        f"{record.origin}: {record.source}",
+        record.traps or "-",
+    )
+    return "| " + " | ".join(cell.replace("|", "&#124;") for cell in cells) + " |"
+
+
+def replaced(page: str) -> str:
+    """Return ``page`` with the table of the records between its marks."""
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    return before + BEGIN + table() + END + after
+
+
+if __name__ == "__main__":
+    main()

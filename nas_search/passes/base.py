@@ -1,0 +1,84 @@
+"""What every pass shares: what it looks at, which results it gives, when a network is dead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from nas_search.gradients import Normalisation, Parameters
+
+
+class DeadNetwork(Exception):
+    """The network has no score: it cannot learn as it stands. The message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a candidate without running its network.
+
+    Attributes:
+        params: number of trainable parameters, as built (dead branches count).
+        macs: multiply-accumulates of convolutions and linear layers for one image.
+        key: canonical form of the genotype.
+        seed: the run's seed.
+        draw: number of the draw of initial weights within the run.
+    """
+
+    params: int
+    macs: int
+    key: str
+    seed: int = 0
+    draw: int = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a pass looks at; it leaves all of it as it was.
+
+    Attributes:
+        network: maps images to logits (n, classes).
+        images: (n, C, H, W) on the network's device, in its dtype; n is 2 or more.
+        labels: (n,) int64.
+        normalisation: statistics that batch-norm uses, for the passes that leave the choice.
+        parameters: parameters that count.
+        seed: from which a pass draws what it needs beside the images.
+        thin: makes the same cells in a network as narrow and as short as it gets, for crops of
+            the images (:data:`nas_search.passes.regions.THIN_IMAGE`); None where nobody knows how.
+    """
+
+    network: nn.Module
+    images: Tensor
+    labels: Tensor
+    normalisation: Normalisation
+    parameters: Parameters = "weights"
+    seed: int = 0
+    thin: Callable[[], nn.Module] | None = None
+
+
+Pass = Callable[[Subject, frozenset[type]], Sequence[object]]
+"""From a subject and the kinds of results that are wanted to one result of each."""
+
+PASSES: dict[type, Pass] = {}
+"""The pass that gives each kind of result."""
+
+
+def collects(*kinds: type) -> Callable[[Pass], Pass]:
+    """Register the decorated pass as the one that gives results of ``kinds``."""
+
+    def register(run: Pass) -> Pass:
+        for kind in kinds:
+            PASSES[kind] = run
+        return run
+
+    return register
+
+
+def weighted_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """Return the convolutions and linear layers of ``network`` by name, in its order."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }

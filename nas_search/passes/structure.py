@@ -1,0 +1,99 @@
+"""The pass of the computation's shape: one forward pass of two images, nothing backward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas_search.gradients import normalised_network
+from nas_search.passes.base import DeadNetwork, Subject, collects, weighted_layers
+
+
+@dataclass(frozen=True)
+class Depth:
+    """The longest path from image to logits.
+
+    Attributes:
+        layers: number of convolutions and linear layers on it.
+    """
+
+    layers: int
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of all convolutions and linear layers, used or not.
+
+    Attributes:
+        weights: by the layer's name, in the network's order.
+    """
+
+    weights: dict[str, Tensor]
+
+
+@collects(Weights)
+def weights(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+    """Look at the weights; the network is not run."""
+    layers = weighted_layers(subject.network)
+    return [Weights({name: layer.weight.detach() for name, layer in layers.items()})]
+
+
+@collects(Depth)
+def depth(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+    """Count layers along autograd's own graph of two images, from the logits back to the image.
+
+    Raises:
+        DeadNetwork: no path leads from the image to the logits.
+    """
+    counted: dict[Any, int] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.grad_fn is not None:
+            counted[output.grad_fn] = 1
+
+    image = subject.images[:2].detach().requires_grad_()
+    handles = [
+        layer.register_forward_hook(note) for layer in weighted_layers(subject.network).values()
+    ]
+    try:
+        with normalised_network(subject.network, subject.normalisation), torch.enable_grad():
+            logits = subject.network(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    longest = _longest(logits.grad_fn, counted, image)
+    if longest is None:
+        raise DeadNetwork("the logits do not depend on the image")
+    return [Depth(longest)]
+
+
+def graph(end: Any) -> list[Any]:
+    """Return the nodes of autograd's graph that ``end`` depends on, each after those it needs."""
+    order: list[Any] = []
+    seen: set[Any] = set()
+    stack = [(end, False)]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+        elif node is not None and node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack += [(before, False) for before, _ in node.next_functions]
+    return order
+
+
+def _longest(end: Any, counted: dict[Any, int], image: Tensor) -> int | None:
+    """Return the largest sum of ``counted`` over nodes from ``image`` to ``end``."""
+    length: dict[Any, int] = {}
+    for node in graph(end):
+        before = [length[other] for other, _ in node.next_functions if other in length]
+        if before:
+            length[node] = max(before) + counted.get(node, 0)
+        elif getattr(node, "variable", None) is image:
+            length[node] = 0
+    return length.get(end)

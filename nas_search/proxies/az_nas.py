@@ -1,0 +1,75 @@
+"""AZ-NAS (Lee & Ham, CVPR 2024): four scores of different kinds, and the sum of their log-ranks."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from nas_search.passes import CellFeatures
+from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.measurement import Measurement
+
+UNTRAINABLE = -1e6
+"""Trainability of a cell that changes no gradient or lets none through: 1/(0 + 1e-6) about."""
+
+
+def expressivity(measurement: Measurement) -> float:
+    """Return the summed entropy of the channels' principal components, at least 0."""
+    return float(sum(measurement[CellFeatures].entropies))
+
+
+def progressivity(measurement: Measurement) -> float:
+    """Return the smallest growth of that entropy from one cell to the next."""
+    entropies = measurement[CellFeatures].entropies
+    return min(after - before for before, after in pairwise(entropies))
+
+
+def trainability(measurement: Measurement) -> float:
+    """Return mean over cells of 2 - s - 1/s, s the gain of gradients: 0 where it is 1."""
+    gains = measurement[CellFeatures].gains
+    cells = [UNTRAINABLE if s is None else 2 - s - 1 / (s + 1e-6) for s in gains]
+    return sum(cells) / len(cells)
+
+
+_SOURCE = "Lee & Ham, CVPR 2024; code cvlab-yonsei/AZ-NAS"
+
+PROXIES.add(
+    ProxyRecord(
+        name="az_expressivity",
+        score=expressivity,
+        normalisation="batch",
+        origin="paper",
+        source=_SOURCE,
+        summary="entropy of the principal components of feature maps, summed over cells",
+        needs=(CellFeatures,),
+        init="kaiming_normal",
+        formula="sum_l -sum_c p_lc log p_lc, p_l = eigenvalues of channel covariance / their sum",
+        traps="the stem's feature map counts too",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="az_progressivity",
+        score=progressivity,
+        normalisation="batch",
+        origin="paper",
+        source=_SOURCE,
+        summary="smallest growth of expressivity from one cell to the next",
+        needs=(CellFeatures,),
+        init="kaiming_normal",
+        formula="min_l (e_(l+1) - e_l), e_l the entropy of cell l",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="az_trainability",
+        score=trainability,
+        normalisation="batch",
+        origin="paper",
+        source=_SOURCE,
+        summary="how close to 1 the gain of gradients through each cell is",
+        needs=(CellFeatures,),
+        init="kaiming_normal",
+        formula="mean_l (2 - s_l - 1/s_l), s_l the largest singular value of cell l's Jacobian",
+        traps="a cell that is the identity gives -inf in the code; here -1e6, ranked the same",
+    )
+)

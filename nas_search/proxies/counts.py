@@ -1,0 +1,85 @@
+"""What needs no gradient: sizes, depth and chance. The baselines of every comparison."""
+
+from __future__ import annotations
+
+import hashlib
+
+from nas_search.passes import Depth, Facts
+from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.measurement import Measurement
+
+
+def params(measurement: Measurement) -> float:
+    """Return the number of trainable parameters."""
+    return float(measurement[Facts].params)
+
+
+def flops(measurement: Measurement) -> float:
+    """Return the multiply-accumulates of convolutions and linear layers for one image."""
+    return float(measurement[Facts].macs)
+
+
+def depth(measurement: Measurement) -> float:
+    """Return the number of convolutions and linear layers on the longest path."""
+    return float(measurement[Depth].layers)
+
+
+def chance(measurement: Measurement) -> float:
+    """Return a number in [0, 1) drawn from the seed, the draw and the network's canonical form."""
+    facts = measurement[Facts]
+    text = f"{facts.seed}/{facts.draw}/{facts.key}"
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, "little") >> 11) / 2**53
+
+
+PROXIES.add(
+    ProxyRecord(
+        name="params",
+        score=params,
+        normalisation=None,
+        origin="paper",
+        source="count",
+        summary="number of trainable parameters",
+        needs=(Facts,),
+        formula="P",
+        traps="counts dead branches too; the network is not run, so dead ones have a score",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="flops",
+        score=flops,
+        normalisation=None,
+        origin="paper",
+        source="count",
+        summary="multiply-accumulates of convolutions and linear layers for one image",
+        needs=(Facts,),
+        formula="MACs of Conv2d and Linear",
+        traps="NAS-Bench-201's own table adds 3 an element for ReLU with batch-norm, 9 for pooling",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="depth",
+        score=depth,
+        normalisation=None,
+        origin="paper",
+        source="count",
+        summary="number of convolutions and linear layers on the longest path",
+        needs=(Depth,),
+        formula="max over paths of #(Conv2d, Linear)",
+        traps="a depthwise and a pointwise convolution are two; not the count of all layers",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="random",
+        score=chance,
+        normalisation=None,
+        origin="ours",
+        source="a hash of seed and canonical form",
+        summary="chance: the floor of every comparison",
+        needs=(Facts,),
+        formula="U[0, 1)",
+    )
+)

@@ -1,0 +1,63 @@
+"""Correlation of the input Jacobian between images (Mellor et al. 2020; Lopes et al. 2021)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nas_search.passes import InputJacobian
+from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.measurement import Measurement
+
+EPS = 1e-5
+
+
+def jacob_cov(measurement: Measurement) -> float:
+    """Return -sum_k (log(v_k + 1e-5) + 1 / (v_k + 1e-5)), v the eigenvalues of the correlations."""
+    v = torch.linalg.eigvalsh(_correlations(measurement[InputJacobian].rows)).clamp_min(0)
+    return -((v + EPS).log() + 1 / (v + EPS)).sum().item()
+
+
+def epe_nas(measurement: Measurement) -> float:
+    """Return sum over classes of |sum log(|correlations within the class| + 1e-5)|."""
+    seen = measurement[InputJacobian]
+    score = 0.0
+    for label in seen.labels.unique():
+        correlations = _correlations(seen.rows[seen.labels == label])
+        score += (correlations.abs() + EPS).log().sum().abs().item()
+    return score
+
+
+def _correlations(rows: Tensor) -> Tensor:
+    """Return Pearson's correlations between rows, (n, n); 1 for a row alone."""
+    centred = rows - rows.mean(1, keepdim=True)
+    units = centred / centred.norm(dim=1, keepdim=True)
+    return (units @ units.T).clamp(-1, 1)
+
+
+PROXIES.add(
+    ProxyRecord(
+        name="jacob_cov",
+        score=jacob_cov,
+        normalisation="batch",
+        origin="paper",
+        source="Mellor et al. 2020 (arXiv 2006.04647v1); code SamsungLabs/zero-cost-nas",
+        summary="how uncorrelated the images' input gradients are",
+        needs=(InputJacobian,),
+        formula="-sum_k (log(v_k + 1e-5) + 1/(v_k + 1e-5)), v = eig corrcoef(d sum logits/dx)",
+        traps="set by the smallest eigenvalues: noisy from draw to draw",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="epe_nas",
+        score=epe_nas,
+        normalisation="batch",
+        origin="paper",
+        source="Lopes et al., ICANN 2021; code automl/NASLib",
+        summary="correlation of the images' input gradients within each class",
+        needs=(InputJacobian,),
+        formula="sum_c |sum log(|corrcoef(J_c)| + 1e-5)|",
+        traps="up to 100 classes; depends on how many images of a class the batch holds",
+    )
+)

@@ -1,0 +1,37 @@
+"""Condition of the tangent kernel at initialization (Chen et al., ICLR 2021, TE-NAS)."""
+
+from __future__ import annotations
+
+import torch
+
+from nas_search.passes import LogitKernel
+from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.measurement import Measurement
+
+
+def ntk_cond(measurement: Measurement) -> float:
+    """Return -lambda_max / lambda_min, at most -1.
+
+    A smallest eigenvalue below rounding is taken for rounding: the condition is at most 1/eps.
+    """
+    seen = measurement[LogitKernel]
+    values = torch.linalg.eigvalsh(seen.kernel)
+    largest = values[-1].item()
+    return -largest / max(values[0].item(), seen.eps * largest)
+
+
+PROXIES.add(
+    ProxyRecord(
+        name="ntk_cond",
+        score=ntk_cond,
+        normalisation="batch",
+        origin="paper",
+        source="Chen et al., ICLR 2021 (TE-NAS); code VITA-Group/TENAS",
+        summary="negative condition number of the tangent kernel of the summed logits",
+        needs=(LogitKernel,),
+        init="kaiming_fan_out",
+        repeats=3,
+        formula="-lambda_max/lambda_min of J J^T, J_i = d(sum logits_i)/d(weights)",
+        traps="n backward passes in true train mode; set by one eigenvalue: noisy",
+    )
+)

@@ -1,0 +1,142 @@
+r"""Pruning criteria summed over a network (Abdelfattah et al., ICLR 2021, "Zero-cost proxies").
+
+With g the gradient of the batch's mean cross-entropy in true train mode and theta the weights of
+convolutions and linear layers::
+
+    snip       sum |theta g|           how the loss reacts to removing a weight
+    plain      sum theta g             its signed form
+    grad_norm  sum_l ||g_l||
+    l2_norm    sum_l ||theta_l||       needs no data
+    fisher     sum over weights of 1/2 mean_i (sum_hw a dL/da)^2 of their output channel
+    grasp      sum -theta (H g)        how the gradient's norm reacts to removing a weight
+"""
+
+from __future__ import annotations
+
+from nas_search.passes import BatchGradient, ChannelFisher, HessianGradient, Weights
+from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.measurement import Measurement
+
+
+def snip(measurement: Measurement) -> float:
+    """Return sum |theta g|, at least 0."""
+    seen = measurement[BatchGradient]
+    return sum((w * seen.gradients[k]).abs().sum().item() for k, w in seen.weights.items())
+
+
+def plain(measurement: Measurement) -> float:
+    """Return sum theta g."""
+    seen = measurement[BatchGradient]
+    return sum((w * seen.gradients[k]).sum().item() for k, w in seen.weights.items())
+
+
+def grad_norm(measurement: Measurement) -> float:
+    """Return the sum over layers of the gradient's Euclidean norm."""
+    return sum(g.norm().item() for g in measurement[BatchGradient].gradients.values())
+
+
+def l2_norm(measurement: Measurement) -> float:
+    """Return the sum over layers of the weights' Euclidean norm."""
+    return sum(w.norm().item() for w in measurement[Weights].weights.values())
+
+
+def fisher(measurement: Measurement) -> float:
+    """Return the sum over weights of their channel's 1/2 mean_i (sum_hw a dL/da)^2, at least 0."""
+    seen = measurement[ChannelFisher]
+    return sum(
+        count * layer.sum().item() for layer, count in zip(seen.layers, seen.weights, strict=True)
+    )
+
+
+def grasp(measurement: Measurement) -> float:
+    """Return sum -theta (H g)."""
+    seen = measurement[HessianGradient]
+    return -sum((w * seen.products[k]).sum().item() for k, w in seen.weights.items())
+
+
+_CODE = "code SamsungLabs/zero-cost-nas"
+_SOURCES = {
+    "snip": f"Lee et al., ICLR 2019; {_CODE}",
+    "plain": f"Mozer & Smolensky, NeurIPS 1988; {_CODE}",
+    "grad_norm": f"Abdelfattah et al., ICLR 2021; {_CODE}",
+    "l2_norm": f"Abdelfattah et al., ICLR 2021; {_CODE}",
+    "fisher": f"Turner et al., ICLR 2020; {_CODE}",
+    "grasp": f"Wang et al., ICLR 2020; {_CODE}",
+}
+
+PROXIES.add(
+    ProxyRecord(
+        name="snip",
+        score=snip,
+        normalisation="batch",
+        origin="paper",
+        source=_SOURCES["snip"],
+        summary="saliency of the weights: |weight times gradient|, summed",
+        needs=(BatchGradient,),
+        formula="sum |theta g|",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="plain",
+        score=plain,
+        normalisation="batch",
+        origin="paper",
+        source=_SOURCES["plain"],
+        summary="signed saliency of the weights: weight times gradient, summed",
+        needs=(BatchGradient,),
+        formula="sum theta g",
+        traps="batch-norm behind a weight makes its sum zero (Euler): what is left is the head's",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="grad_norm",
+        score=grad_norm,
+        normalisation="batch",
+        origin="paper",
+        source=_SOURCES["grad_norm"],
+        summary="norm of the batch gradient, summed over layers",
+        needs=(BatchGradient,),
+        formula="sum_l ||g_l||",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="l2_norm",
+        score=l2_norm,
+        normalisation=None,
+        origin="paper",
+        source=_SOURCES["l2_norm"],
+        summary="norm of the weights, summed over layers",
+        needs=(Weights,),
+        formula="sum_l ||theta_l||",
+        traps="looks at no image: a count of layers by their width",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="fisher",
+        score=fisher,
+        normalisation="batch",
+        origin="paper",
+        source=_SOURCES["fisher"],
+        summary="saliency of output channels, summed over the weights of each",
+        needs=(ChannelFisher,),
+        formula="sum_c fan_in_c 1/2 mean_i (sum_hw a dL/da)^2",
+        traps="the code counts a channel once for each of its weights (fan_in); papers write sum_c",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="grasp",
+        score=grasp,
+        normalisation="batch",
+        origin="paper",
+        source=_SOURCES["grasp"],
+        summary="how the gradient's norm reacts to removing weights, summed",
+        needs=(HessianGradient,),
+        formula="sum -theta (H g)",
+        traps="the sign of the reference code, which differs from the paper's; two backward passes",
+    )
+)

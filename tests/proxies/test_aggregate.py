@@ -1,0 +1,67 @@
+"""Rank aggregates over a pool, and their refusal where there is none."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+
+from nas_search.errors import InputError
+from nas_search.proxies import PROXIES
+from nas_search.proxies.aggregate import aggregate, log_rank_sum, members_of, rank_sum
+from nas_search.spaces.nasbench201 import Nasbench201Space
+from tests.scoring.problem import task
+
+
+def test_ranks_done_by_hand() -> None:
+    columns = [[3.0, 1.0, 2.0, 2.0], [10.0, 30.0, 20.0, math.inf]]
+    ranks = [[4, 1, 2.5, 2.5], [1, 3, 2, 4]]
+    expected = [sum(math.log(r[i] / 4) for r in ranks) for i in range(4)]
+    assert log_rank_sum(columns) == pytest.approx(expected)
+    assert rank_sum(columns) == pytest.approx([sum(r[i] / 4 for r in ranks) for i in range(4)])
+
+
+def test_dead_candidates_stay_nan_and_take_no_rank() -> None:
+    with_dead = log_rank_sum([[3.0, math.nan, 1.0], [1.0, 9.0, 2.0]])
+    without = log_rank_sum([[3.0, 1.0], [1.0, 2.0]])
+    assert math.isnan(with_dead[1])
+    assert with_dead[[0, 2]] == pytest.approx(without)
+    assert np.isnan(log_rank_sum([[math.nan], [1.0]])).all()
+
+
+def test_the_aggregate_of_real_scores() -> None:
+    names = ("gradalign", "naswot", "flops")
+    space = Nasbench201Space()
+    problem = task(proxies=names)
+    scored = [problem.evaluate(space.sample(np.random.default_rng(i))).scores for i in range(12)]
+    pool = {name: [s.get(name, math.nan) for s in scored] for name in names}
+    found = aggregate("aggregate", pool, names)
+    alive = ~np.isnan(found)
+    assert alive.sum() >= 8
+    ranks = [rankdata(np.array(pool[name])[alive]) for name in names]
+    assert found[alive] == pytest.approx(np.log(np.array(ranks) / alive.sum()).sum(0))
+
+
+def test_members() -> None:
+    assert members_of("naswot") == ("naswot",)
+    assert members_of("aggregate", ["params", "flops"]) == ("params", "flops")
+    for record in PROXIES:
+        for member in record.members:
+            assert not PROXIES.get(member).needs_pool
+    for arguments, message in (
+        (("aggregate",), "needs proxy.members"),
+        (("aggregate", ["aggregate"]), "is an aggregate itself"),
+        (("aggregate", ["nope"]), "unknown proxy 'nope'"),
+        (("naswot", ["params"]), "has no members"),
+    ):
+        with pytest.raises(InputError, match=message):
+            members_of(*arguments)
+
+
+def test_a_search_refuses_what_needs_a_pool() -> None:
+    for record in PROXIES:
+        if record.needs_pool:
+            with pytest.raises(InputError, match="ranks candidates against each other"):
+                task(proxies=(record.name,))

@@ -1,0 +1,10 @@
+"""docs/scores.md lists every score as its record has it."""
+
+from __future__ import annotations
+
+from benchmarks.score_table import PAGE, replaced
+
+
+def test_the_table_is_that_of_the_records() -> None:
+    page = PAGE.read_text()
+    assert replaced(page) == page, "run: python -m benchmarks.score_table --write"

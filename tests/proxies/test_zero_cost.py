@@ -1,0 +1,153 @@
+"""The pruning criteria and GradSign against ordinary autograd, and that they share one backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from nas_search.gradients import NORMALISATIONS
+from nas_search.proxies import PROXIES
+from tests.gradients.naive import loop
+from tests.proxies.naive import CELLS, backward, batch, build, layers, score
+from tests.scoring.problem import task
+
+CELL_NUMBERS = range(len(CELLS))
+
+
+@pytest.mark.parametrize("number", CELL_NUMBERS)
+def test_gradsign_counts_signs_sample_by_sample(number: int) -> None:
+    network = build(number)
+    images, labels = batch()
+    rows = {k: r for k, r in loop(network, images, labels, "sample").items() if "weight" in k}
+    names = {f"{k}.weight" for k, m in network.named_modules() if m in layers(network)}
+    total, count = 0, 0
+    for name in names & set(rows):
+        signs = np.sign(rows[name].numpy())
+        signs[np.abs(rows[name].numpy()) < 1e-14] = 0
+        if not signs.any():
+            continue  # nothing but rounding: the weight receives no gradient
+        total += np.abs(signs.sum(0)).sum()
+        count += signs.shape[1]
+    assert score("gradsign", number) == pytest.approx(total, rel=1e-12)
+    assert score("gradsign_mean", number) == pytest.approx(total / count, rel=1e-12)
+
+
+@pytest.mark.parametrize("number", CELL_NUMBERS)
+def test_first_order_criteria_are_those_of_an_ordinary_backward(number: int) -> None:
+    network = build(number)
+    backward(network, *batch())
+    seen = [m for m in layers(network) if m.weight.grad is not None]
+    expected = {
+        "snip": sum((m.weight * m.weight.grad).abs().sum().item() for m in seen),
+        "plain": sum((m.weight * m.weight.grad).sum().item() for m in seen),
+        "grad_norm": sum(m.weight.grad.square().sum().sqrt().item() for m in seen),
+        "l2_norm": sum(m.weight.square().sum().sqrt().item() for m in layers(network)),
+    }
+    for name, value in expected.items():
+        assert score(name, number) == pytest.approx(value, rel=1e-9, abs=1e-13), name
+
+
+@pytest.mark.parametrize("number", CELL_NUMBERS)
+def test_fisher_counts_a_channel_once_for_each_of_its_weights(number: int) -> None:
+    network = build(number)
+    images, labels = batch()
+    outputs: list[Any] = []
+
+    def keep(module: Any, inputs: Any, output: torch.Tensor) -> None:
+        output.retain_grad()
+        outputs.append((output, module.weight[0].numel()))
+
+    for layer in layers(network):
+        layer.register_forward_hook(keep)
+    backward(network, images, labels)
+    total = 0.0
+    for a, weights in outputs:
+        if a.grad is None:
+            continue
+        for channel in range(a.shape[1]):
+            per_image = [(a[i, channel] * a.grad[i, channel]).sum().item() for i in range(len(a))]
+            total += weights * 0.5 * np.mean(np.square(per_image))
+    assert score("fisher", number) == pytest.approx(total, rel=1e-9)
+
+
+@pytest.mark.parametrize("number", CELL_NUMBERS)
+def test_grasp_is_the_hessian_times_the_gradient(number: int) -> None:
+    # H g as the difference of two gradients a small step along g apart.
+    network = build(number)
+    images, labels = batch()
+    backward(network, images, labels)
+    seen = [m.weight for m in layers(network) if m.weight.grad is not None]
+    gradient = [w.grad.clone() for w in seen]
+    weights = [w.detach().clone() for w in seen]
+    ends = []
+    step = 1e-8  # so small that no ReLU switches in between
+    for side in (1, -1):
+        with torch.no_grad():
+            for w, start, g in zip(seen, weights, gradient, strict=True):
+                w.copy_(start + side * step * g)
+        backward(network, images, labels)
+        ends.append([w.grad.clone() for w in seen])
+    expected = -sum(
+        (w * (up - down) / (2 * step)).sum().item()
+        for w, up, down in zip(weights, *ends, strict=True)
+    )
+    assert score("grasp", number) == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.parametrize("mode", NORMALISATIONS)
+def test_the_batch_gradient_is_the_mean_of_the_samples_in_every_mode(mode: str) -> None:
+    network = build()
+    images, labels = batch()
+    if mode == "batch":
+        backward(network, images, labels)
+        gradients = [m.weight.grad for m in layers(network) if m.weight.grad is not None]
+    else:
+        rows = loop(network, images, labels, mode)
+        names = [f"{k}.weight" for k, m in network.named_modules() if m in layers(network)]
+        gradients = [rows[name].mean(0) for name in names if name in rows]
+    expected = sum(g.norm().item() for g in gradients)
+    assert score("grad_norm", normalisation=mode) == pytest.approx(expected, rel=1e-9)
+
+
+def test_scores_that_need_gradients_share_one_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [
+        *("gradalign", "gradalign_i", "gradalign_ii", "gradalign_i_layerwise"),
+        *("gradalign_ii_layerwise", "gradsign", "gradsign_mean", "snip", "plain"),
+        *("grad_norm", "fisher", "l2_norm", "params", "flops", "random"),
+    ]
+    calls = []
+    real = torch.Tensor.backward
+
+    def counted(self: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        calls.append(1)
+        real(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "backward", counted)
+    shared = task(proxies=tuple(names), normalisation="batch").scores(CELLS[0])
+    assert len(calls) == 1
+    own = task(proxies=tuple(names)).scores(CELLS[0])
+    assert len(calls) == 1 + 3  # the definitions ask for sample, frozen and batch statistics
+    assert list(own) == list(shared) == names
+    for name in names:  # together or alone: the same number
+        alone = task(proxies=(name,)).scores(CELLS[0])[name]
+        assert own[name] == pytest.approx(alone, rel=1e-12), name
+    assert own["snip"] == shared["snip"]
+    assert own["gradsign"] != shared["gradsign"]
+
+
+def test_every_record_says_which_results_it_needs() -> None:
+    for record in PROXIES:
+        if not record.needs_pool:
+            assert score(record.name) == score(record.name)
+
+
+def test_mean_loss_is_what_is_differentiated() -> None:
+    network = build()
+    images, labels = batch()
+    loss = F.cross_entropy(network(images), labels)
+    (g,) = torch.autograd.grad(loss, [layers(network)[-1].weight])
+    assert score("grad_norm") > g.norm().item() > 0
