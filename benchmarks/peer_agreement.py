@@ -125,7 +125,7 @@ def report(
                 (ours.get((0, c, name), math.nan), peer(column, table[c], peers[c])) for c in cells
             ]
             both = [(a, b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
-            digit = 0.006 if name == "flops" else 1e-6  # the last that is compared, halved
+            digit = 0.006 if name == "flops" else 6e-6  # the last that is compared, halved
             exact = sum(abs(a / 1e6 - b) < digit for a, b in both)
             same = f"{exact} of {len(both)}" if name in ("params", "flops") else ""
             say(f"| {name} | {column} | {len(both)} | {agreement(pairs)} | {same} | {own} |")
