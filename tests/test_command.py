@@ -343,7 +343,7 @@ BAD = [
         "search_space=nope",
         "unknown search_space 'nope'; possible: darts, nasbench101, nasbench201",
     ),
-    (2, "proxy=nope", "unknown proxy 'nope'; possible: gradalign, "),
+    (2, "proxy=nope", "unknown proxy 'nope'; possible: aggregate, .*gradalign, "),
     (2, "algorithm=nope", "unknown algorithm 'nope'; possible: random, regularized_evolution"),
     (2, "dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
     (2, "budget=nope", "unknown budget 'nope'; possible: quick, standard, thorough"),

@@ -87,6 +87,7 @@ PROXIES.add(
         source=f"after GradAlign-II, {_PAPER}",
         summary="sum over weights of the smallest eigenvalue of the gradients' cosine matrix",
         formula="sum_l lambda_min(K_l)",
+        batch_size=32,
     )
 )
 PROXIES.add(

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from nas_search.errors import InputError
-from nas_search.scoring import ScoringTask
+from nas_search.scoring import Scheme, ScoringTask
 from nas_search.spaces import Cost
 from nas_search.spaces.costs import count
 from nas_search.spaces.nasbench101 import Nasbench101Genotype, Nasbench101Space
@@ -487,8 +487,8 @@ def test_scores_are_those_of_one_backward_pass_a_sample(mode: Any) -> None:
 class DoubleTask(ScoringTask):
     """The task in float64, so that it can be compared to ten digits."""
 
-    def build(self, genotype: Hashable, draw: int = 0) -> nn.Module:
-        return super().build(genotype, draw).double()
+    def build(self, genotype: Hashable, draw: int = 0, init: Scheme = "default") -> nn.Module:
+        return super().build(genotype, draw, init).double()
 
 
 def test_isomorphic_cells_have_one_score() -> None:
