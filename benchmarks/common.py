@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import platform
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -103,3 +104,14 @@ def say(text: str) -> None:
     """Print ``text`` at once, also when the output is a file."""
     print(text)
     sys.stdout.flush()
+
+
+def append_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Add ``rows`` to a CSV file of results, which starts with ``columns``."""
+    new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(columns)
+        writer.writerows(rows)

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from benchmarks.common import header, npz_batch, say, task
+from benchmarks.common import append_rows, header, npz_batch, say, task
 from nas_search.proxies import PROXIES
 from nas_search.scoring import DeadNetwork
 from nas_search.spaces import SPACES
@@ -59,6 +59,8 @@ ROUNDS: tuple[tuple[int, int, tuple[str, ...]], ...] = (
     (1, 1, SPREAD),
 )
 """(seed, draws of initial weights, scores); the Zen-score's own definition averages 32 draws."""
+
+COLUMNS = ("seed", "idx", "score", "value", "seconds")
 
 
 def main() -> None:
@@ -101,7 +103,9 @@ def score_all(
             except DeadNetwork:
                 scores = dict.fromkeys(missing, math.nan)
             seconds = process_time() - start
-            append(options.out, [[job.seed, cell, *pair, seconds] for pair in scores.items()])
+            append_rows(
+                options.out, COLUMNS, [[job.seed, cell, *pair, seconds] for pair in scores.items()]
+            )
 
 
 def report(
@@ -165,17 +169,6 @@ def agreement(pairs: list[tuple[float, float]], draws: int = 1000) -> str:
     rhos = [spearmanr(both[rows, 0], both[rows, 1]).statistic for rows in chosen]
     low, high = np.quantile(rhos, [0.025, 0.975])
     return f"{spearmanr(both[:, 0], both[:, 1]).statistic:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def append(path: Path, rows: list[list[Any]]) -> None:
-    """Add ``rows`` to the file of scores."""
-    new = not path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["seed", "idx", "score", "value", "seconds"])
-        writer.writerows(rows)
 
 
 def read(path: Path) -> dict[tuple[int, int, str], float]:

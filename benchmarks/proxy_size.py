@@ -21,14 +21,13 @@ import math
 import statistics
 from pathlib import Path
 from time import process_time
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
-from benchmarks.common import digits_batch, genotypes, header, npz_batch, say, task
+from benchmarks.common import append_rows, digits_batch, genotypes, header, npz_batch, say, task
 from nas_search.proxies import PROXIES as PROXY_RECORDS
 from nas_search.scoring import DeadNetwork
 
@@ -45,6 +44,8 @@ SIZES: dict[str, tuple[int, int, str, int, int]] = {
     "8 cells, 8 channels, digits 16 x 16": (8, 8, "digits16", 64, 0),
     "5 cells, 16 channels, digits 16 x 16": (5, 16, "digits16", 64, 0),
 }
+
+COLUMNS = ("size", "number", "proxy", "score", "seconds")
 
 
 def main() -> None:
@@ -84,23 +85,14 @@ def score_all(size: str, options: argparse.Namespace) -> None:
             except DeadNetwork:
                 scores = dict.fromkeys(chosen, math.nan)
             seconds = process_time() - start
-            append(options.out, [[size, number, *pair, seconds] for pair in scores.items()])
+            append_rows(
+                options.out, COLUMNS, [[size, number, *pair, seconds] for pair in scores.items()]
+            )
 
 
 def definition(proxy: str) -> str:
     """Return the batch-norm statistics that the proxy's definition asks for."""
     return PROXY_RECORDS.get(proxy).normalisation
-
-
-def append(path: Path, rows: list[list[Any]]) -> None:
-    """Add ``rows`` to the file of scores."""
-    new = not path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["size", "number", "proxy", "score", "seconds"])
-        writer.writerows(rows)
 
 
 def read(path: Path) -> dict[tuple[str, int, str], tuple[float, float]]:
