@@ -1,7 +1,7 @@
 """Per-sample gradients of a whole batch in one forward and one backward pass."""
 
 from nas_search.gradients.backward import normalised_network, per_sample_backward
-from nas_search.gradients.gradient import DenseGradient, FactoredGradient, SampleGradient
+from nas_search.gradients.gradient import DenseGradient, FactoredGradient, Factors, SampleGradient
 from nas_search.gradients.modes import (
     NORMALISATIONS,
     PARAMETERS,
@@ -10,14 +10,16 @@ from nas_search.gradients.modes import (
     Parameters,
     Scheme,
 )
-from nas_search.gradients.sinks import GramSink, NormSink, SignSink, Sink, SumSink
+from nas_search.gradients.sinks import FactorSink, GramSink, NormSink, SignSink, Sink, SumSink
 
 __all__ = [
     "NORMALISATIONS",
     "PARAMETERS",
     "SCHEMES",
     "DenseGradient",
+    "FactorSink",
     "FactoredGradient",
+    "Factors",
     "GramSink",
     "NormSink",
     "Normalisation",

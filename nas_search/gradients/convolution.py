@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from nas_search.errors import InputError
 from nas_search.gradients import depthwise
-from nas_search.gradients.gradient import DenseGradient
+from nas_search.gradients.gradient import DenseGradient, Factors
 from nas_search.gradients.recorder import Recorder
 
 Pair = tuple[int, int]
@@ -91,7 +91,7 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         recorder: Recorder = ctx.recorder
         rows = weight_gradient(x, error, weight, ctx.geometry)
-        recorder.add(f"{ctx.name}.weight", DenseGradient(rows))
+        recorder.add(f"{ctx.name}.weight", DenseGradient(rows, Factors(x, error)))
         if ctx.has_bias and recorder.every_parameter:
             recorder.add(f"{ctx.name}.bias", DenseGradient(error.sum((2, 3))))
         grad_x = None

@@ -5,11 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What a layer's weight gradient is made of, sample by sample.
+
+    Attributes:
+        inputs: what entered the layer, (n, ...).
+        errors: gradients of the loss with respect to what left it, (n, ...).
+    """
+
+    inputs: Tensor
+    errors: Tensor
+
+    def grams(self) -> tuple[Tensor, Tensor]:
+        """Return the (n, n) Gram matrices of the samples' inputs and of their errors."""
+        a, b = self.inputs.flatten(1), self.errors.flatten(1)
+        return a @ a.T, b @ b.T
+
+    def and_also(self, other: Factors) -> Factors:
+        """Return the factors of two uses of one weight: the Gram matrices add up."""
+        return Factors(
+            torch.cat([self.inputs.flatten(1), other.inputs.flatten(1)], 1),
+            torch.cat([self.errors.flatten(1), other.errors.flatten(1)], 1),
+        )
 
 
 class SampleGradient(Protocol):
     """Gradients of n samples' losses with respect to one parameter tensor of P elements."""
+
+    @property
+    def factors(self) -> Factors | None:
+        """What the gradient is made of; None for biases and batch-norm's parameters."""
+        ...
 
     def matrix(self) -> Tensor:
         """Return the (n, P) matrix whose row i is sample i's gradient."""
@@ -25,6 +56,7 @@ class DenseGradient:
     """A gradient held as its (n, P) matrix ``rows``."""
 
     rows: Tensor
+    factors: Factors | None = None
 
     def matrix(self) -> Tensor:
         """Return the (n, P) rows."""
@@ -47,10 +79,16 @@ class FactoredGradient:
     inputs: Tensor
     errors: Tensor
 
+    @property
+    def factors(self) -> Factors:
+        """Inputs and errors."""
+        return Factors(self.inputs, self.errors)
+
     def matrix(self) -> Tensor:
         """Return the (n, out_features * in_features) rows."""
         return (self.errors[:, :, None] * self.inputs[:, None, :]).flatten(1)
 
     def gram(self) -> Tensor:
         """Return (A A^T) o (B B^T): <b_i a_i^T, b_j a_j^T> = <a_i, a_j> <b_i, b_j>."""
-        return (self.inputs @ self.inputs.T) * (self.errors @ self.errors.T)
+        inputs, errors = self.factors.grams()
+        return inputs * errors

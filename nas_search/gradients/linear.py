@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.gradients.gradient import DenseGradient, FactoredGradient
+from nas_search.gradients.gradient import DenseGradient, FactoredGradient, Factors
 from nas_search.gradients.recorder import Recorder
 
 
@@ -38,7 +38,7 @@ class _Linear(torch.autograd.Function):
             recorder.add(f"{ctx.name}.weight", FactoredGradient(x, error))
         else:  # positions of one sample share the weight: their outer products add up
             rows = torch.bmm(error.flatten(1, -2).transpose(1, 2), x.flatten(1, -2))
-            recorder.add(f"{ctx.name}.weight", DenseGradient(rows.flatten(1)))
+            recorder.add(f"{ctx.name}.weight", DenseGradient(rows.flatten(1), Factors(x, error)))
         if ctx.has_bias and recorder.every_parameter:
             rows = error.flatten(1, -2).sum(1) if error.dim() > 2 else error
             recorder.add(f"{ctx.name}.bias", DenseGradient(rows))

@@ -33,7 +33,7 @@ class Recorder:
         """Take the gradient that one use of ``parameter`` contributes."""
         earlier = self._partial.pop(parameter, None)
         if earlier is not None:
-            gradient = DenseGradient(earlier.matrix() + gradient.matrix())
+            gradient = _sum(earlier, gradient)
         self._uses[parameter] -= 1
         if self._uses[parameter] > 0:
             self._partial[parameter] = gradient
@@ -49,3 +49,10 @@ class Recorder:
     def _emit(self, parameter: str, gradient: SampleGradient) -> None:
         for sink in self._sinks:
             sink.add(parameter, gradient)
+
+
+def _sum(first: SampleGradient, second: SampleGradient) -> SampleGradient:
+    factors = None
+    if first.factors is not None and second.factors is not None:
+        factors = first.factors.and_also(second.factors)
+    return DenseGradient(first.matrix() + second.matrix(), factors)

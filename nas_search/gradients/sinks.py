@@ -37,6 +37,23 @@ class GramSink:
         return {name: gram.diagonal().double().sum() for name, gram in self._grams.items()}
 
 
+class FactorSink:
+    """Keeps the (n, n) Gram matrices of what each weight's gradient is made of."""
+
+    def __init__(self) -> None:
+        self._grams: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def add(self, parameter: str, gradient: SampleGradient) -> None:
+        """Reduce the factors of ``gradient``, where it has any, to their Gram matrices."""
+        if gradient.factors is not None:
+            self._grams[parameter] = gradient.factors.grams()
+
+    @property
+    def grams(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Gram matrices of inputs and errors, (n, n) each, by the weight's name."""
+        return self._grams
+
+
 class NormSink:
     """Keeps the samples' summed squared norm of every parameter's gradient."""
 

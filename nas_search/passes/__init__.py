@@ -13,7 +13,7 @@ from nas_search.passes.halves import HalfGradients
 from nas_search.passes.hessian import HessianGradient
 from nas_search.passes.jacobian import InputJacobian
 from nas_search.passes.logit_kernel import LogitKernel
-from nas_search.passes.per_sample import BatchGradient, ChannelFisher, Grams, Signs
+from nas_search.passes.per_sample import BatchGradient, ChannelFisher, Grams, LayerFactors, Signs
 from nas_search.passes.perturbation import Perturbation
 from nas_search.passes.regions import LinearRegions
 from nas_search.passes.structure import Depth, Weights
@@ -38,6 +38,7 @@ __all__ = [
     "BatchGradient",
     "ChannelFisher",
     "Grams",
+    "LayerFactors",
     "Signs",
     "Perturbation",
     "Depth",

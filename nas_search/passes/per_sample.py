@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.gradients import (
+    FactorSink,
     GramSink,
     NormSink,
     SignSink,
@@ -61,6 +62,39 @@ def normalised(gram: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class LayerFactors:
+    """What the per-sample gradients of each weight are made of.
+
+    A weight's gradient is made of what enters its layer and of the gradient that comes back to what
+    leaves it: for a linear layer their outer product.
+
+    Attributes:
+        layers: names of the L weights that received gradient, in the network's order.
+        inputs: (L, n, n) cosines between the samples' inputs to each layer, float64.
+        errors: (L, n, n) cosines between the gradients of the samples' losses with respect to each
+            layer's output, float64.
+        sizes: (L,) number of elements of each weight, float64.
+        labels: (n,) classes of the samples.
+    """
+
+    layers: tuple[str, ...]
+    inputs: Tensor
+    errors: Tensor
+    sizes: Tensor
+    labels: Tensor
+
+    @cached_property
+    def input_eigenvalues(self) -> Tensor:
+        """(L, n) eigenvalues of :attr:`inputs`, ascending; they sum to n in each row."""
+        return torch.linalg.eigvalsh(self.inputs)
+
+    @cached_property
+    def error_eigenvalues(self) -> Tensor:
+        """(L, n) eigenvalues of :attr:`errors`, ascending; they sum to n in each row."""
+        return torch.linalg.eigvalsh(self.errors)
+
+
+@dataclass(frozen=True)
 class Signs:
     """Agreement of the signs of per-sample gradients.
 
@@ -100,7 +134,7 @@ class ChannelFisher:
     weights: tuple[int, ...]
 
 
-@collects(Grams, Signs, BatchGradient, ChannelFisher)
+@collects(Grams, LayerFactors, Signs, BatchGradient, ChannelFisher)
 def per_sample(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
     """Run the one backward pass and reduce every gradient to all that is ``wanted``.
 
@@ -112,7 +146,9 @@ def per_sample(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
     """
     network, n = subject.network, len(subject.images)
     grams, norms, signs, sums = GramSink(), NormSink(), SignSink(), SumSink()
+    factors = FactorSink()
     sinks: list[Sink] = [grams if Grams in wanted else norms]
+    sinks += [factors] if LayerFactors in wanted else []
     sinks += [signs] if Signs in wanted else []
     sinks += [sums] if BatchGradient in wanted else []
     fisher: dict[str, Tensor] = {}
@@ -130,6 +166,8 @@ def per_sample(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
     results: list[object] = []
     if Grams in wanted:
         results.append(Grams(alive, torch.stack([grams.grams[name] for name in alive]).double()))
+    if LayerFactors in wanted:
+        results.append(_layer_factors(subject, alive, factors))
     if Signs in wanted:
         agreement = [signs.agreement[name] for name in alive]
         sizes = [network.get_parameter(name).numel() for name in alive]
@@ -142,6 +180,21 @@ def per_sample(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
         fan_in = [network.get_parameter(f"{name}.weight")[0].numel() for name in fisher]
         results.append(ChannelFisher(tuple(fisher.values()), tuple(fan_in)))
     return results
+
+
+def _layer_factors(subject: Subject, alive: Sequence[str], factors: FactorSink) -> LayerFactors:
+    layers = tuple(name for name in alive if name in factors.grams)
+    if not layers:
+        raise DeadNetwork("no weight receives gradient")
+    inputs, errors = (torch.stack([factors.grams[name][k] for name in layers]) for k in (0, 1))
+    sizes = [subject.network.get_parameter(name).numel() for name in layers]
+    return LayerFactors(
+        layers,
+        normalised(inputs.double()),
+        normalised(errors.double()),
+        torch.tensor(sizes, dtype=torch.float64, device=inputs.device),
+        subject.labels,
+    )
 
 
 def _alive(subject: Subject, squares: dict[str, Tensor]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nas_search.passes import Grams, LayerFactors
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 
@@ -69,24 +70,47 @@ def layerwise_ii(measurement: Measurement) -> float:
     return log_det(measurement.layer_cosines).mean().item()
 
 
-def slowest_modes(measurement: Measurement) -> float:
-    """Sum over weights of the smallest eigenvalue of each one's K_l, in [0, L].
+def spread(eigenvalues: Tensor) -> Tensor:
+    """Return the lower quartile of the eigenvalues (..., n) of cosine matrices: in [0, 1].
 
-    lambda_min(K_l) in [0, 1] says how far the samples' gradients are from dependent in that weight
-    alone; the sum grows with every weight that can tell the samples apart.
+    1 where all directions are orthogonal, 0 where more than a quarter of them follow from the rest.
     """
-    return measurement.layer_eigenvalues[:, 0].clamp_min(0).sum().item()
+    return eigenvalues.clamp_min(0).quantile(0.25, dim=-1)
+
+
+def contrast(cosines: Tensor, labels: Tensor) -> Tensor:
+    """Return how far samples of different classes oppose each other, in [0, 1].
+
+    Args:
+        cosines: K (..., n, n).
+        labels: (n,); at least two classes.
+
+    Returns:
+        Minus the mean of K_ij over pairs of different classes, 0 where it is positive.
+    """
+    apart = labels[:, None] != labels
+    return -cosines[..., apart].mean(-1).clamp_max(0)
+
+
+def factored(measurement: Measurement) -> float:
+    """Sum over weights of sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l))), at least 0."""
+    grams, seen = measurement[Grams], measurement[LayerFactors]
+    place = {name: index for index, name in enumerate(grams.layers)}
+    cosines = grams.layer_cosines[[place[name] for name in seen.layers]]
+    terms = seen.sizes * spread(seen.input_eigenvalues) * spread(seen.error_eigenvalues)
+    return (terms * contrast(cosines, seen.labels).sqrt()).sqrt().sum().item()
 
 
 PROXIES.add(
     ProxyRecord(
         name="gradalign",
-        score=slowest_modes,
+        score=factored,
         normalisation="frozen",
         origin="ours",
-        source=f"after GradAlign-II, {_PAPER}",
-        summary="sum over weights of the smallest eigenvalue of the gradients' cosine matrix",
-        formula="sum_l lambda_min(K_l)",
+        source=f"docs/study.md, after both variants of {_PAPER}",
+        summary="diversity of the factors of per-sample gradients and contrast between classes",
+        needs=(Grams, LayerFactors),
+        formula="sum_l sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l)))",
         batch_size=32,
     )
 )
