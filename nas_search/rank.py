@@ -144,6 +144,7 @@ def _task(config: RankConfig, seed: int) -> ScoringTask:
         normalisation=study.statistics,
         parameters="all" if study.parameters == "all" else "weights",
         seed=seed,
+        init=study.scheme,
         device=resolve_device(study.device),
     )
 

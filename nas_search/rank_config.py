@@ -13,7 +13,7 @@ from nas_search.config import import_plugins, plain, read_group, read_name, read
 from nas_search.config import read_as as read
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.errors import InputError
-from nas_search.gradients import Normalisation, Parameters
+from nas_search.gradients import SCHEMES, Normalisation, Parameters, Scheme
 from nas_search.proxies import PROXIES
 from nas_search.scoring import Executor, Measuring
 from nas_search.spaces import SearchSpace
@@ -41,6 +41,7 @@ class Study:
         classes: number of classes in it; None means all.
         normalisation: batch-norm statistics; None means those of each score's definition.
         parameters: parameters that count.
+        init: distribution of the initial weights; None means that of each score's definition.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         plugins: modules to import first.
     """
@@ -56,6 +57,7 @@ class Study:
     classes: int | None = None
     normalisation: str | None = None
     parameters: str = "weights"
+    init: str | None = None
     device: str = "auto"
     plugins: list[str] = field(default_factory=list)
 
@@ -72,6 +74,8 @@ class Study:
         if min(self.seeds) < 0:
             raise InputError(f"seeds={self.seeds} must be 0 or more")
         Measuring(self.statistics or "sample", cast(Parameters, self.parameters))
+        if self.init is not None and self.init not in SCHEMES:
+            raise InputError(f"unknown init '{self.init}'; possible: {', '.join(SCHEMES)}")
         for name, members in (self.aggregates or {}).items():
             if name in (*self.proxies, *SIZES):
                 raise InputError(f"aggregates.{name}: there is a score of that name")
@@ -88,6 +92,11 @@ class Study:
     def statistics(self) -> Normalisation | None:
         """The checked ``normalisation``."""
         return cast("Normalisation | None", self.normalisation)
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """The checked ``init``."""
+        return cast("Scheme | None", self.init)
 
 
 @dataclass(frozen=True)
@@ -169,6 +178,7 @@ def facts(config: RankConfig) -> dict[str, Any]:
         "proxies": list(study.proxies),
         "normalisation": study.normalisation,
         "parameters": study.parameters,
+        "init": study.init,
         "batch_size": study.batch_size,
         "classes": study.classes,
         "dataset": config.dataset.name,

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Every measurement of docs/study.md. Each line is resumable by itself: repeating it continues it.
+#
+#   benchmarks/study.sh CIFAR10.npz TABLES OUT PART...
+#
+# CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
+# nasbench101.npz and darts_trained.csv; PART is one or more of: forms settings heldout field
+# nasbench101 classes. Then: python -m benchmarks.study_report OUT
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cifar=$1 tables=$2 out=$3
+shift 3
+python=${PYTHON:-python}
+halves=$out/halves
+
+ranked() { # SPACE TABLE NAME ARCHITECTURES [OVERRIDES...]: rank by one table into $out/NAME
+  local space=$1 table=$2 name=$3 count=$4
+  shift 4
+  "$python" -m nas_search.rank "search_space=$space" benchmark=csv "benchmark.path=$table" \
+    dataset=npz "dataset.path=$cifar" "architectures=$count" "hydra.run.dir=$out/$name" "$@"
+}
+nasbench201() { # HALF NAME ARCHITECTURES [OVERRIDES...]
+  local half=$1 name=$2 count=$3
+  shift 3
+  ranked nasbench201 "$halves/nasbench201_$half.csv" "nasbench201/$name" "$count" \
+    benchmark.architecture=arch_str benchmark.validation=c10_test_200 \
+    'benchmark.test=[c10_test_200,c100_test_200,in16_test_200]' "$@"
+}
+darts() { # HALF NAME [OVERRIDES...]: each protocol by itself
+  local half=$1 name=$2
+  shift 2
+  for protocol in full_600 small_200 short_50; do
+    ranked darts "$halves/darts_trained_$half.csv" "$protocol/$name" all \
+      benchmark.architecture=genotype benchmark.validation=c10_acc \
+      "benchmark.where={protocol:$protocol}" "$@"
+  done
+}
+
+"$python" -m benchmarks.halves --table "$tables/nasbench201.csv" --architecture arch_str --out "$halves"
+"$python" -m benchmarks.halves --table "$tables/darts_trained.csv" --architecture genotype --out "$halves"
+forms=$("$python" -c 'from benchmarks.gradalign_forms import FORMS; print(*FORMS, sep=",")')
+forms="plugins=[benchmarks.gradalign_forms] proxies=[gradalign,params,flops,depth,$forms]"
+ours="proxies=[gradalign,params,flops,depth,naswot,gradalign_i,gradalign_ii,gradalign_ii_layerwise]"
+light="proxies=[gradsign,gradsign_mean,naswot,jacob_cov,epe_nas,synflow,snip,grasp,fisher,grad_norm,plain,l2_norm,zico,meco,swap,az_expressivity,az_progressivity,az_trainability,random]"
+heavy="proxies=[ntk_cond,linear_regions,zen]"
+
+for part in "$@"; do
+  case $part in
+    forms) # which statistic, which reduction, which batch-norm statistics: development halves
+      for mode in frozen sample batch; do
+        darts development "forms_$mode" $forms seeds=[0] "normalisation=$mode"
+        nasbench201 development "forms_$mode" 600 $forms seeds=[0] "normalisation=$mode"
+      done ;;
+    settings) # how the chosen form depends on its settings: development halves
+      for change in batch_size=16 batch_size=32 batch_size=128 init=kaiming_normal; do
+        darts development "$change" "proxies=[gradalign]" seeds=[0] "$change"
+        nasbench201 development "$change" 300 "proxies=[gradalign]" seeds=[0] "$change"
+      done
+      for images in 32 16; do
+        change="digits$images"
+        darts development "$change" "proxies=[gradalign]" seeds=[0] dataset=digits "dataset.size=$images"
+        nasbench201 development "$change" 300 "proxies=[gradalign]" seeds=[0] dataset=digits "dataset.size=$images"
+      done ;;
+    heldout) # the frozen form beside the paper's and the baselines: held-out halves, 3 draws
+      darts heldout scores "$ours" seeds=[0,1,2]
+      nasbench201 heldout scores 1000 "$ours" seeds=[0,1,2] ;;
+    field) # every other score, by its own definition: held-out halves
+      darts heldout field "$light" seeds=[0]
+      nasbench201 heldout field 300 "$light" seeds=[0,1,2]
+      nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
+    nasbench101) # a space that nothing was chosen on
+      ranked nasbench101 "$tables/nasbench101.npz" nasbench101/scores 500 "$ours" seeds=[0,1,2] \
+        benchmark=nasbench101 ;;
+    *) echo "unknown part '$part'" >&2; exit 2 ;;
+  esac
+done
