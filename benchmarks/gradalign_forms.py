@@ -11,6 +11,7 @@ the figures.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -160,18 +161,23 @@ FORMS: dict[str, tuple[str, Statistic, Reduce]] = {
 contrast(K_l)."""
 
 
-def _score(statistic: Statistic, reduce: Reduce) -> Callable[[Measurement], float]:
-    def score(measurement: Measurement) -> float:
+@dataclass(frozen=True)
+class Form:
+    """The score of one of :data:`FORMS`; found by its name, since workers must unpickle it."""
+
+    name: str
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Return the form's value, higher is better."""
+        _, statistic, reduce = FORMS[self.name]
         return reduce(statistic(measurement), measurement[LayerFactors].sizes).item()
 
-    return score
 
-
-for _name, (_formula, _statistic, _reduce) in FORMS.items():
+for _name, (_formula, _, _) in FORMS.items():
     PROXIES.add(
         ProxyRecord(
             name=_name,
-            score=_score(_statistic, _reduce),
+            score=Form(_name),
             normalisation="frozen",
             origin="ours",
             source="docs/study.md",

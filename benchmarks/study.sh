@@ -69,8 +69,9 @@ for part in "$@"; do
       nasbench201 heldout field 300 "$light" seeds=[0,1,2]
       nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
     nasbench101) # a space that nothing was chosen on
-      ranked nasbench101 "$tables/nasbench101.npz" nasbench101/scores 500 "$ours" seeds=[0,1,2] \
-        benchmark=nasbench101 ;;
+      "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
+        "benchmark.path=$tables/nasbench101.npz" dataset=npz "dataset.path=$cifar" \
+        architectures=500 "hydra.run.dir=$out/nasbench101/scores" "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;
   esac
 done
