@@ -4,8 +4,8 @@
 #   benchmarks/study.sh CIFAR10.npz TABLES OUT PART...
 #
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
-# nasbench101.npz and darts_trained.csv; PART is one or more of: forms settings heldout field
-# nasbench101 classes. Then: python -m benchmarks.study_report OUT
+# nasbench101.npz and darts_trained.csv; PART is one or more of: frozen sample batch settings heldout
+# field heavy nasbench101. Then: python -m benchmarks.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cifar=$1 tables=$2 out=$3
@@ -46,32 +46,28 @@ heavy="proxies=[ntk_cond,linear_regions,zen]"
 
 for part in "$@"; do
   case $part in
-    forms) # which statistic, which reduction, which batch-norm statistics: development halves
-      for mode in frozen sample batch; do
-        darts development "forms_$mode" $forms seeds=[0] "normalisation=$mode"
-        nasbench201 development "forms_$mode" 600 $forms seeds=[0] "normalisation=$mode"
-      done ;;
+    frozen | sample | batch) # which form, with these batch-norm statistics: development halves
+      darts development "forms_$part" $forms seeds=[0] "normalisation=$part"
+      nasbench201 development "forms_$part" 500 $forms seeds=[0] "normalisation=$part" ;;
     settings) # how the chosen form depends on its settings: development halves
-      for change in batch_size=16 batch_size=32 batch_size=128 init=kaiming_normal; do
-        darts development "$change" "proxies=[gradalign]" seeds=[0] "$change"
-        nasbench201 development "$change" 300 "proxies=[gradalign]" seeds=[0] "$change"
-      done
-      for images in 32 16; do
-        change="digits$images"
-        darts development "$change" "proxies=[gradalign]" seeds=[0] dataset=digits "dataset.size=$images"
-        nasbench201 development "$change" 300 "proxies=[gradalign]" seeds=[0] dataset=digits "dataset.size=$images"
+      for change in batch_size=32 dataset.size=16 init=kaiming_normal dataset.size=32 batch_size=16; do
+        images=()
+        if [[ $change == dataset.size=* ]]; then images=(dataset=digits '~dataset.path'); fi
+        darts development "$change" "proxies=[gradalign]" seeds=[0] "${images[@]}" "$change"
+        nasbench201 development "$change" 300 "proxies=[gradalign]" seeds=[0] "${images[@]}" "$change"
       done ;;
     heldout) # the frozen form beside the paper's and the baselines: held-out halves, 3 draws
       darts heldout scores "$ours" seeds=[0,1,2]
       nasbench201 heldout scores 1000 "$ours" seeds=[0,1,2] ;;
     field) # every other score, by its own definition: held-out halves
-      darts heldout field "$light" seeds=[0]
       nasbench201 heldout field 300 "$light" seeds=[0,1,2]
+      darts heldout field "$light" seeds=[0] ;;
+    heavy) # the slow ones: many backward passes, crops or draws a network
       nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
     nasbench101) # a space that nothing was chosen on
       "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
         "benchmark.path=$tables/nasbench101.npz" dataset=npz "dataset.path=$cifar" \
-        architectures=500 "hydra.run.dir=$out/nasbench101/scores" "$ours" seeds=[0,1,2] ;;
+        architectures=300 "hydra.run.dir=$out/nasbench101/scores" "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;
   esac
 done

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +25,49 @@ def loop(network: nn.Module, images: Tensor, labels: Tensor, mode: str) -> dict[
             if parameter.grad is not None:
                 rows.setdefault(name, []).append(parameter.grad.flatten().clone())
     return {name: torch.stack(gradients) for name, gradients in rows.items()}
+
+
+@dataclass
+class LayerOfSamples:
+    """Each sample's (n, ...) input, error and weight gradient of one layer, flattened."""
+
+    inputs: Tensor
+    errors: Tensor
+    gradients: Tensor
+
+
+def factors(
+    network: nn.Module, images: Tensor, labels: Tensor, mode: str
+) -> dict[str, LayerOfSamples]:
+    """Return what enters each convolution and linear layer and what comes back to its output."""
+    rows = loop(network, images, labels, mode)
+    network = copy.deepcopy(network)
+    if mode == "frozen":
+        _freeze_statistics(network, images)
+    network.train(mode == "sample")
+    inputs: dict[str, list[Tensor]] = {}
+    outputs: dict[str, Tensor] = {}
+    errors: dict[str, list[Tensor]] = {}
+
+    def look(name: str, module: nn.Module, args: tuple[Tensor], output: Tensor) -> None:
+        inputs.setdefault(name, []).append(args[0].detach().flatten())
+        output.retain_grad()
+        outputs[name] = output
+
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(partial(look, name))
+    for image, label in zip(images, labels, strict=True):
+        F.cross_entropy(network(image[None]), label[None]).backward()
+        for name, output in outputs.items():
+            if output.grad is not None:
+                errors.setdefault(name, []).append(output.grad.flatten())
+    return {
+        name: LayerOfSamples(
+            torch.stack(inputs[name]), torch.stack(errors[name]), rows[f"{name}.weight"]
+        )
+        for name in errors
+    }
 
 
 def _freeze_statistics(network: nn.Module, images: Tensor) -> None:

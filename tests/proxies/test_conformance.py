@@ -12,10 +12,6 @@ from nas_search.proxies import PROXIES
 from nas_search.testing.proxies import GramConformance, ProxyConformance
 
 
-class TestGradalign(GramConformance):
-    proxy = "gradalign"
-
-
 class TestGradalignI(GramConformance):
     proxy = "gradalign_i"
 
