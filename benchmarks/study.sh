@@ -40,8 +40,8 @@ darts() { # HALF NAME [OVERRIDES...]: each protocol by itself
 "$python" -m benchmarks.halves --table "$tables/darts_trained.csv" --architecture genotype --out "$halves"
 forms=$("$python" -c 'from benchmarks.gradalign_forms import FORMS; print(*FORMS, sep=",")')
 forms="plugins=[benchmarks.gradalign_forms] proxies=[gradalign,params,flops,depth,$forms]"
-ours="proxies=[gradalign,params,flops,depth,naswot,gradalign_i,gradalign_ii,gradalign_ii_layerwise]"
-light="proxies=[gradsign,gradsign_mean,naswot,jacob_cov,epe_nas,synflow,snip,grasp,fisher,grad_norm,plain,l2_norm,zico,meco,swap,az_expressivity,az_progressivity,az_trainability,random]"
+ours="proxies=[gradalign,params,flops,depth,naswot,gradalign_ii_layerwise]"
+light="proxies=[gradalign_i,gradalign_ii,gradsign,gradsign_mean,naswot,jacob_cov,epe_nas,synflow,snip,grasp,fisher,grad_norm,plain,l2_norm,zico,meco,swap,az_expressivity,az_progressivity,az_trainability,random]"
 heavy="proxies=[ntk_cond,linear_regions,zen]"
 
 for part in "$@"; do
@@ -56,10 +56,10 @@ for part in "$@"; do
         darts development "$change" "proxies=[gradalign]" seeds=[0] "${images[@]}" "$change"
         nasbench201 development "$change" 300 "proxies=[gradalign]" seeds=[0] "${images[@]}" "$change"
       done ;;
-    heldout) # the frozen form beside the paper's and the baselines: held-out halves, 3 draws
+    heldout) # the chosen form beside the baselines: held-out halves, 3 draws
       darts heldout scores "$ours" seeds=[0,1,2]
       nasbench201 heldout scores 1000 "$ours" seeds=[0,1,2] ;;
-    field) # every other score, by its own definition: held-out halves
+    field) # the paper's variants and every other score, by their own definitions: held-out halves
       nasbench201 heldout field 300 "$light" seeds=[0,1,2]
       darts heldout field "$light" seeds=[0] ;;
     heavy) # the slow ones: many backward passes, crops or draws a network

@@ -33,7 +33,7 @@ ORDER_MATTERS = {"zico", "az_trainability", "linear_regions"}
 
 SUITES: list[type[ProxyConformance]] = [*GramConformance.__subclasses__()]
 for _name in PROXIES.names():
-    if Grams not in PROXIES.get(_name).needs and not PROXIES.get(_name).needs_pool:
+    if PROXIES.get(_name).needs != (Grams,) and not PROXIES.get(_name).needs_pool:
         _suite = type(
             f"Test_{_name}",
             (ProxyConformance,),
