@@ -34,6 +34,10 @@ from nas_search.proxies.measurement import Measurement
 EPS = 1e-6
 """Ridge of the log determinant: an exactly dependent pair of gradients costs log(1e-6) = -13.8."""
 
+DEPENDENT = 1e-4
+"""Eigenvalue of cosines below which directions are dependent: in single precision, a matrix of 64
+samples that has an eigenvalue 0 shows one of up to some 1e-6, of which a root would make 1e-3."""
+
 _PAPER = "Li & Guo, arXiv 2411.19819 (2024)"
 
 
@@ -75,7 +79,7 @@ def spread(eigenvalues: Tensor) -> Tensor:
 
     1 where all directions are orthogonal, 0 where more than a quarter of them follow from the rest.
     """
-    return eigenvalues.clamp_min(0).quantile(0.25, dim=-1)
+    return (eigenvalues.quantile(0.25, dim=-1) - DEPENDENT).clamp_min(0)
 
 
 def contrast(cosines: Tensor, labels: Tensor) -> Tensor:

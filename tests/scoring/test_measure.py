@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nas_search.passes import Grams, LayerFactors
 from nas_search.proxies import PROXIES
-from nas_search.proxies.gradalign import EPS
+from nas_search.proxies.gradalign import DEPENDENT, EPS
 from nas_search.scoring import DeadNetwork, Measuring, measure
 from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.gradients.naive import factors, loop
@@ -93,7 +93,7 @@ def naive_gradalign(
             units = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-300)
             values = np.zeros(len(units))  # eigenvalues of the cosines: squared singular values
             values[: min(units.shape)] = np.linalg.svd(units, compute_uv=False) ** 2
-            quartiles.append(float(np.quantile(values, 0.25)))
+            quartiles.append(max(0.0, float(np.quantile(values, 0.25)) - DEPENDENT))
         units = layer.gradients / layer.gradients.norm(dim=1, keepdim=True).clamp_min(1e-300)
         n = len(labels)
         apart = [(i, j) for i in range(n) for j in range(n) if labels[i] != labels[j]]
