@@ -62,10 +62,10 @@ def test_weights_are_those_of_convolutions_and_linear_layers() -> None:
 def test_chance_depends_on_seed_draw_and_network_alone() -> None:
     rng = np.random.default_rng(0)
     cells = [SPACE.sample(rng) for _ in range(200)]
-    values = {c: task(proxies=("random",)).scores(c)["random"] for c in cells}
+    values = {c: task(proxies=("random",)).evaluate(c).scores["random"] for c in cells}
     by_network = {SPACE.canonical(c): v for c, v in values.items()}
     assert len(set(values.values())) == len(by_network)
     assert 0.4 < np.mean(list(by_network.values())) < 0.6
-    assert task(proxies=("random",), seed=1).scores(cells[0])["random"] != values[cells[0]]
-    mean = task(proxies=("random",), repeats=50).scores(cells[0])["random"]
+    assert task(proxies=("random",), seed=1).evaluate(cells[0]).scores["random"] != values[cells[0]]
+    mean = task(proxies=("random",), repeats=50).evaluate(cells[0]).scores["random"]
     assert 0.3 < mean < 0.7
