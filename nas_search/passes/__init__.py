@@ -16,7 +16,7 @@ from nas_search.passes.logit_kernel import LogitKernel
 from nas_search.passes.per_sample import BatchGradient, ChannelFisher, Grams, Signs
 from nas_search.passes.perturbation import Perturbation
 from nas_search.passes.regions import LinearRegions
-from nas_search.passes.structure import Depth, Weights
+from nas_search.passes.structure import Depth, LiveParameters, Weights
 from nas_search.passes.synflow import SynapticFlow
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Signs",
     "Perturbation",
     "Depth",
+    "LiveParameters",
     "Weights",
     "SynapticFlow",
 ]
