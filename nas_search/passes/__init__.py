@@ -9,6 +9,7 @@ from nas_search.passes.activations import CodeAgreement, PatternCount
 from nas_search.passes.base import PASSES, DeadNetwork, Facts, Pass, Subject, collects
 from nas_search.passes.cell_features import CellFeatures
 from nas_search.passes.channels import ChannelCorrelations
+from nas_search.passes.fisher_information import FisherInformation
 from nas_search.passes.halves import HalfGradients
 from nas_search.passes.hessian import HessianGradient
 from nas_search.passes.jacobian import InputJacobian
@@ -32,6 +33,7 @@ __all__ = [
     "Pass",
     "Subject",
     "collects",
+    "FisherInformation",
     "HalfGradients",
     "HessianGradient",
     "InputJacobian",

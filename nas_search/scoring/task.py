@@ -85,13 +85,6 @@ class ScoringTask:
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise InputError(f"proxy.repeats={self.repeats} must be 1 or more")
-        for name in self.proxies:
-            if name in PROXIES.names() and PROXIES.get(name).needs_pool:
-                raise InputError(
-                    f"proxy={name} ranks candidates against each other: it has no score for one "
-                    "candidate, as a search needs; choose a single score, or rank a set of "
-                    "architectures by it"
-                )
         Measuring(self.normalisation or "sample", self.parameters)  # refuses what does not exist
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,6 +105,17 @@ class ScoringTask:
     def cost(self, genotype: Hashable) -> Cost:
         """Return the size of the network that is scored for ``genotype``."""
         return self.space.cost(genotype, self.input_shape, self.num_classes, **self.macro)
+
+    def check_sizes(self, genotype: Hashable) -> None:
+        """Refuse sizes of networks that no ``genotype`` can be built in.
+
+        Raises:
+            InputError: they do not fit the images, or no memory can hold them.
+        """
+        try:
+            self.cost(genotype)
+        except (InputError, RuntimeError) as error:  # torch refuses what no memory can hold
+            raise InputError(f"search_space={self.space.name}: {error}") from None
 
     def to_device(self) -> ScoringTask:
         """Return the task with its batch on its device."""
@@ -198,7 +202,8 @@ class ScoringTask:
         for name, total in totals.items():
             if name not in missing and not math.isfinite(total):
                 missing[name] = NoNumber(f"the score is {total}")
-        return {name: t for name, t in totals.items() if name not in missing}, missing
+        scores = {name: total for name, total in totals.items() if name not in missing}
+        return scores, {name: missing[name] for name in self.proxies if name in missing}
 
     def _measured(
         self, genotype: Hashable, draw: int, init: Scheme, records: list[ProxyRecord]
