@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,7 @@ def test_members() -> None:
         assert (record.group == "aggregate") == record.needs_pool == (record.combine is not None)
         if record.needs_pool and record.members:
             check_members(record.members)
+    assert replace(PROXIES.get("params"), fitted=True).group == "fitted"
     with pytest.raises(InputError, match=r"'aggregate' has no members .* aggregates=\{mine"):
         members_of("aggregate")
     check_members(["params", "flops"])
