@@ -36,6 +36,6 @@ PROXIES.add(
         needs=(FisherInformation,),
         init="kaiming_normal",
         formula="T - sum_k q_k log q_k, q = deciles of the Fisher spectrum / their sum",
-        traps="mostly a count of layers; one backward pass a class; the paper's images are noise",
+        traps="ranks by layers first; with many dead branches all deciles but the last are 0",
     )
 )
