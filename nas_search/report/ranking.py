@@ -19,7 +19,7 @@ from nas_search.report.figure import FAINT, INK, MUTED, save, style
 if TYPE_CHECKING:  # a report never needs torch, which the spaces' networks import
     from nas_search.benchmarks.ranking import Row
 
-TABLE_WIDTH = 140
+TABLE_WIDTH = 146
 """Characters that a line of the table needs."""
 
 COLUMNS = 3

@@ -102,6 +102,8 @@ def test_a_study_leaves_its_tables_and_pictures(call: Call, tmp_path: Path) -> N
         assert matplotlib.image.imread(run / f"scatter_{name}.png").std() > 0.01
         assert re.search(rf"^ {name} ", out, re.M), out
     assert "both (aggregate)" in out
+    assert "rho|params   rho|size" in out
+    assert "…" not in out  # no heading and no number is cut off
     assert matplotlib.image.imread(run / "heatmap.png").std() > 0.01
     assert not list(run.glob("*.part"))
 
