@@ -29,7 +29,6 @@ from scipy.stats import spearmanr
 
 from benchmarks.common import append_rows, header, npz_batch, say, task
 from nas_search.proxies import PROXIES
-from nas_search.scoring import DeadNetwork
 from nas_search.spaces import SPACES
 
 PEERS: dict[str, tuple[str, ...]] = {
@@ -97,11 +96,10 @@ def score_all(
             if not missing:
                 continue
             start = process_time()
-            try:
-                genotype = space.parse(table[cell]["arch_str"])
-                scores = dataclasses.replace(job, proxies=missing).scores(genotype)
-            except DeadNetwork:
-                scores = dict.fromkeys(missing, math.nan)
+            scored = dataclasses.replace(job, proxies=missing).evaluate(
+                space.parse(table[cell]["arch_str"])
+            )
+            scores = dict.fromkeys(missing, math.nan) | scored.scores
             seconds = process_time() - start
             append_rows(
                 options.out, COLUMNS, [[job.seed, cell, *pair, seconds] for pair in scores.items()]

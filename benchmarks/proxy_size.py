@@ -29,7 +29,6 @@ from scipy.stats import kendalltau, spearmanr
 
 from benchmarks.common import append_rows, digits_batch, genotypes, header, npz_batch, say, task
 from nas_search.proxies import PROXIES as PROXY_RECORDS
-from nas_search.scoring import DeadNetwork
 
 PROXIES = ("gradalign", "gradalign_ii_layerwise", "gradalign_ii", "gradalign_i")
 
@@ -80,10 +79,7 @@ def score_all(size: str, options: argparse.Namespace) -> None:
             if (size, number, chosen[0]) in known:
                 continue
             start = process_time()
-            try:
-                scores = job.scores(genotype)
-            except DeadNetwork:
-                scores = dict.fromkeys(chosen, math.nan)
+            scores = dict.fromkeys(chosen, math.nan) | job.evaluate(genotype).scores
             seconds = process_time() - start
             append_rows(
                 options.out, COLUMNS, [[size, number, *pair, seconds] for pair in scores.items()]

@@ -60,6 +60,15 @@ class ProxyConfig:
         if self.init is not None and self.init not in SCHEMES:
             raise InputError(f"unknown proxy.init '{self.init}'; possible: {', '.join(SCHEMES)}")
 
+        if self.name in PROXIES.names() and PROXIES.get(self.name).needs_pool:
+            members = ",".join(self.members)
+            how = f"aggregates={{mine: [{members}]}}" if members else f"proxies=[{self.name}]"
+            raise InputError(
+                f"proxy={self.name} ranks candidates against each other: it has no score for one "
+                "candidate, as a search needs; choose a single score, or rank the architectures of "
+                f"a table by it: python -m nas_search.rank '{how}'"
+            )
+
     @property
     def scheme(self) -> Scheme:
         """The checked ``init``, with the proxy's own filled in."""

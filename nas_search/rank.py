@@ -16,7 +16,7 @@ from rich.console import Console
 
 from nas_search import report
 from nas_search.benchmarks import ranking
-from nas_search.benchmarks.ranking import Column, Group, Row
+from nas_search.benchmarks.ranking import Column, Row
 from nas_search.command import CONF, run, say_failure
 from nas_search.data import probe_batch
 from nas_search.device import resolve_device
@@ -55,16 +55,15 @@ def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[R
     evaluations = {
         seed: _scored(config, seed, genotypes, directory, console) for seed in study.seeds
     }
-    groups: dict[str, Group] = {
-        name: getattr(PROXIES.get(name), "group", "single") for name in study.proxies
-    }
-    found = ranking.columns(evaluations, groups, study.aggregates or {})
+    groups = {name: PROXIES.get(name).group for name in study.measured}
+    found = ranking.columns(evaluations, groups, study.combined)
     accuracies = {name: table.columns[name][chosen] for name in config.columns}
     first = evaluations[study.seeds[0]]
     rows = ranking.table_of_rows(
         found,
         accuracies,
         np.array([e.params for e in first], dtype=np.float64),
+        np.array([e.macs for e in first], dtype=np.float64),
         np.array([not ranking.has_dead_branch(config.space.graphs(g)) for g in genotypes]),
         study.bootstrap,
     )
@@ -92,10 +91,7 @@ def _scored(
 ) -> list[Evaluation]:
     """Return the evaluations of all genotypes in one seed; what is recorded is not made again."""
     task = _task(config, seed)
-    try:
-        task.cost(genotypes[0])
-    except (InputError, RuntimeError) as error:  # torch refuses sizes that no memory can hold
-        raise InputError(f"search_space={config.space.name}: {error}") from None
+    task.check_sizes(genotypes[0])
     with Store(directory / f"scores_seed{seed}.sqlite") as store:
         store.claim({**facts(config), "seed": seed}, {"versions": versions()})
         evaluations = store.evaluations()[: len(genotypes)]
@@ -107,7 +103,7 @@ def _scored(
             highlight=False,
         )
         workers = start_workers(config.executor, task)
-        score, elapsed = config.study.proxies[0], store.elapsed()
+        score, elapsed = config.study.measured[0], store.elapsed()
         try:
             with report.Progress(
                 console, score, len(genotypes), None, (len(evaluations), -np.inf)
@@ -140,7 +136,7 @@ def _task(config: RankConfig, seed: int) -> ScoringTask:
         images=images,
         labels=labels,
         num_classes=data.num_classes,
-        proxies=tuple(study.proxies),
+        proxies=study.measured,
         normalisation=study.statistics,
         parameters="all" if study.parameters == "all" else "weights",
         seed=seed,
@@ -162,9 +158,7 @@ def _write(
         RunError: the disk refuses.
     """
     fields = [field.name for field in dataclasses.fields(Row)]
-    names = list(
-        dict.fromkeys(name for es in evaluations.values() for e in es for name in e.scores)
-    )
+    names = list(dict.fromkeys(column.name for column in found if column.group != "aggregate"))
     try:
         report.write_csv(
             directory / "ranking.csv", fields, [list(dataclasses.astuple(row)) for row in rows]
@@ -172,14 +166,13 @@ def _write(
         report.write_csv(
             directory / "scores.csv",
             [
-                *("seed", "genotype", "status", *names, "params", "macs"),
+                *("seed", "genotype", "status", *names),
                 *(*accuracies, "seconds", "reason"),
             ],
             [
                 [
                     *(seed, e.genotype, e.status),
                     *(e.scores.get(name) for name in names),
-                    *(e.params, e.macs),
                     *(float(values[place]) for values in accuracies.values()),
                     *(f"{e.seconds:.4f}", e.reason),
                 ]

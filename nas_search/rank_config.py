@@ -9,19 +9,21 @@ from typing import Any, cast
 from omegaconf import DictConfig
 
 from nas_search.benchmarks import Table
+from nas_search.benchmarks.ranking import Aggregate
 from nas_search.config import import_plugins, plain, read_group, read_name, read_space, read_table
 from nas_search.config import read_as as read
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.errors import InputError
 from nas_search.gradients import SCHEMES, Normalisation, Parameters, Scheme
 from nas_search.proxies import PROXIES
+from nas_search.proxies.aggregate import check_members, log_rank_sum, members_of
 from nas_search.scoring import Executor, Measuring
 from nas_search.spaces import SearchSpace
 
 GROUPS = ("search_space", "dataset", "executor", "benchmark")
 
-SIZES = ("params", "macs")
-"""What is ranked beside the scores, always: sizes of the networks that are scored."""
+BASELINES = ("params", "flops", "depth", "random")
+"""What is ranked beside the scores, always: what a score must beat to say anything."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,14 @@ class Study:
     """What is scored and compared.
 
     Attributes:
-        proxies: scores, all measured in one pass over each network.
+        proxies: scores; of an aggregate, what its members are is measured and ranked too.
         seeds: of the initial weights and of the probe batch, 0 or more.
         architectures: how many, ``all``, or a list of rows of the table (from 0).
         sample_seed: which architectures, where they are a number: the first of one fixed shuffle,
             so a larger number continues a smaller one.
         columns: columns of accuracies to compare with; empty means the benchmark's test columns.
-        aggregates: rank aggregates of scores, ``{name: [score, ...]}``; None for none.
+        aggregates: log-rank sums of scores of your choice, ``{name: [score, ...]}``; None for
+            none.
         bootstrap: resamples of the interval of tau; 0 for none.
         batch_size: images in the probe batch.
         classes: number of classes in it; None means all.
@@ -76,17 +79,30 @@ class Study:
         Measuring(self.statistics or "sample", cast(Parameters, self.parameters))
         if self.init is not None and self.init not in SCHEMES:
             raise InputError(f"unknown init '{self.init}'; possible: {', '.join(SCHEMES)}")
+        for name in self.proxies:
+            members_of(name)
         for name, members in (self.aggregates or {}).items():
-            if name in (*self.proxies, *SIZES):
+            if name in PROXIES.names():
                 raise InputError(f"aggregates.{name}: there is a score of that name")
-            for member in members:
-                if member not in (*self.proxies, *SIZES):
-                    raise InputError(
-                        f"aggregates.{name}: '{member}' is not ranked here; possible: "
-                        f"{', '.join((*self.proxies, *SIZES))}"
-                    )
-            if len(set(members)) < 2:
-                raise InputError(f"aggregates.{name} must name two scores or more")
+            try:
+                check_members(members)
+            except InputError as error:
+                raise InputError(f"aggregates.{name}: {error}") from None
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The single scores that are measured, in one pass over each network."""
+        named = [member for name in self.proxies for member in members_of(name)]
+        wanted = [member for members in (self.aggregates or {}).values() for member in members]
+        return tuple(dict.fromkeys([*named, *wanted, *BASELINES]))
+
+    @property
+    def combined(self) -> dict[str, Aggregate]:
+        """The aggregates to make of them."""
+        records = [PROXIES.get(name) for name in self.proxies]
+        known = {r.name: (r.combine, r.members) for r in records if r.combine is not None}
+        mine = {name: (log_rank_sum, members) for name, members in (self.aggregates or {}).items()}
+        return {**known, **mine}
 
     @property
     def statistics(self) -> Normalisation | None:
@@ -144,8 +160,6 @@ def read_rank_config(config: DictConfig) -> RankConfig:
     if isinstance(loose.get("plugins"), list):
         import_plugins(loose["plugins"])
     study = read(Study, "", loose)
-    for name in study.proxies:
-        PROXIES.get(name)
     group = {name: read_group(config, name) for name in GROUPS}
     dataset = DATASETS.get(read_name(group["dataset"], "dataset"))
     space, macro, options = read_space(group["search_space"])
@@ -175,7 +189,7 @@ def facts(config: RankConfig) -> dict[str, Any]:
     study = config.study
     return {
         "search_space": {"name": config.space.name, **config.space_options, **config.macro},
-        "proxies": list(study.proxies),
+        "proxies": list(study.measured),
         "normalisation": study.normalisation,
         "parameters": study.parameters,
         "init": study.init,

@@ -22,7 +22,7 @@ from nas_search.benchmarks.oracle import ORACLE, OracleWorkers
 from nas_search.config import SearchConfig
 from nas_search.data import probe_batch
 from nas_search.device import resolve_device
-from nas_search.errors import InputError, RunError
+from nas_search.errors import RunError
 from nas_search.evaluation import STATUSES, Evaluation
 from nas_search.scoring import ScoringTask, Workers, start_workers
 from nas_search.search import Algorithm, Outcome, run_loop
@@ -52,10 +52,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Outco
     """
     task = scoring_task(config)
     score = config.proxy.name
-    try:
-        task.cost(config.space.sample(np.random.default_rng(0)))
-    except (InputError, RuntimeError) as error:  # torch refuses sizes that no memory can hold
-        raise InputError(f"search_space={config.space.name}: {error}") from None
+    task.check_sizes(config.space.sample(np.random.default_rng(0)))
     with Store(directory / "run.sqlite") as store:
         store.claim(_facts(config, task), {"versions": versions()})
         recorded, elapsed = store.evaluations(), store.elapsed()

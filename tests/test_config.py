@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -53,8 +54,13 @@ def check(choice: dict[str, str]) -> None:
         assert names.get(group, name) == name
 
 
-ALONE = {  # what can be chosen without a table at hand
-    group: [name for name in names if (group != "benchmark" and name != "oracle") or name == NONE]
+POOLS = [record.name for record in PROXIES if record.needs_pool]
+ALONE = {  # what a search can choose without a table at hand
+    group: [
+        name
+        for name in names
+        if (group != "benchmark" and name not in ("oracle", *POOLS)) or name == NONE
+    ]
     for group, names in CHOICES.items()
 }
 
@@ -72,6 +78,14 @@ def test_every_combination_of_choices_is_read() -> None:
     assert len(combinations) >= 2 * 5 * 2 * 3 * 5 * 4
     for names in combinations:
         check(dict(zip(ALONE, names, strict=True)))
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_what_needs_a_pool_composes_and_is_refused_by_a_search(name: str) -> None:
+    how = "aggregates={mine: [naswot,flops]}" if name == "aggregate" else f"proxies=[{name}]"
+    members = ["proxy.members=[naswot,flops]"] if name == "aggregate" else []
+    with pytest.raises(InputError, match=re.escape(f"python -m nas_search.rank '{how}'")):
+        compose(f"proxy={name}", *members)
 
 
 @pytest.mark.parametrize("name", BENCHMARKS.names())

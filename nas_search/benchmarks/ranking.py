@@ -5,22 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from nas_search.benchmarks import statistics
 from nas_search.benchmarks.statistics import Array
 from nas_search.benchmarks.tables import Table
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation
+from nas_search.proxies.base import Combine, Group
 from nas_search.spaces import CellGraph
 
-Group = Literal["single", "aggregate", "fitted"]
-"""``single``: one score of one network. ``aggregate``: made of the ranks of several, so it depends
-on the other architectures. ``fitted``: anything that saw accuracies."""
+Aggregate = tuple[Combine, Sequence[str]]
+"""How an aggregate is made of its members, and their names."""
 
 MEAN = "mean"
 """The seed of a row that ranks by the mean over seeds."""
@@ -36,11 +35,11 @@ class Column:
 
     Attributes:
         name: the score.
-        group: see :data:`Group`.
+        group: see :data:`nas_search.proxies.base.Group`.
         seed: of the initial weights and the batch, or :data:`MEAN`.
         values: (n,), NaN where an architecture has no score.
         seconds: mean time to score an architecture, of all seeds for the mean over them. It is that
-            of the study's whole pass, which its scores share; NaN for sizes.
+            of the study's whole pass, which its scores share.
     """
 
     name: str
@@ -56,7 +55,7 @@ class Row:
 
     Attributes:
         proxy: the score.
-        group: see :data:`Group`.
+        group: see :data:`nas_search.proxies.base.Group`.
         column: the accuracies.
         seed: see :class:`Column`.
         subset: ``full``, or ``no_dead_branches``: cells whose every edge lies on a path from input
@@ -70,6 +69,9 @@ class Row:
         top10_accuracy: mean accuracy of the ten of highest score.
         tau_best_tenth: tau-b among the tenth of highest accuracy.
         partial_rho: Spearman's rho given the parameter count.
+        partial_rho_size: Spearman's rho given parameters and multiply-accumulates together.
+        seed_tau: how far the seeds agree: mean tau-b between the rankings by two of them, in the
+            row of their mean alone.
         seconds: see :class:`Column`.
     """
 
@@ -89,6 +91,8 @@ class Row:
     top10_accuracy: float
     tau_best_tenth: float
     partial_rho: float
+    partial_rho_size: float
+    seed_tau: float
     seconds: float
 
 
@@ -142,57 +146,39 @@ def check_recorded(recorded: Sequence[Evaluation], genotypes: Sequence[Hashable]
 def columns(
     evaluations: Mapping[int, Sequence[Evaluation]],
     groups: Mapping[str, Group],
-    aggregates: Mapping[str, Sequence[str]],
+    aggregates: Mapping[str, Aggregate],
 ) -> list[Column]:
-    """Return every column to rank: scores by seed and their means, sizes, aggregates.
+    """Return every column to rank: scores by seed and their means, then aggregates of each.
 
     The mean over seeds is over those in which an architecture has a score.
 
     Args:
         evaluations: (n) evaluations of the same architectures by seed.
         groups: the scores, and which group each is in.
-        aggregates: members of each rank aggregate.
+        aggregates: what is made of them.
     """
-    found: list[Column] = []
+    found: dict[tuple[str, str], Column] = {}
     for name, group in groups.items():
         by_seed = [
             Column(name, group, str(seed), _scores(made, name), _seconds(made))
             for seed, made in evaluations.items()
         ]
-        found += by_seed
-        if len(by_seed) > 1:
-            found.append(_mean(by_seed))
-    first = next(iter(evaluations.values()))
-    for size in ("params", "macs"):
-        if size not in groups:
-            found.append(Column(size, "single", MEAN, _sizes(first, size)))
-    for name, members in aggregates.items():
-        for seed in dict.fromkeys(column.seed for column in found):
-            parts = [_of(found, member, seed) for member in members]
-            if seed == MEAN and len(evaluations) == 1:
-                continue  # there are only the sizes
-            seconds = max((p.seconds for p in parts if not math.isnan(p.seconds)), default=math.nan)
-            values = aggregate([part.values for part in parts])
-            found.append(Column(name, "aggregate", seed, values, seconds))
-    return found
-
-
-def aggregate(scores: Sequence[Array]) -> Array:
-    """Return ``sum_k log(rank_k / n)`` with ascending ranks: one bad rank costs much (AZ-NAS).
-
-    What has no score in one member is ranked last there; without a score in any it has none.
-    """
-    total = sum(
-        np.log(stats.rankdata(statistics.failures_last(values)) / len(values)) for values in scores
-    )
-    missing = np.all([~np.isfinite(values) for values in scores], axis=0)
-    return np.where(missing, np.nan, total)
+        for column in [*by_seed, _mean(by_seed)] if len(by_seed) > 1 else by_seed:
+            found[name, column.seed] = column
+    seeds = dict.fromkeys(seed for _, seed in found)
+    for name, (combine, members) in aggregates.items():
+        for seed in seeds:
+            parts = [found[member, seed] for member in members]
+            values = combine([part.values for part in parts])
+            found[name, seed] = Column(name, "aggregate", seed, values, parts[0].seconds)
+    return list(found.values())
 
 
 def table_of_rows(
-    found: Iterable[Column],
+    found: Sequence[Column],
     accuracies: Mapping[str, Array],
     params: Array,
+    macs: Array,
     connected: NDArray[np.bool_],
     draws: int,
 ) -> list[Row]:
@@ -202,6 +188,7 @@ def table_of_rows(
         found: scores (n,).
         accuracies: (n,) in per cent by column, NaN where not known.
         params: (n,) parameter counts.
+        macs: (n,) multiply-accumulates.
         connected: (n,) whether a cell has no dead branch. When all have none, there is no second
             subset to report.
         draws: resamples of the interval.
@@ -211,6 +198,7 @@ def table_of_rows(
         subsets[NO_DEAD] = connected
     rows = []
     for column in found:
+        seeds = [c.values for c in found if c.name == column.name and c.seed != MEAN]
         for name, accuracy in accuracies.items():
             for subset, inside in subsets.items():
                 kept = inside & np.isfinite(accuracy)
@@ -223,14 +211,21 @@ def table_of_rows(
                         subset=subset,
                         n=int(kept.sum()),
                         seconds=column.seconds,
-                        **_statistics(column.values[kept], accuracy[kept], params[kept], draws),
+                        seed_tau=statistics.mean_tau([values[kept] for values in seeds])
+                        if column.seed == MEAN
+                        else math.nan,
+                        **_statistics(
+                            column.values[kept], accuracy[kept], params[kept], macs[kept], draws
+                        ),
                     )
                 )
     return rows
 
 
-def _statistics(values: Array, accuracy: Array, params: Array, draws: int) -> dict[str, Any]:
-    """Return the fields of :class:`Row` from ``dead`` to ``partial_rho``."""
+def _statistics(
+    values: Array, accuracy: Array, params: Array, macs: Array, draws: int
+) -> dict[str, Any]:
+    """Return the fields of :class:`Row` from ``dead`` to ``partial_rho_size``."""
     scores = statistics.failures_last(values)
     low, high = statistics.bootstrap_tau(scores, accuracy, draws)
     return {
@@ -244,6 +239,7 @@ def _statistics(values: Array, accuracy: Array, params: Array, draws: int) -> di
         "top10_accuracy": statistics.top_mean(scores, accuracy, TOP),
         "tau_best_tenth": statistics.tau_of_best(scores, accuracy),
         "partial_rho": statistics.partial_spearman(scores, accuracy, params),
+        "partial_rho_size": statistics.partial_spearman(scores, accuracy, params, macs),
     }
 
 
@@ -274,10 +270,6 @@ def _seconds(evaluations: Sequence[Evaluation]) -> float:
     return float(np.mean([e.seconds for e in evaluations]))
 
 
-def _sizes(evaluations: Sequence[Evaluation], name: str) -> Array:
-    return np.array([getattr(e, name) for e in evaluations], dtype=np.float64)
-
-
 def _mean(by_seed: Sequence[Column]) -> Column:
     values = np.array([column.values for column in by_seed])
     known = np.isfinite(values)
@@ -286,9 +278,3 @@ def _mean(by_seed: Sequence[Column]) -> Column:
     first = by_seed[0]
     seconds = sum(column.seconds for column in by_seed)
     return Column(first.name, first.group, MEAN, means, seconds)
-
-
-def _of(found: Sequence[Column], name: str, seed: str) -> Column:
-    """Return a member of an aggregate in this seed; sizes are the same in all."""
-    named = {column.seed: column for column in found if column.name == name}
-    return named.get(seed) or named.get(MEAN) or next(iter(named.values()))

@@ -8,6 +8,8 @@ them. What cannot be said (fewer than two architectures, a constant) is NaN.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,18 +48,33 @@ def spearman_rho(scores: Array, accuracies: Array) -> float:
     return float(stats.spearmanr(scores, accuracies).statistic)
 
 
-def partial_spearman(scores: Array, accuracies: Array, covariate: Array) -> float:
-    """Spearman's rho of scores and accuracies with the covariate's ranks taken out, in [-1, 1].
+def partial_spearman(scores: Array, accuracies: Array, *covariates: Array) -> float:
+    """Spearman's rho of scores and accuracies with the covariates' ranks taken out, in [-1, 1].
 
-    ``(r_sa - r_sc r_ac) / sqrt((1 - r_sc^2) (1 - r_ac^2))``. NaN where the scores rank as the
-    covariate does: then nothing of them is left.
+    The correlation of what linear regression on the covariates' ranks leaves of the scores' and of
+    the accuracies' ranks; with one covariate c it is
+    ``(r_sa - r_sc r_ac) / sqrt((1 - r_sc^2) (1 - r_ac^2))``. NaN where the covariates' ranks
+    explain either wholly: then nothing of it is left.
     """
-    direct = spearman_rho(scores, accuracies)
-    scores_by, accuracies_by = (spearman_rho(x, covariate) for x in (scores, accuracies))
-    left = (1 - scores_by**2) * (1 - accuracies_by**2)
-    if not left > 1e-12:
+    if _says_nothing(scores, accuracies):
         return math.nan
-    return (direct - scores_by * accuracies_by) / math.sqrt(left)
+    known = [np.ones(len(scores)), *(stats.rankdata(c) for c in covariates)]
+    basis, sizes, _ = np.linalg.svd(np.stack(known, 1), full_matrices=False)
+    basis = basis[:, sizes > 1e-9 * sizes[0]]  # covariates of the same ranks count once
+    left = []
+    for values in (scores, accuracies):
+        ranks = stats.rankdata(values) - (len(values) + 1) / 2
+        rest = ranks - basis @ (basis.T @ ranks)
+        if not rest @ rest > 1e-9 * (ranks @ ranks):
+            return math.nan
+        left.append(rest / np.linalg.norm(rest))
+    return float(left[0] @ left[1])
+
+
+def mean_tau(rankings: Sequence[Array]) -> float:
+    """Mean of Kendall's tau-b over all pairs of ``rankings`` (n,), NaN in them last; in [-1, 1]."""
+    taus = [kendall_tau(*map(failures_last, pair)) for pair in combinations(rankings, 2)]
+    return float(np.mean(taus)) if taus else math.nan
 
 
 def ndcg(scores: Array, accuracies: Array, first: int | None = None) -> float:

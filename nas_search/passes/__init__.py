@@ -9,6 +9,7 @@ from nas_search.passes.activations import CodeAgreement, PatternCount
 from nas_search.passes.base import PASSES, DeadNetwork, Facts, Pass, Subject, collects
 from nas_search.passes.cell_features import CellFeatures
 from nas_search.passes.channels import ChannelCorrelations
+from nas_search.passes.fisher_information import FisherInformation
 from nas_search.passes.halves import HalfGradients
 from nas_search.passes.hessian import HessianGradient
 from nas_search.passes.jacobian import InputJacobian
@@ -16,7 +17,7 @@ from nas_search.passes.logit_kernel import LogitKernel
 from nas_search.passes.per_sample import BatchGradient, ChannelFisher, Grams, LayerFactors, Signs
 from nas_search.passes.perturbation import Perturbation
 from nas_search.passes.regions import LinearRegions
-from nas_search.passes.structure import Depth, Weights
+from nas_search.passes.structure import Depth, LiveParameters, Weights
 from nas_search.passes.synflow import SynapticFlow
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Pass",
     "Subject",
     "collects",
+    "FisherInformation",
     "HalfGradients",
     "HessianGradient",
     "InputJacobian",
@@ -42,6 +44,7 @@ __all__ = [
     "Signs",
     "Perturbation",
     "Depth",
+    "LiveParameters",
     "Weights",
     "SynapticFlow",
 ]

@@ -25,6 +25,17 @@ class Depth:
 
 
 @dataclass(frozen=True)
+class LiveParameters:
+    """What is left of a network's parameters when its dead branches are cut off.
+
+    Attributes:
+        count: trainable parameters of the layers that lie on a path from image to logits.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True)
 class Weights:
     """The weights of all convolutions and linear layers, used or not.
 
@@ -42,22 +53,24 @@ def weights(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
     return [Weights({name: layer.weight.detach() for name, layer in layers.items()})]
 
 
-@collects(Depth)
-def depth(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
-    """Count layers along autograd's own graph of two images, from the logits back to the image.
+@collects(Depth, LiveParameters)
+def paths(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+    """Walk along autograd's own graph of two images, from the logits back to the image.
 
     Raises:
         DeadNetwork: no path leads from the image to the logits.
     """
-    counted: dict[Any, int] = {}
+    layers: dict[Any, nn.Module] = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.grad_fn is not None:
-            counted[output.grad_fn] = 1
+            layers[output.grad_fn] = module
 
     image = subject.images[:2].detach().requires_grad_()
     handles = [
-        layer.register_forward_hook(note) for layer in weighted_layers(subject.network).values()
+        module.register_forward_hook(note)
+        for module in subject.network.modules()
+        if next(module.parameters(recurse=False), None) is not None
     ]
     try:
         with normalised_network(subject.network, subject.normalisation), torch.enable_grad():
@@ -65,10 +78,12 @@ def depth(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
     finally:
         for handle in handles:
             handle.remove()
-    longest = _longest(logits.grad_fn, counted, image)
-    if longest is None:
+    counted = {node: 1 for node, m in layers.items() if isinstance(m, nn.Conv2d | nn.Linear)}
+    lengths = _longest(logits.grad_fn, counted, image)
+    if logits.grad_fn not in lengths:
         raise DeadNetwork("the logits do not depend on the image")
-    return [Depth(longest)]
+    live = {p for node in lengths.keys() & layers.keys() for p in layers[node].parameters()}
+    return [Depth(lengths[logits.grad_fn]), LiveParameters(sum(p.numel() for p in live))]
 
 
 def graph(end: Any) -> list[Any]:
@@ -87,8 +102,11 @@ def graph(end: Any) -> list[Any]:
     return order
 
 
-def _longest(end: Any, counted: dict[Any, int], image: Tensor) -> int | None:
-    """Return the largest sum of ``counted`` over nodes from ``image`` to ``end``."""
+def _longest(end: Any, counted: dict[Any, int], image: Tensor) -> dict[Any, int]:
+    """Return the largest sum of ``counted`` on a path from ``image`` to each node before ``end``.
+
+    Nodes that no path from ``image`` reaches are left out.
+    """
     length: dict[Any, int] = {}
     for node in graph(end):
         before = [length[other] for other, _ in node.next_functions if other in length]
@@ -96,4 +114,4 @@ def _longest(end: Any, counted: dict[Any, int], image: Tensor) -> int | None:
             length[node] = max(before) + counted.get(node, 0)
         elif getattr(node, "variable", None) is image:
             length[node] = 0
-    return length.get(end)
+    return length

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 
-from nas_search.passes import Depth, Facts
+from nas_search.passes import Depth, Facts, LiveParameters
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 
 
 def params(measurement: Measurement) -> float:
-    """Return the number of trainable parameters."""
+    """Return the number of trainable parameters, as built."""
     return float(measurement[Facts].params)
+
+
+def params_live(measurement: Measurement) -> float:
+    """Return the number of trainable parameters on paths from image to logits."""
+    return float(measurement[LiveParameters].count)
 
 
 def flops(measurement: Measurement) -> float:
@@ -39,10 +44,23 @@ PROXIES.add(
         normalisation=None,
         origin="paper",
         source="count",
-        summary="number of trainable parameters",
+        summary="number of trainable parameters, as built",
         needs=(Facts,),
         formula="P",
         traps="counts dead branches too; the network is not run, so dead ones have a score",
+    )
+)
+PROXIES.add(
+    ProxyRecord(
+        name="params_live",
+        score=params_live,
+        normalisation=None,
+        origin="ours",
+        source="count",
+        summary="number of trainable parameters, dead branches cut off",
+        needs=(LiveParameters,),
+        formula="P of the layers on a path from image to logits",
+        traps="not what the field calls #params; a dead network has none",
     )
 )
 PROXIES.add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar, cast
 
 from torch import Tensor
@@ -19,12 +20,16 @@ class Measurement:
 
     Args:
         results: one frozen dataclass of each kind, see :mod:`nas_search.passes`.
+        failures: why kinds that were asked for could not be measured; looking for one raises it.
     """
 
-    def __init__(self, *results: object) -> None:
+    def __init__(self, *results: object, failures: Mapping[type, Exception] | None = None) -> None:
         self._results = {type(result): result for result in results}
+        self._failures = dict(failures or {})
 
     def __getitem__(self, kind: type[Kind]) -> Kind:
+        if kind in self._failures:
+            raise self._failures[kind]
         try:
             return cast(Kind, self._results[kind])
         except KeyError:

@@ -19,7 +19,7 @@ from nas_search.report.figure import FAINT, INK, MUTED, save, style
 if TYPE_CHECKING:  # a report never needs torch, which the spaces' networks import
     from nas_search.benchmarks.ranking import Row
 
-TABLE_WIDTH = 124
+TABLE_WIDTH = 146
 """Characters that a line of the table needs."""
 
 COLUMNS = 3
@@ -49,8 +49,8 @@ def _table(rows: Sequence[Row]) -> Table:
     title = f"{first.column}, {SUBSETS[first.subset]} (n = {first.n:,})"
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left")
     table.add_column("score", no_wrap=True)
-    for heading in ("tau", "95 %", "rho", "rho|params", "nDCG", "argmax", "top 10", "tau of top",
-                    "s", "dead"):  # fmt: skip
+    for heading in ("tau", "95 %", "rho", "rho|params", "rho|size", "nDCG", "argmax", "top 10",
+                    "tau of top", "seeds", "s", "dead"):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=heading == "95 %")
     for group in GROUPS:
         part = [row for row in rows if row.group == group]
@@ -58,9 +58,11 @@ def _table(rows: Sequence[Row]) -> Table:
             table.add_row(
                 row.proxy + ("" if group == "single" else f" ({group})"),
                 _number(row.tau), f"{_number(row.tau_low, 2)} to {_number(row.tau_high, 2)}",
-                _number(row.rho), _number(row.partial_rho), _number(row.ndcg),
+                _number(row.rho), _number(row.partial_rho), _number(row.partial_rho_size),
+                _number(row.ndcg),
                 _number(row.argmax_accuracy, 2), _number(row.top10_accuracy, 2),
-                _number(row.tau_best_tenth), _number(row.seconds), str(row.dead),
+                _number(row.tau_best_tenth), _number(row.seed_tau), _number(row.seconds),
+                str(row.dead),
             )  # fmt: skip
         table.add_section()
     return table

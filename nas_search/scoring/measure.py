@@ -12,7 +12,7 @@ from nas_search.gradients import NORMALISATIONS, PARAMETERS, Normalisation, Para
 from nas_search.passes import PASSES, DeadNetwork, Facts, Grams, Pass, Subject
 from nas_search.proxies import Measurement
 
-__all__ = ["DeadNetwork", "Measuring", "measure"]
+__all__ = ["DeadNetwork", "Measuring", "attempt", "measure"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,30 @@ def measure(
         DeadNetwork: the network has no score, see the passes.
         InputError: a layer cannot be measured that way.
     """
+    kinds = tuple(kinds)
+    measurement = attempt(network, images, labels, how, kinds, facts, thin)
+    for kind in kinds:
+        measurement[kind]
+    return measurement
+
+
+def attempt(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    how: Measuring | None = None,
+    kinds: Iterable[type] = (Grams,),
+    facts: Facts | None = None,
+    thin: Callable[[], nn.Module] | None = None,
+) -> Measurement:
+    """Return what of ``kinds`` can be measured; arguments as for :func:`measure`.
+
+    A pass that fails takes nothing from the others: asked for a result of it, the measurement
+    raises what the pass did.
+
+    Raises:
+        InputError: a layer cannot be measured that way.
+    """
     how = how or Measuring()
     subject = Subject(network, images, labels, how.normalisation, how.parameters, how.seed, thin)
     wanted: dict[Pass, set[type]] = {}
@@ -71,6 +95,13 @@ def measure(
         if kind is not Facts:
             wanted.setdefault(PASSES[kind], set()).add(kind)
     results: list[object] = [] if facts is None else [facts]
+    failures: dict[type, Exception] = {}
     for run, of_it in wanted.items():
-        results += run(subject, frozenset(of_it))
-    return Measurement(*results)
+        try:
+            results += run(subject, frozenset(of_it))
+        except InputError:
+            raise
+        except Exception as error:  # dead in this pass, or out of memory, or a defect of the pass
+            # Without its traceback, whose frames would hold the pass's tensors.
+            failures.update(dict.fromkeys(of_it, error.with_traceback(None)))
+    return Measurement(*results, failures=failures)

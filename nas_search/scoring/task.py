@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -17,10 +17,14 @@ from nas_search.evaluation import Evaluation, Status
 from nas_search.gradients import Normalisation, Parameters, Scheme
 from nas_search.passes import Facts
 from nas_search.passes.regions import THIN_IMAGE
-from nas_search.proxies import PROXIES, ProxyRecord
+from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.scoring.initialise import derived_seed, initialise
-from nas_search.scoring.measure import DeadNetwork, Measuring, measure
+from nas_search.scoring.measure import DeadNetwork, Measuring, attempt
 from nas_search.spaces import SPACES, Cost, SearchSpace
+
+
+class NoNumber(Exception):
+    """A formula gave what is not finite. The message says what."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,6 @@ class ScoringTask:
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise InputError(f"proxy.repeats={self.repeats} must be 1 or more")
-        for name in self.proxies:
-            if name in PROXIES.names() and PROXIES.get(name).needs_pool:
-                raise InputError(
-                    f"proxy={name} ranks candidates against each other: it has no score for one "
-                    "candidate, as a search needs; choose a single score, or rank a set of "
-                    "architectures by it"
-                )
         Measuring(self.normalisation or "sample", self.parameters)  # refuses what does not exist
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,6 +105,17 @@ class ScoringTask:
     def cost(self, genotype: Hashable) -> Cost:
         """Return the size of the network that is scored for ``genotype``."""
         return self.space.cost(genotype, self.input_shape, self.num_classes, **self.macro)
+
+    def check_sizes(self, genotype: Hashable) -> None:
+        """Refuse sizes of networks that no ``genotype`` can be built in.
+
+        Raises:
+            InputError: they do not fit the images, or no memory can hold them.
+        """
+        try:
+            self.cost(genotype)
+        except (InputError, RuntimeError) as error:  # torch refuses what no memory can hold
+            raise InputError(f"search_space={self.space.name}: {error}") from None
 
     def to_device(self) -> ScoringTask:
         """Return the task with its batch on its device."""
@@ -137,58 +145,6 @@ class ScoringTask:
         network = network.to_empty(device=self.device)
         return initialise(network, self.seed, self.init or init, draw)
 
-    def scores(self, genotype: Hashable) -> dict[str, float]:
-        """Return the scores of ``genotype``, averaged over the task's initial draws.
-
-        Scores that need the same pass share it where their definitions agree on the batch-norm
-        statistics and the initial weights.
-
-        Raises:
-            DeadNetwork: the network has no score.
-        """
-        records = [PROXIES.get(name) for name in self.proxies]
-        cost, key = self.cost(genotype), self.space.canonical(genotype)
-        totals = dict.fromkeys(self.proxies, 0.0)
-        for draw in range(self.repeats):
-            facts = Facts(cost.params, cost.macs, key, self.seed, draw)
-            noise = derived_seed(f"{self.seed}/{draw}")
-            for init, same_weights in self._by_init(records).items():
-                network = None
-                for normalisation, group in self._by_normalisation(same_weights).items():
-                    kinds = dict.fromkeys(kind for record in group for kind in record.needs)
-                    if network is None and set(kinds) != {Facts}:
-                        network = self.build(genotype, draw, init)
-                    measurement = measure(
-                        network if network is not None else nn.Identity(),
-                        self.images,
-                        self.labels,
-                        Measuring(normalisation, self.parameters, noise),
-                        kinds,
-                        facts,
-                        partial(self.build_thin, genotype, draw, init),
-                    )
-                    for record in group:
-                        totals[record.name] += record.score(measurement) / self.repeats
-        return totals
-
-    def _by_init(self, records: list[ProxyRecord]) -> dict[Scheme, list[ProxyRecord]]:
-        groups: dict[Scheme, list[ProxyRecord]] = {}
-        for record in records:
-            groups.setdefault(self.init or record.init, []).append(record)
-        return groups
-
-    def _by_normalisation(
-        self, records: list[ProxyRecord]
-    ) -> dict[Normalisation, list[ProxyRecord]]:
-        """Group records by statistics; those that depend on none join whichever group there is."""
-        groups: dict[Normalisation, list[ProxyRecord]] = {}
-        for record in sorted(records, key=lambda record: record.normalisation is None):
-            statistics: Normalisation = next(iter(groups), "batch")
-            if record.normalisation is not None:
-                statistics = self.normalisation or record.normalisation
-            groups.setdefault(statistics, []).append(record)
-        return groups
-
     def evaluate(self, genotype: Hashable) -> Evaluation:
         """Return the evaluation of ``genotype``; whatever goes wrong with it is a value.
 
@@ -209,15 +165,98 @@ class ScoringTask:
         if violation := self.constraints.violation(cost):
             return ended("rejected", violation)
         try:
-            scores = self.scores(genotype)
+            scores, missing = self._attempt(genotype)
         except InputError:
             raise
-        except DeadNetwork as error:
-            return ended("dead", str(error))
         except Exception as error:  # a candidate's failure is a value, never the run's end
-            line = str(error).strip().splitlines()
-            return ended("failed", f"{type(error).__name__}: {line[0] if line else 'no message'}")
-        for name, score in scores.items():
-            if not math.isfinite(score):
-                return ended("failed", f"{name} is {score}")
-        return ended("ok", scores=scores)
+            return ended("failed", _reason(error))
+        if not missing:
+            return ended("ok", scores=scores)
+        died = all(isinstance(error, DeadNetwork) for error in missing.values())
+        return ended("dead" if died else "failed", self._why(missing), scores)
+
+    def _attempt(self, genotype: Hashable) -> tuple[dict[str, float], dict[str, Exception]]:
+        """Return the scores that ``genotype`` has, and by name why it lacks the others.
+
+        Each score is averaged over the task's initial draws, and is there when it could be computed
+        in all of them. Scores that need the same pass share it where their definitions agree on the
+        batch-norm statistics and the initial weights; what one pass or one formula cannot do takes
+        nothing from the others.
+
+        Raises:
+            InputError: no candidate of this task can have one of the scores.
+        """
+        records = [PROXIES.get(name) for name in self.proxies]
+        totals = dict.fromkeys(self.proxies, 0.0)
+        missing: dict[str, Exception] = {}
+        for draw in range(self.repeats):
+            for init, same_weights in self._by_init(records).items():
+                for measurement, group in self._measured(genotype, draw, init, same_weights):
+                    for record in group:
+                        try:
+                            totals[record.name] += record.score(measurement) / self.repeats
+                        except InputError:
+                            raise
+                        except Exception as error:  # somebody's formula, or the pass behind it
+                            missing.setdefault(record.name, error)
+        for name, total in totals.items():
+            if name not in missing and not math.isfinite(total):
+                missing[name] = NoNumber(f"the score is {total}")
+        scores = {name: total for name, total in totals.items() if name not in missing}
+        return scores, {name: missing[name] for name in self.proxies if name in missing}
+
+    def _measured(
+        self, genotype: Hashable, draw: int, init: Scheme, records: list[ProxyRecord]
+    ) -> Iterator[tuple[Measurement, list[ProxyRecord]]]:
+        """Yield what can be measured of one network, and the scores that are functions of it."""
+        cost, key = self.cost(genotype), self.space.canonical(genotype)
+        facts = Facts(cost.params, cost.macs, key, self.seed, draw)
+        noise = derived_seed(f"{self.seed}/{draw}")
+        looked_at = any(set(record.needs) != {Facts} for record in records)
+        network = self.build(genotype, draw, init) if looked_at else nn.Identity()
+        for normalisation, group in self._by_normalisation(records).items():
+            measurement = attempt(
+                network,
+                self.images,
+                self.labels,
+                Measuring(normalisation, self.parameters, noise),
+                dict.fromkeys(kind for record in group for kind in record.needs),
+                facts,
+                partial(self.build_thin, genotype, draw, init),
+            )
+            yield measurement, group
+
+    def _by_init(self, records: list[ProxyRecord]) -> dict[Scheme, list[ProxyRecord]]:
+        groups: dict[Scheme, list[ProxyRecord]] = {}
+        for record in records:
+            groups.setdefault(self.init or record.init, []).append(record)
+        return groups
+
+    def _by_normalisation(
+        self, records: list[ProxyRecord]
+    ) -> dict[Normalisation, list[ProxyRecord]]:
+        """Group records by statistics; those that depend on none join whichever group there is."""
+        groups: dict[Normalisation, list[ProxyRecord]] = {}
+        for record in sorted(records, key=lambda record: record.normalisation is None):
+            statistics: Normalisation = next(iter(groups), "batch")
+            if record.normalisation is not None:
+                statistics = self.normalisation or record.normalisation
+            groups.setdefault(statistics, []).append(record)
+        return groups
+
+    def _why(self, missing: Mapping[str, Exception]) -> str:
+        """Return in one line why scores are missing, and which where there are several."""
+        names: dict[str, list[str]] = {}
+        for name, error in missing.items():
+            names.setdefault(_reason(error), []).append(name)
+        if len(self.proxies) == 1:
+            return "".join(names)
+        return "; ".join(f"{', '.join(these)}: {reason}" for reason, these in names.items())
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of ``error``, with its type where the message is not ours."""
+    lines = str(error).strip().splitlines()
+    line = lines[0] if lines else "no message"
+    known = isinstance(error, DeadNetwork | NoNumber)
+    return line if known else f"{type(error).__name__}: {line}"

@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import matplotlib.image
+import numpy as np
 import pytest
+from scipy import stats
 
 import nas_search.rank as command
 from nas_search.proxies import PROXIES
@@ -74,17 +76,17 @@ def scores(run: Path) -> list[list[str]]:
 
 
 def test_a_study_leaves_its_tables_and_pictures(call: Call, tmp_path: Path) -> None:
-    code, out, err = call("hydra.run.dir=run", "aggregates={both:[gradalign,macs]}")
+    code, out, err = call("hydra.run.dir=run", "aggregates={both:[gradalign,flops]}")
     assert (code, err) == (0, "")
     run = tmp_path / "run"
     found = rows(run / "ranking.csv")
-    names = ("gradalign", "gradalign_i", "both", "params", "macs")
+    names = ("gradalign", "gradalign_i", "both", "params", "flops", "depth", "random")
     subsets = {row["subset"] for row in found}
     expected = {
         (name, column, seed, subset)
         for name in names
         for column in ("c10_test_200", "c100_test_200")
-        for seed in (("mean",) if name in ("params", "macs") else ("0", "3", "mean"))
+        for seed in ("0", "3", "mean")
         for subset in subsets
     }
     keys = ("proxy", "column", "seed", "subset")
@@ -100,8 +102,57 @@ def test_a_study_leaves_its_tables_and_pictures(call: Call, tmp_path: Path) -> N
         assert matplotlib.image.imread(run / f"scatter_{name}.png").std() > 0.01
         assert re.search(rf"^ {name} ", out, re.M), out
     assert "both (aggregate)" in out
+    assert "rho|params   rho|size" in out
+    assert "…" not in out  # no heading and no number is cut off
     assert matplotlib.image.imread(run / "heatmap.png").std() > 0.01
     assert not list(run.glob("*.part"))
+
+
+def test_aggregates_are_made_of_scores_that_are_measured_for_them(
+    call: Call, tmp_path: Path
+) -> None:
+    study = ("seeds=[0]", "proxies=[gradalign,az_nas,te_nas]", "hydra.run.dir=run")
+    code, _, err = call(*study, "aggregates={mine:[gradalign,naswot,flops]}")
+    assert (code, err) == (0, "")
+    found = rows(tmp_path / "run" / "ranking.csv")
+    groups = {row["proxy"]: row["group"] for row in found}
+    aggregates = ("az_nas", "te_nas", "mine")
+    assert {name for name, group in groups.items() if group == "aggregate"} == {*aggregates}
+    members = {m for name in ("az_nas", "te_nas") for m in PROXIES.get(name).members}
+    singles = {"gradalign", "naswot", "params", "flops", "depth", "random", *members}
+    assert {name for name, group in groups.items() if group == "single"} == singles
+    made = rows(tmp_path / "run" / "scores.csv")
+    assert singles < set(made[0])
+    ranks = [stats.rankdata([float(r[m]) for r in made]) for m in ("gradalign", "naswot", "flops")]
+    accuracy = [float(r["c10_test_200"]) for r in made]
+    tau = stats.kendalltau(np.log(ranks).sum(0), accuracy).statistic
+    (mine,) = (
+        row
+        for row in found
+        if (row["proxy"], row["column"], row["subset"]) == ("mine", "c10_test_200", "full")
+    )
+    assert float(mine["tau"]) == pytest.approx(tau)
+
+
+def test_a_dead_network_keeps_the_scores_that_it_has(call: Call, tmp_path: Path) -> None:
+    dead = "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"
+    with (tmp_path / "table.csv").open("a") as file:
+        file.write(f"30,{dead},10,10,1\n")
+    study = ("architectures=[0,30,1,2]", "proxies=[gradalign,naswot]", "hydra.run.dir=run")
+    for _ in range(2):  # the second time all of it comes out of the stores
+        assert call(*study)[0] == 0
+        made = rows(tmp_path / "run" / "scores.csv")
+        row = made[1]
+        assert (row["genotype"], row["status"]) == (dead, "dead")
+        assert float(row["params"]) > 0
+        assert float(row["random"]) >= 0
+        assert (row["gradalign"], row["naswot"], row["depth"]) == ("", "", "")
+        assert row["reason"] == "gradalign, naswot, depth: the logits do not depend on the image"
+        found = rows(tmp_path / "run" / "ranking.csv")
+        counts = {r["proxy"]: r["dead"] for r in found if r["subset"] == "full"}
+        assert counts == {"gradalign": "1", "naswot": "1", "depth": "1"} | dict.fromkeys(
+            ("params", "flops", "random"), "0"
+        )
 
 
 def test_repeated_and_enlarged_it_scores_nothing_twice(
@@ -201,9 +252,11 @@ BAD = [
     ("architectures=31", "architectures=31 must be between 2 and the 30 of the table"),
     ("architectures=many", "must be a number, all, or a list of rows"),
     ("columns=[nope]", "no column 'nope'; possible: v11_c10valid_val_200"),
-    ("aggregates={a:[gradalign,nope]}", "aggregates.a: 'nope' is not ranked here"),
-    ("aggregates={a:[gradalign]}", "aggregates.a must name two scores or more"),
-    ("aggregates={macs:[gradalign,params]}", "aggregates.macs: there is a score of that name"),
+    ("aggregates={a:[gradalign,nope]}", "aggregates.a: unknown proxy 'nope'"),
+    ("aggregates={a:[gradalign]}", "aggregates.a: .* must name two different scores or more"),
+    ("aggregates={flops:[gradalign,params]}", "aggregates.flops: there is a score of that name"),
+    ("aggregates={a:[gradalign,az_nas]}", "aggregates.a: 'az_nas' is an aggregate itself"),
+    ("proxies=[aggregate]", "name them: aggregates={mine: "),
     ("bootstrap=-1", "bootstrap=-1 must be 0 or more"),
     ("batch_size=1", "batch_size=1 must be 2 or more"),
     ("normalisation=nope", "possible: sample, frozen"),

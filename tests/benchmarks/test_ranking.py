@@ -17,7 +17,6 @@ from nas_search.benchmarks.ranking import (
     MEAN,
     NO_DEAD,
     Column,
-    aggregate,
     chosen_rows,
     columns,
     has_dead_branch,
@@ -25,6 +24,8 @@ from nas_search.benchmarks.ranking import (
 )
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation
+from nas_search.proxies.aggregate import log_rank_sum
+from nas_search.proxies.base import Group
 from nas_search.report.ranking import heatmap_figure, ranking_tables, scatter_figure
 from nas_search.spaces import SPACES
 from tests.benchmarks.made import SPACE, nasbench201, read
@@ -33,9 +34,11 @@ NAN = math.nan
 
 
 def evaluation(score: float | None, params: int, seconds: float = 1.0) -> Evaluation:
+    size = {"params": float(params)}
     if score is None:
-        return Evaluation("", "", "dead", {}, params, 10 * params, seconds, "no gradient")
-    return Evaluation("", "", "ok", {"score": score}, params, 10 * params, seconds)
+        return Evaluation("", "", "dead", size, params, 10 * params, seconds, "score: dead")
+    scores = {"score": score, **size}
+    return Evaluation("", "", "ok", scores, params, 10 * params, seconds)
 
 
 SEEDS = {
@@ -48,34 +51,51 @@ def named(found: list[Column]) -> dict[tuple[str, str], Column]:
     return {(column.name, column.seed): column for column in found}
 
 
-def test_every_seed_and_their_mean_is_a_column_and_so_are_the_sizes() -> None:
+def test_every_seed_and_their_mean_is_a_column() -> None:
     found = named(columns(SEEDS, {"score": "single"}, {}))
-    assert set(found) == {("score", "0"), ("score", "7"), ("score", MEAN), *SIZES}
+    assert set(found) == {("score", "0"), ("score", "7"), ("score", MEAN)}
     np.testing.assert_array_equal(found["score", "0"].values, [1, 2, NAN, NAN])
     np.testing.assert_array_equal(found["score", MEAN].values, [2, 4, 9, NAN])
     assert found["score", "7"].seconds == 3
     assert found["score", MEAN].seconds == 4
-    np.testing.assert_array_equal(found["macs", MEAN].values, [50, 60, 70, 80])
 
 
-SIZES = {("params", MEAN), ("macs", MEAN)}
+GROUPS: dict[str, Group] = {"score": "single", "params": "single"}
+BOTH = {"both": (log_rank_sum, ["score", "params"])}
 
 
 def test_one_seed_has_no_mean() -> None:
-    found = named(columns({3: SEEDS[0]}, {"score": "single"}, {"both": ["score", "params"]}))
-    assert set(found) == {("score", "3"), ("both", "3"), *SIZES}
+    found = named(columns({3: SEEDS[0]}, GROUPS, BOTH))
+    assert set(found) == {("score", "3"), ("params", "3"), ("both", "3")}
 
 
-def test_an_aggregate_adds_logarithms_of_ranks_in_every_seed() -> None:
-    found = named(columns(SEEDS, {"score": "single"}, {"both": ["score", "params"]}))
+def test_an_aggregate_is_made_in_every_seed_and_of_the_means() -> None:
+    found = named(columns(SEEDS, GROUPS, BOTH))
     assert {seed for name, seed in found if name == "both"} == {"0", "7", MEAN}
     both = found["both", "7"]
     assert both.group == "aggregate"
-    ranks = np.array([[2, 3, 4, 1], [1, 2, 3, 4]])  # the dead one is the last in the score
-    assert both.values == pytest.approx(np.log(ranks / 4).sum(0))
-    assert aggregate([np.array([1.0, NAN]), np.array([2.0, NAN])]).tolist()[1:] == [
-        pytest.approx(NAN, nan_ok=True)
-    ]
+    assert both.seconds == 3
+    ranks = np.array([[1, 2, 3], [1, 2, 3]])
+    assert both.values[:3] == pytest.approx(np.log(ranks / 3).sum(0))
+    # The dead one has a parameter count, but no aggregate: it is last, as in every other score.
+    assert math.isnan(both.values[3])
+    np.testing.assert_array_equal(np.isnan(found["both", MEAN].values), [0, 0, 0, 1])
+    np.testing.assert_array_equal(np.isnan(found["both", "0"].values), [0, 0, 1, 1])
+
+
+def test_seeds_are_compared_in_the_row_of_their_mean() -> None:
+    accuracy = np.array([90.0, 91.0, 92.0, NAN])
+    every = np.ones(4, dtype=bool)
+    found = columns(SEEDS, GROUPS, BOTH)
+    size = np.arange(4.0)
+    rows = {
+        (r.proxy, r.seed): r.seed_tau
+        for r in table_of_rows(found, {"test": accuracy}, size, size, every, 0)
+    }
+    # 1, 2, dead against 3, 6, 9 over the three whose accuracy is known.
+    assert rows["score", MEAN] == pytest.approx(-1 / 3)
+    assert rows["params", MEAN] == pytest.approx(1)
+    assert math.isnan(rows["score", "0"])
 
 
 def test_a_row_says_what_the_statistics_say_and_counts_the_dead() -> None:
@@ -84,11 +104,12 @@ def test_a_row_says_what_the_statistics_say_and_counts_the_dead() -> None:
     scores = accuracy + rng.normal(0, 8, size=50)
     scores[:4] = NAN
     params = rng.integers(1, 99, size=50).astype(float)
+    macs = params + rng.integers(1, 50, size=50)
     accuracies = {"test": accuracy.copy(), "other": accuracy.copy()}
     accuracies["other"][[0, 10]] = NAN
     connected = np.arange(50) % 3 > 0
     columns_ = [Column("score", "single", MEAN, scores, 2.5)]
-    rows = table_of_rows(columns_, accuracies, params, connected, 50)
+    rows = table_of_rows(columns_, accuracies, params, macs, connected, 50)
     places = [(row.column, row.subset, row.n, row.dead) for row in rows]
     assert places == [
         ("test", FULL, 50, 4),
@@ -108,9 +129,12 @@ def test_a_row_says_what_the_statistics_say_and_counts_the_dead() -> None:
     assert first.tau_best_tenth == pytest.approx(
         stats.kendalltau(last[best], accuracy[best]).statistic
     )
-    assert first.partial_rho == pytest.approx(statistics.partial_spearman(last, accuracy, params))
+    given = statistics.partial_spearman
+    assert first.partial_rho == pytest.approx(given(last, accuracy, params))
+    assert first.partial_rho_size == pytest.approx(given(last, accuracy, params, macs))
+    assert first.partial_rho != pytest.approx(first.partial_rho_size)
     assert first.seconds == 2.5
-    whole = table_of_rows(columns_, accuracies, params, np.ones(50, dtype=bool), 0)
+    whole = table_of_rows(columns_, accuracies, params, macs, np.ones(50, dtype=bool), 0)
     assert {row.subset for row in whole} == {FULL}
 
 
@@ -168,7 +192,7 @@ def test_the_published_tau_of_the_parameter_count(shared_data: Path) -> None:
     params = np.array([float(SPACE.cost(a, (3, 32, 32), 10).params) for a in table.architectures])
     accuracies = {name: table.columns[name] for name in table.test}
     size = Column("params", "single", MEAN, params)
-    rows = table_of_rows([size], accuracies, params, np.ones(len(params), dtype=bool), 100)
+    rows = table_of_rows([size], accuracies, params, params, np.ones(len(params), dtype=bool), 100)
     for row, tau, rho in zip(rows, (0.57, 0.55, 0.52), (0.75, 0.73, 0.69), strict=True):
         assert row.n == 15_625
         assert row.tau == pytest.approx(tau, abs=0.01)
@@ -195,7 +219,9 @@ def test_the_pictures_show_what_the_rows_say() -> None:
         Column("bad", "single", MEAN, -accuracy),
         Column("sum", "aggregate", MEAN, accuracy + scores),
     ]
-    rows = table_of_rows(ranked[::-1], {"test": accuracy}, accuracy, np.ones(50, dtype=bool), 0)
+    rows = table_of_rows(
+        ranked[::-1], {"test": accuracy}, accuracy, accuracy, np.ones(50, dtype=bool), 0
+    )
     chart = heatmap_figure(rows).axes[0]
     assert [label.get_text() for label in chart.get_yticklabels()] == [
         "good",

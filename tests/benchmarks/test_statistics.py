@@ -15,6 +15,7 @@ from nas_search.benchmarks.statistics import (
     expected_order,
     failures_last,
     kendall_tau,
+    mean_tau,
     ndcg,
     partial_spearman,
     spearman_rho,
@@ -62,6 +63,45 @@ def test_partial_rho_is_the_correlation_of_what_regression_on_the_ranks_leaves()
     assert partial_spearman(SCORES, ACCURACIES, covariate) == pytest.approx(expected)
     assert math.isnan(partial_spearman(covariate, ACCURACIES, covariate))
     assert math.isnan(partial_spearman(3 * covariate, ACCURACIES, covariate))
+
+
+def test_partial_rho_given_two_is_what_regression_on_both_leaves() -> None:
+    rng = np.random.default_rng(4)
+    params = ACCURACIES + rng.normal(0, 10, size=40)
+    flops = params + rng.normal(0, 5, size=40)
+    x, y, p, f = (stats.rankdata(v) for v in (SCORES, ACCURACIES, params, flops))
+    design = np.stack([np.ones(40), p, f], 1)
+    left = [v - design @ np.linalg.solve(design.T @ design, design.T @ v) for v in (x, y)]
+    given = partial_spearman(SCORES, ACCURACIES, params, flops)
+    assert given == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert given == pytest.approx(partial_spearman(SCORES, ACCURACIES, flops, params))
+    # The recursion of partial correlations: take out the one, then the other of what is left.
+    xy, xf, yf = (
+        partial_spearman(a, b, params)
+        for a, b in ((SCORES, ACCURACIES), (SCORES, flops), (ACCURACIES, flops))
+    )
+    assert given == pytest.approx((xy - xf * yf) / math.sqrt((1 - xf**2) * (1 - yf**2)))
+
+
+def test_a_covariate_that_says_nothing_new_changes_nothing() -> None:
+    covariate = ACCURACIES + np.random.default_rng(5).normal(0, 10, size=40)
+    one = partial_spearman(SCORES, ACCURACIES, covariate)
+    assert partial_spearman(SCORES, ACCURACIES, covariate, 7 * covariate) == pytest.approx(one)
+    assert partial_spearman(SCORES, ACCURACIES, covariate, np.ones(40)) == pytest.approx(one)
+    assert math.isnan(partial_spearman(covariate, ACCURACIES, SCORES, covariate))
+    direct = partial_spearman(SCORES, ACCURACIES, np.ones(40))
+    assert direct == pytest.approx(spearman_rho(SCORES, ACCURACIES))
+
+
+def test_the_seeds_agree_as_far_as_their_rankings_do_on_average() -> None:
+    rng = np.random.default_rng(6)
+    a, b, c = (SCORES + rng.normal(0, 5, size=40) for _ in range(3))
+    b[3] = math.nan
+    last = np.where(np.isnan(b), -1e9, b)
+    taus = [naive_tau_b(a, last), naive_tau_b(a, c), naive_tau_b(last, c)]
+    assert mean_tau([a, b, c]) == pytest.approx(np.mean(taus))
+    assert mean_tau([a, 2 * a]) == pytest.approx(1)
+    assert math.isnan(mean_tau([a]))
 
 
 def test_ndcg_is_one_only_for_the_true_order_and_counts_the_top_most() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+from nas_search.config import ProxyConfig
 from nas_search.errors import InputError
 from nas_search.proxies import PROXIES
-from nas_search.proxies.aggregate import aggregate, log_rank_sum, members_of, rank_sum
+from nas_search.proxies.aggregate import check_members, log_rank_sum, members_of, rank_sum
 from nas_search.spaces.nasbench201 import Nasbench201Space
+from tests.proxies.naive import CELLS
 from tests.scoring.problem import task
 
 
@@ -36,32 +39,42 @@ def test_the_aggregate_of_real_scores() -> None:
     space = Nasbench201Space()
     problem = task(proxies=names)
     scored = [problem.evaluate(space.sample(np.random.default_rng(i))).scores for i in range(12)]
-    pool = {name: [s.get(name, math.nan) for s in scored] for name in names}
-    found = aggregate("aggregate", pool, names)
-    alive = ~np.isnan(found)
-    assert alive.sum() >= 8
-    ranks = [rankdata(np.array(pool[name])[alive]) for name in names]
+    pool = np.array([[s.get(name, math.nan) for s in scored] for name in names])
+    found = log_rank_sum(list(pool))
+    alive = ~np.isnan(pool).any(0)
+    assert 8 <= alive.sum() == (~np.isnan(found)).sum()
+    ranks = [rankdata(row[alive]) for row in pool]
     assert found[alive] == pytest.approx(np.log(np.array(ranks) / alive.sum()).sum(0))
 
 
 def test_members() -> None:
     assert members_of("naswot") == ("naswot",)
-    assert members_of("aggregate", ["params", "flops"]) == ("params", "flops")
+    assert members_of("te_nas") == ("ntk_cond", "linear_regions")
     for record in PROXIES:
-        for member in record.members:
-            assert not PROXIES.get(member).needs_pool
-    for arguments, message in (
-        (("aggregate",), "needs proxy.members"),
-        (("aggregate", ["aggregate"]), "is an aggregate itself"),
-        (("aggregate", ["nope"]), "unknown proxy 'nope'"),
-        (("naswot", ["params"]), "has no members"),
+        assert (record.group == "aggregate") == record.needs_pool == (record.combine is not None)
+        if record.needs_pool and record.members:
+            check_members(record.members)
+    assert replace(PROXIES.get("params"), fitted=True).group == "fitted"
+    with pytest.raises(InputError, match=r"'aggregate' has no members .* aggregates=\{mine"):
+        members_of("aggregate")
+    check_members(["params", "flops"])
+    for members, message in (
+        (["params", "aggregate"], "is an aggregate itself"),
+        (["params", "nope"], "unknown proxy 'nope'"),
+        (["params"], "two different scores or more"),
+        (["params", "params", "flops"], "each once"),
     ):
         with pytest.raises(InputError, match=message):
-            members_of(*arguments)
+            check_members(members)
 
 
-def test_a_search_refuses_what_needs_a_pool() -> None:
+def test_a_search_refuses_what_needs_a_pool_and_says_how_to_rank_by_it() -> None:
     for record in PROXIES:
         if record.needs_pool:
-            with pytest.raises(InputError, match="ranks candidates against each other"):
-                task(proxies=(record.name,))
+            with pytest.raises(InputError, match="has no score for one candidate") as refused:
+                ProxyConfig(record.name)
+            assert f"nas_search.rank 'proxies=[{record.name}]'" in str(refused.value)
+            with pytest.raises(InputError, match="has no score for one candidate alone"):
+                task(proxies=(record.name,)).evaluate(CELLS[0])
+    with pytest.raises(InputError, match=r"rank 'aggregates=\{mine: \[gradalign,flops\]\}'"):
+        ProxyConfig("aggregate", members=["gradalign", "flops"])

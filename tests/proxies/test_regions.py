@@ -57,7 +57,7 @@ def test_every_space_has_a_thin_network(space: str) -> None:
     drawn = SPACES.get(space).space()
     problem = task(drawn, proxies=("linear_regions",))
     cells = [drawn.sample(np.random.default_rng(i)) for i in range(6)]
-    values = {problem.scores(cell)["linear_regions"] for cell in cells}
+    values = {problem.evaluate(cell).scores["linear_regions"] for cell in cells}
     assert len(values) > 1
     assert all(1 <= value <= SAMPLES for value in values)
 

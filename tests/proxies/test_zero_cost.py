@@ -127,13 +127,13 @@ def test_scores_that_need_gradients_share_one_backward(monkeypatch: pytest.Monke
         real(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.Tensor, "backward", counted)
-    shared = task(proxies=tuple(names), normalisation="batch").scores(CELLS[0])
+    shared = task(proxies=tuple(names), normalisation="batch").evaluate(CELLS[0]).scores
     assert len(calls) == 1
-    own = task(proxies=tuple(names)).scores(CELLS[0])
+    own = task(proxies=tuple(names)).evaluate(CELLS[0]).scores
     assert len(calls) == 1 + 3  # the definitions ask for sample, frozen and batch statistics
     assert list(own) == list(shared) == names
     for name in names:  # together or alone: the same number
-        alone = task(proxies=(name,)).scores(CELLS[0])[name]
+        alone = task(proxies=(name,)).evaluate(CELLS[0]).scores[name]
         assert own[name] == pytest.approx(alone, rel=1e-12), name
     assert own["snip"] == shared["snip"]
     assert own["gradsign"] != shared["gradsign"]

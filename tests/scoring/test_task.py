@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from nas_search.errors import InputError
+from nas_search.passes import Facts
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.scoring import Constraints, Measuring, measure
 from nas_search.spaces.darts import DartsSpace
@@ -24,7 +25,7 @@ CELL = Nasbench201Space().parse(
 
 def with_proxy(monkeypatch: pytest.MonkeyPatch, score: Any) -> Any:
     PROXIES.names()
-    record = ProxyRecord("trial", score, "sample", "ours", "-", "-")
+    record = ProxyRecord("trial", score, "sample", "ours", "-", "-", needs=(Facts,))
     monkeypatch.setitem(PROXIES._records, "trial", record)
     return task(proxies=("trial",))
 
@@ -64,7 +65,7 @@ def test_scores_are_averaged_over_draws() -> None:
             for draw in range(3)
         ]
         assert len(set(each)) == 3
-        assert problem.scores(CELL)[name] == pytest.approx(np.mean(each), rel=1e-12)
+        assert problem.evaluate(CELL).scores[name] == pytest.approx(np.mean(each), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_bounds_are_checked_before_scoring(
     if bounds:
         (key,) = bounds
         tight = task(constraints=Constraints(**{key: size[key] - 1}))
-        monkeypatch.setattr("nas_search.scoring.task.measure", None)  # nothing is measured
+        monkeypatch.setattr("nas_search.scoring.task.attempt", None)  # nothing is measured
         evaluation = tight.evaluate(CELL)
         assert (evaluation.status, evaluation.scores) == ("rejected", {})
         assert f"constraints.{key}={size[key] - 1}" in evaluation.reason
@@ -110,7 +111,66 @@ def test_a_score_that_is_no_number_is_a_failure(
 ) -> None:
     evaluation = with_proxy(monkeypatch, lambda measurement: value).evaluate(CELL)
     assert (evaluation.status, evaluation.scores) == ("failed", {})
-    assert evaluation.reason == f"trial is {value}"
+    assert evaluation.reason == f"the score is {value}"
+
+
+DEAD = Nasbench201Space().parse("|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|")
+CENTRED = "DARTS_V2"  # under per-sample statistics pooling its maps leaves no signal
+
+
+def test_a_dead_network_keeps_what_does_not_run_it() -> None:
+    names = ("naswot", "params", "gradalign", "flops")
+    evaluation = task(proxies=names).evaluate(DEAD)
+    assert evaluation.status == "dead"
+    assert evaluation.scores == {"params": evaluation.params, "flops": evaluation.macs}
+    assert evaluation.reason == "naswot, gradalign: the logits do not depend on the image"
+
+
+def test_a_network_that_is_dead_under_one_normalisation_keeps_its_other_scores() -> None:
+    space = DartsSpace()
+    genotype = space.parse(CENTRED)
+    problem = task(space, macro={"cells": 5, "channels": 8}, images=torch.randn(6, 3, 16, 16))
+    names = ("gradalign_ii", "gradalign", "naswot")
+    evaluation = replace(problem, proxies=names).evaluate(genotype)
+    assert evaluation.status == "dead"
+    assert evaluation.reason == "gradalign_ii: the logits do not depend on the image"
+    others = replace(problem, proxies=names[1:]).evaluate(genotype)
+    assert others.status == "ok"
+    assert evaluation.scores == others.scores
+    single = replace(problem, proxies=names[:1]).evaluate(genotype)
+    assert (single.status, single.scores) == ("dead", {})
+    assert single.reason == "the logits do not depend on the image"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(None, "ZeroDivisionError: division by zero"), (float("nan"), "the score is nan")],
+)
+def test_one_broken_formula_takes_nothing_from_the_others(
+    monkeypatch: pytest.MonkeyPatch, value: float | None, reason: str
+) -> None:
+    with_proxy(monkeypatch, lambda measurement: 1 / 0 if value is None else value)
+    problem = task(proxies=("gradalign", "trial", "params"))
+    evaluation = problem.evaluate(CELL)
+    assert (evaluation.status, evaluation.reason) == ("failed", f"trial: {reason}")
+    assert evaluation.scores == task(proxies=("gradalign", "params")).evaluate(CELL).scores
+    dead = problem.evaluate(DEAD)  # an error outweighs death, and both are told
+    assert (dead.status, list(dead.scores)) == ("failed", ["params"])
+    assert dead.reason == f"gradalign: the logits do not depend on the image; trial: {reason}"
+
+
+def test_a_score_that_misses_in_one_draw_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = iter(range(9))
+
+    def second_time(measurement: Measurement) -> float:
+        if next(calls) == 1:
+            raise ValueError("not this time")
+        return 1.0
+
+    with_proxy(monkeypatch, second_time)
+    evaluation = task(proxies=("trial", "params"), repeats=3).evaluate(CELL)
+    assert (evaluation.status, list(evaluation.scores)) == ("failed", ["params"])
+    assert evaluation.reason == "trial: ValueError: not this time"
 
 
 def test_what_no_candidate_can_survive_is_the_callers_error() -> None:
@@ -129,9 +189,13 @@ def test_what_no_candidate_can_survive_is_the_callers_error() -> None:
 
 
 def test_every_score_gets_the_statistics_of_its_definition() -> None:
-    own = task(proxies=("gradalign", "gradalign_ii")).scores(CELL)
-    frozen = task(proxies=("gradalign", "gradalign_ii"), normalisation="frozen").scores(CELL)
-    sample = task(proxies=("gradalign", "gradalign_ii"), normalisation="sample").scores(CELL)
+    own = task(proxies=("gradalign", "gradalign_ii")).evaluate(CELL).scores
+    frozen = (
+        task(proxies=("gradalign", "gradalign_ii"), normalisation="frozen").evaluate(CELL).scores
+    )
+    sample = (
+        task(proxies=("gradalign", "gradalign_ii"), normalisation="sample").evaluate(CELL).scores
+    )
     assert own["gradalign"] == frozen["gradalign"] != sample["gradalign"]
     assert own["gradalign_ii"] == sample["gradalign_ii"] != frozen["gradalign_ii"]
 

@@ -479,7 +479,7 @@ def test_scores_are_those_of_one_backward_pass_a_sample(mode: Any) -> None:
         eye = torch.eye(6, dtype=torch.float64)
         expected_i = ((cosines.sum() - cosines.trace()) / 30).item()
         expected_ii = torch.logdet(cosines + 1e-6 * eye).item()
-        scores = task.scores(genotype)
+        scores = task.evaluate(genotype).scores
         assert scores["gradalign_i"] == pytest.approx(expected_i, abs=1e-10, rel=1e-10)
         assert scores["gradalign_ii"] == pytest.approx(expected_ii, abs=1e-10, rel=1e-10)
 
