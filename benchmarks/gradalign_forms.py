@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_search.passes import Grams, LayerFactors
+from nas_search.passes import Depth, Grams, LayerFactors
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.proxies.gradalign import EPS, contrast, mean_cosine, spread
 
@@ -92,6 +92,10 @@ def _both(m: Measurement, statistic: Callable[[Tensor], Tensor] = spread) -> Ten
     return (statistic(_a(m)) * statistic(_e(m))).sqrt()
 
 
+def _signal(m: Measurement) -> Tensor:
+    return (between(m) * m[Depth].layers) ** 0.25
+
+
 def _whole(m: Measurement) -> Tensor:
     return torch.linalg.eigvalsh(m.cosines)[None]
 
@@ -136,6 +140,16 @@ FORMS: dict[str, tuple[str, Statistic, Reduce]] = {
         lambda m: spread(_k(m)).sqrt() * between(m) ** 0.25,
         by_root,
     ),
+    "without_depth": (
+        "sum_l P_l^1/2 (A E)^1/2 c_l^1/4",
+        lambda m: _both(m) * between(m) ** 0.25,
+        by_root,
+    ),
+    "more_depth": (
+        "the default with D instead of its root",
+        lambda m: _both(m) * between(m) ** 0.25 * m[Depth].layers ** 0.5,
+        by_root,
+    ),
     "root_factors_root_contrast": (
         "sum_l P_l^1/2 (A E)^1/2 c_l^1/2",
         lambda m: _both(m) * between(m) ** 0.5,
@@ -143,12 +157,12 @@ FORMS: dict[str, tuple[str, Statistic, Reduce]] = {
     ),
     "root_factors_lambda_min": (
         "the default with lambda_min instead of the lower quartile",
-        lambda m: _both(m, _least) * between(m) ** 0.25,
+        lambda m: _both(m, _least) * _signal(m),
         by_root,
     ),
     "root_factors_det": (
         "the default with det^(1/n) instead of the lower quartile",
-        lambda m: _both(m, lambda values: mean_log(values).exp()) * between(m) ** 0.25,
+        lambda m: _both(m, lambda values: mean_log(values).exp()) * _signal(m),
         by_root,
     ),
     "size_factors_contrast": (
@@ -182,7 +196,7 @@ for _name, (_formula, _, _) in FORMS.items():
             origin="ours",
             source="docs/study.md",
             summary=_formula,
-            needs=(Grams, LayerFactors),
+            needs=(Grams, LayerFactors, Depth),
             formula=_formula,
         )
     )

@@ -4,8 +4,8 @@
 #   benchmarks/study.sh CIFAR10.npz TABLES OUT PART...
 #
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
-# nasbench101.npz and darts_trained.csv; PART is one or more of: frozen sample batch settings heldout
-# field heavy nasbench101. Then: python -m benchmarks.study_report OUT
+# nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch settings
+# nasbench101 field darts_field heavy classes. Then: python -m benchmarks.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cifar=$1 tables=$2 out=$3
@@ -41,8 +41,8 @@ darts() { # HALF NAME [OVERRIDES...]: each protocol by itself
 forms=$("$python" -c 'from benchmarks.gradalign_forms import FORMS; print(*FORMS, sep=",")')
 forms="plugins=[benchmarks.gradalign_forms] proxies=[gradalign,params,flops,depth,$forms]"
 ours="proxies=[gradalign,params,flops,depth,naswot,gradalign_ii_layerwise]"
-light="proxies=[gradalign_i,gradalign_ii,gradsign,gradsign_mean,naswot,jacob_cov,epe_nas,synflow,snip,grasp,fisher,grad_norm,plain,l2_norm,zico,meco,swap,az_expressivity,az_progressivity,az_trainability,random]"
-heavy="proxies=[ntk_cond,linear_regions,zen]"
+light="proxies=[gradalign_i,gradalign_ii,gradsign,gradsign_mean,naswot,jacob_cov,epe_nas,synflow,snip,grasp,fisher,grad_norm,plain,l2_norm,zico,zen,meco,swap,params_live,az_nas]"
+heavy="proxies=[ntk_cond,linear_regions,vkdnw,te_nas]"
 
 for part in "$@"; do
   case $part in
@@ -59,11 +59,19 @@ for part in "$@"; do
     heldout) # the chosen form beside the baselines: held-out halves, 3 draws
       darts heldout scores "$ours" seeds=[0,1,2]
       nasbench201 heldout scores 1000 "$ours" seeds=[0,1,2] ;;
-    field) # the paper's variants and every other score, by their own definitions: held-out halves
-      nasbench201 heldout field 300 "$light" seeds=[0,1,2]
-      darts heldout field "$light" seeds=[0] ;;
+    field) # the paper's variants and every other score, by their own definitions: a held-out half
+      nasbench201 heldout field 500 "$light" seeds=[0,1,2] ;;
     heavy) # the slow ones: many backward passes, crops or draws a network
       nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
+    darts_field)
+      darts heldout field "$light" seeds=[0] ;;
+    classes) # one cell of every class of equal ones, for benchmarks.evolution_by_score
+      "$python" -m benchmarks.classes --table "$tables/nasbench201.csv" \
+        --out "$out/nasbench201_classes.csv"
+      ranked nasbench201 "$out/nasbench201_classes.csv" nasbench201/classes all \
+        benchmark.architecture=arch_str benchmark.validation=c10_test_200 \
+        'benchmark.test=[c10_test_200,c100_test_200,in16_test_200]' search_space.cells=1 \
+        "proxies=[gradalign,gradalign_ii_layerwise,naswot,synflow]" seeds=[0] ;;
     nasbench101) # a space that nothing was chosen on
       "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
         "benchmark.path=$tables/nasbench101.npz" dataset=npz "dataset.path=$cifar" \

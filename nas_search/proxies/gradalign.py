@@ -27,7 +27,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas_search.passes import Grams, LayerFactors
+from nas_search.passes import Depth, Grams, LayerFactors
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 
@@ -96,25 +96,26 @@ def contrast(cosines: Tensor, labels: Tensor) -> Tensor:
     return -cosines[..., apart].mean(-1).clamp_max(0)
 
 
-def factored(measurement: Measurement) -> float:
-    """Sum over weights of sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l))), at least 0."""
+def gradalign(measurement: Measurement) -> float:
+    """Sum over weights of sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l) D)), at least 0."""
     grams, seen = measurement[Grams], measurement[LayerFactors]
     place = {name: index for index, name in enumerate(grams.layers)}
     cosines = grams.layer_cosines[[place[name] for name in seen.layers]]
-    terms = seen.sizes * spread(seen.input_eigenvalues) * spread(seen.error_eigenvalues)
-    return (terms * contrast(cosines, seen.labels).sqrt()).sqrt().sum().item()
+    told_apart = spread(seen.input_eigenvalues) * spread(seen.error_eigenvalues)
+    signal = contrast(cosines, seen.labels) * measurement[Depth].layers
+    return (seen.sizes * told_apart * signal.sqrt()).sqrt().sum().item()
 
 
 PROXIES.add(
     ProxyRecord(
         name="gradalign",
-        score=factored,
+        score=gradalign,
         normalisation="frozen",
         origin="ours",
         source=f"docs/study.md, after both variants of {_PAPER}",
         summary="diversity of the factors of per-sample gradients and contrast between classes",
-        needs=(Grams, LayerFactors),
-        formula="sum_l sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l)))",
+        needs=(Grams, LayerFactors, Depth),
+        formula="sum_l sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l) D))",
         batch_size=32,
     )
 )

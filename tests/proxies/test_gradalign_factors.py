@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nas_search.passes import Grams, LayerFactors
+from nas_search.passes import Depth, Grams, LayerFactors
 from nas_search.passes.per_sample import normalised
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.proxies.gradalign import DEPENDENT, contrast, spread
@@ -36,14 +36,14 @@ def linear_layers(seed: int, n: int = 6) -> tuple[list[tuple[Tensor, Tensor]], T
     return layers, labels
 
 
-def measurement(layers: list[tuple[Tensor, Tensor]], labels: Tensor) -> Measurement:
-    """Return what the pass would have collected of linear layers with these factors."""
+def measurement(layers: list[tuple[Tensor, Tensor]], labels: Tensor, depth: int = 1) -> Measurement:
+    """Return what the passes would have collected of linear layers with these factors."""
     names = tuple(f"layer{i}.weight" for i in range(len(layers)))
     inputs = torch.stack([a @ a.T for a, _ in layers])
     errors = torch.stack([b @ b.T for _, b in layers])
     sizes = torch.tensor([a.shape[1] * b.shape[1] for a, b in layers], dtype=torch.float64)
     seen = LayerFactors(names, normalised(inputs), normalised(errors), sizes, labels)
-    return Measurement(Grams(names, inputs * errors), seen)
+    return Measurement(Grams(names, inputs * errors), seen, Depth(depth))
 
 
 def score(layers: list[tuple[Tensor, Tensor]], labels: Tensor) -> float:
@@ -65,6 +65,8 @@ def test_on_numbers_done_by_hand() -> None:
     expected = math.sqrt(2 * quartiles * math.sqrt(a))
     assert score([(inputs, errors)], torch.tensor([0, 1])) == pytest.approx(expected, rel=1e-12)
     assert score([(inputs, errors)] * 3, torch.tensor([0, 1])) == pytest.approx(3 * expected)
+    deep = measurement([(inputs, errors)], torch.tensor([0, 1]), depth=16)
+    assert PROXIES.get("gradalign").score(deep) == pytest.approx(2 * expected)
     # The same two images in one class, or not opposed: nothing tells classes apart.
     assert score([(inputs, -errors.abs())], torch.tensor([0, 1])) == 0
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_search.passes import Grams, LayerFactors
+from nas_search.passes import Depth, Grams, LayerFactors
 from nas_search.proxies import PROXIES
 from nas_search.proxies.gradalign import DEPENDENT, EPS
 from nas_search.scoring import DeadNetwork, Measuring, measure
@@ -18,7 +18,7 @@ from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.gradients.naive import factors, loop
 from tests.scoring.problem import full_darts, task
 
-KINDS = (Grams, LayerFactors)
+KINDS = (Grams, LayerFactors, Depth)
 SPACES = {"darts": full_darts(), "nasbench201": Nasbench201Space()}
 
 
@@ -53,7 +53,9 @@ def weight_gradients(network: nn.Module, images: Tensor, labels: Tensor, mode: s
     return [r for name, r in loop(network, images, labels, mode).items() if name in names]
 
 
-def naive_scores(network: nn.Module, images: Tensor, labels: Tensor, mode: str) -> dict[str, float]:
+def naive_scores(
+    network: nn.Module, images: Tensor, labels: Tensor, mode: str, depth: int
+) -> dict[str, float]:
     """Return all scores from the samples' whole gradients, held as (n, P_l) matrices."""
     rows = weight_gradients(network, images, labels, mode)
     largest = max(r.norm() for r in rows)
@@ -72,7 +74,7 @@ def naive_scores(network: nn.Module, images: Tensor, labels: Tensor, mode: str) 
 
     whole, layers = cosines(torch.cat(rows, 1)), [cosines(r) for r in rows]
     return {
-        "gradalign": naive_gradalign(network, images, labels, mode, largest),
+        "gradalign": naive_gradalign(network, images, labels, mode, largest) * depth**0.25,
         "gradalign_i": mean_cosine(whole),
         "gradalign_ii": log_det(whole),
         "gradalign_i_layerwise": float(np.mean([mean_cosine(k) for k in layers])),
@@ -118,7 +120,8 @@ def test_scores_equal_one_backward_pass_a_sample(space: str, mode: str) -> None:
             continue
         alive += 1
         seen = measure(network, images, labels, Measuring(mode), KINDS)  # type: ignore[arg-type]
-        for name, value in naive_scores(network, images, labels, mode).items():
+        depth = seen[Depth].layers  # counted by hand in tests/proxies/test_counts.py
+        for name, value in naive_scores(network, images, labels, mode, depth).items():
             # The ridge amplifies rounding in K (1e-15) where K is singular: log(1e-6 + 1e-15).
             assert PROXIES.get(name).score(seen) == pytest.approx(value, rel=1e-10, abs=1e-10), (
                 name,
