@@ -40,23 +40,32 @@ def regions(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
     """
     if subject.thin is None:
         raise InputError("linear regions are counted on a thin network: none was given")
-    network = subject.thin()
+    return [LinearRegions(distinct_patterns(subject.thin(), _crops(subject)), SAMPLES)]
+
+
+def distinct_patterns(network: nn.Module, images: Tensor) -> int:
+    """Return how many on/off patterns of all ReLUs of feature maps ``images`` (n, C, H, W) show.
+
+    They are forwarded in batches of 1,000, in true train mode.
+    """
     patterns: list[list[Tensor]] = []
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.dim() == 4:
             patterns[-1].append(output.flatten(1) > 0)
 
-    for module in network.modules():
-        if isinstance(module, nn.ReLU):
-            module.register_forward_hook(look)
-    with normalised_network(network, "batch"), torch.no_grad():
-        for batch in _crops(subject).split(BATCH):
-            patterns.append([])
-            network(batch)
+    relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    handles = [relu.register_forward_hook(look) for relu in relus]
+    try:
+        with normalised_network(network, "batch"), torch.no_grad():
+            for batch in images.split(BATCH):
+                patterns.append([])
+                network(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
     rows = [torch.cat(batch, 1) for batch in patterns if batch]
-    distinct = torch.cat(rows).unique(dim=0).shape[0] if rows else 1
-    return [LinearRegions(distinct, SAMPLES)]
+    return torch.cat(rows).unique(dim=0).shape[0] if rows else 1
 
 
 def _crops(subject: Subject) -> Tensor:
