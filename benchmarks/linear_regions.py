@@ -1,7 +1,7 @@
 """Why the count of linear regions fails at initialization: it saturates at the number of samples.
 
 Counts the distinct on/off patterns of all ReLUs of random NAS-Bench-201 cells: in the full-size
-network on CIFAR-10 images, and in networks one channel wide on 5 x 5 crops, as TE-NAS does, and says
+network on CIFAR-10 images, and in networks one channel wide on 5 x 5 crops as TE-NAS does; says
 how many cells have as many patterns as there are samples and how the count ranks the cells.
 
     python -m benchmarks.linear_regions --cifar10 cifar10.npz --table nasbench201.csv [--count 100]

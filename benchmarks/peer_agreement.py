@@ -1,35 +1,28 @@
 r"""Agreement of this package's scores with other public implementations' for the same networks.
 
-Scores random NAS-Bench-201 cells at full size (five cells a stage, 16 channels) on one probe batch
-of CIFAR-10 and prints Spearman's rho with the values that others computed, score by score, with the
-95 % interval over resampled cells. Cells without a path from image to logits have no score and are
-left out; columns with "nbsz" exist for cells without dead branches only. Scores are kept in --out
-and not computed twice.
+Takes the scores that ``python -m nas_search.rank`` wrote for full-size NAS-Bench-201 cells
+(benchmarks/study.sh, part field) and prints Spearman's rho with the values that others computed,
+score by score, with the 95 % interval over resampled cells. What is compared is our first draw;
+"mean" is the mean over all of them. Cells without a path from image to logits have no score and are
+left out; columns with "nbsz" exist for cells without dead branches only.
 
-    python -m benchmarks.peer_agreement --cifar10 cifar10.npz --peers nasbench201_peer_scores.csv \\
-        --table nasbench201.csv [--count 300] [--scores naswot,zen] [--out peer_agreement.csv]
+    python -m benchmarks.peer_agreement --scores outputs/study/nasbench201/field/scores.csv \\
+        --peers nasbench201_peer_scores.csv --table nasbench201.csv
 
-The .npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,). --table gives the cells' text forms,
-parameters and cost by index.
+--table gives the cells' text forms, parameters and cost by index.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import dataclasses
 import math
 from pathlib import Path
-from time import process_time
-from typing import Any
 
 import numpy as np
-import torch
 from scipy.stats import spearmanr
 
-from benchmarks.common import append_rows, header, npz_batch, say, task
-from nas_search.proxies import PROXIES
-from nas_search.spaces import SPACES
+from benchmarks.common import header, say
 
 PEERS: dict[str, tuple[str, ...]] = {
     "params": ("params_M", "c10_nbsz_params"),
@@ -48,97 +41,47 @@ PEERS: dict[str, tuple[str, ...]] = {
 }
 """Columns to compare each score with."""
 
-SPREAD = ("snip", "grad_norm", "plain", "fisher", "grasp", "jacob_cov", "epe_nas", "naswot")
-"""Scores that depend on the batch: also compared between two seeds of ours."""
-
-FACTS = ("params", "flops", "synflow", "l2_norm")
-ROUNDS: tuple[tuple[int, int, tuple[str, ...]], ...] = (
-    (0, 1, (*FACTS, *SPREAD)),
-    (0, 4, ("zen",)),
-    (1, 1, SPREAD),
-)
-"""(seed, draws of initial weights, scores); the Zen-score's own definition averages 32 draws."""
-
-COLUMNS = ("seed", "idx", "score", "value", "seconds")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cifar10", required=True)
+    parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--scores", help="comma-separated; all by default")
-    parser.add_argument("--out", type=Path, default=Path("outputs/peer_agreement.csv"))
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    wanted = options.scores.split(",") if options.scores else list(PEERS)
-    table = read_table(options.table)
-    cells = np.random.default_rng(0).permutation(len(table))[: options.count].tolist()
-    score_all(cells, table, wanted, options)
-    report(cells, table, read_table(options.peers), wanted, options)
-
-
-def score_all(
-    cells: list[int], table: dict[int, dict[str, str]], wanted: list[str], options: Any
-) -> None:
-    """Append the scores of ``cells`` that the file does not hold yet."""
-    known = read(options.out)
-    space = SPACES.get("nasbench201").space()
-    jobs = []
-    for seed, draws, names in ROUNDS:
-        base = task("nasbench201", npz_batch(options.cifar10, options.batch, seed))
-        jobs.append((dataclasses.replace(base, seed=seed, repeats=draws), names))
-    for job, names in jobs:
-        for cell in cells:
-            missing = tuple(n for n in names if n in wanted and (job.seed, cell, n) not in known)
-            if not missing:
-                continue
-            start = process_time()
-            scored = dataclasses.replace(job, proxies=missing).evaluate(
-                space.parse(table[cell]["arch_str"])
-            )
-            scores = dict.fromkeys(missing, math.nan) | scored.scores
-            seconds = process_time() - start
-            append_rows(
-                options.out, COLUMNS, [[job.seed, cell, *pair, seconds] for pair in scores.items()]
-            )
+    index = {row["arch_str"]: idx for idx, row in read_table(options.table).items()}
+    report(read_scores(options.scores, index), read_table(options.table), read_table(options.peers))
 
 
 def report(
-    cells: list[int],
+    ours: dict[str, dict[int, list[float]]],
     table: dict[int, dict[str, str]],
     peers: dict[int, dict[str, str]],
-    wanted: list[str],
-    options: Any,
 ) -> None:
-    """Print rho with every peer, and between our own two seeds."""
-    ours = read(options.out)
-    say(header(cells=len(cells), space="nasbench201, full size", n=options.batch))
-    say("| score | peer | cells | Spearman [95 % interval] | exact | our seed 0 with seed 1 |")
-    say("|---|---|---|---|---|---|")
-    for name in wanted:
-        own = agreement(
-            [(ours.get((0, c, name), math.nan), ours.get((1, c, name), math.nan)) for c in cells]
-        )
+    """Print rho with every peer, and between our own first two draws.
+
+    Args:
+        ours: draws by score and index of the cell, NaN where there is no score.
+        table: the benchmark's rows by index.
+        peers: the other implementations' rows by index.
+    """
+    say(header(space="nasbench201, full size", cells=max(map(len, ours.values()))))
+    say("| score | peer | cells | Spearman [95 % interval] | of the mean | exact | our two draws |")
+    say("|---|---|---|---|---|---|---|")
+    for name in PEERS:
+        draws = ours.get(name, {})
+        if not draws:
+            continue
+        between = agreement([(d[0], d[1]) for d in draws.values() if len(d) > 1])
         for column in PEERS[name]:
-            pairs = [
-                (ours.get((0, c, name), math.nan), peer(column, table[c], peers[c])) for c in cells
-            ]
+            theirs = {cell: peer(column, table[cell], peers[cell]) for cell in draws}
+            pairs = [(d[0], theirs[cell]) for cell, d in draws.items()]
+            means = [(float(np.mean(d)), theirs[cell]) for cell, d in draws.items()]
             both = [(a, b) for a, b in pairs if math.isfinite(a) and math.isfinite(b)]
             digit = 0.006 if name == "flops" else 6e-6  # the last that is compared, halved
             exact = sum(abs(a / 1e6 - b) < digit for a, b in both)
             same = f"{exact} of {len(both)}" if name in ("params", "flops") else ""
-            say(f"| {name} | {column} | {len(both)} | {agreement(pairs)} | {same} | {own} |")
-    draws = {name: count for _, count, names in ROUNDS for name in names}
-    for name in wanted:
-        record = PROXIES.get(name)
-        if draws[name] != record.repeats or options.batch != record.batch_size:
-            say(
-                f"{name}: n = {options.batch}, {draws[name]} draws; "
-                f"its definition: n = {record.batch_size}, {record.repeats}."
-            )
+            cells = (name, column, str(len(both)), agreement(pairs), agreement(means), same)
+            say(f"| {' | '.join(cells)} | {between} |")
 
 
 def peer(column: str, table: dict[str, str], peers: dict[str, str]) -> float:
@@ -169,15 +112,16 @@ def agreement(pairs: list[tuple[float, float]], draws: int = 1000) -> str:
     return f"{spearmanr(both[:, 0], both[:, 1]).statistic:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def read(path: Path) -> dict[tuple[int, int, str], float]:
-    """Return values by (seed, index of the cell, score)."""
-    if not path.exists():
-        return {}
+def read_scores(path: Path, index: dict[str, int]) -> dict[str, dict[int, list[float]]]:
+    """Return draws by score and index of the cell."""
+    found: dict[str, dict[int, list[float]]] = {}
     with path.open(newline="") as file:
-        return {
-            (int(row["seed"]), int(row["idx"]), row["score"]): float(row["value"])
-            for row in csv.DictReader(file)
-        }
+        for row in csv.DictReader(file):
+            for name in PEERS:
+                if name in row:
+                    value = float(row[name]) if row[name] else math.nan
+                    found.setdefault(name, {}).setdefault(index[row["genotype"]], []).append(value)
+    return found
 
 
 def read_table(path: Path) -> dict[int, dict[str, str]]:
