@@ -2,7 +2,8 @@
 
     python -m benchmarks.study_report OUT            prints the tables of the parts that OUT holds
     python -m benchmarks.study_report OUT --write    puts them between the marks in docs/study.md,
-                                                     and the rankings into docs/study/*.csv
+                                                     and the rankings into docs/study/*.csv,
+                                                     beside the scores of one small set
 
 Rank correlations are those that ``nas_search.rank`` computed: of the mean over draws where there
 are several. "15 highest" is the mean accuracy of the 15 architectures of highest score.
@@ -55,6 +56,7 @@ def main() -> None:
                 page = replaced(page, name, table)
         PAGE.write_text(page)
         keep(options.out, PAGE.parent / "study")
+        keep_scores(options.out, PAGE.parent / "study")
 
 
 def heldout(out: Path) -> str:
@@ -191,6 +193,20 @@ def keep(out: Path, directory: Path) -> None:
             writer = csv.DictWriter(file, KEPT, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(map(rounded, ranking(path.parent)))
+
+
+def keep_scores(out: Path, directory: Path, place: str = "full_600") -> None:
+    """Write the default score of each architecture of one small set, draw by draw."""
+    found: dict[str, list[str]] = {}
+    with (out / place / "scores" / "scores.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            kept = found.setdefault(row["genotype"], [row["c10_acc"]])
+            kept.append(f"{float(row['gradalign']):.6g}")
+    draws = len(next(iter(found.values()))) - 1
+    with (directory / f"{place}_by_architecture.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["genotype", "c10_acc", *(f"gradalign_{seed}" for seed in range(draws))])
+        writer.writerows([name, *values] for name, values in found.items())
 
 
 def rounded(row: Row) -> Row:
