@@ -52,7 +52,7 @@ def main() -> None:
     if options.write:
         page = PAGE.read_text()
         for name, table in tables.items():
-            if table:
+            if table and f"<!-- {name}: begin -->" in page:
                 page = replaced(page, name, table)
         PAGE.write_text(page)
         keep(options.out, PAGE.parent / "study")
