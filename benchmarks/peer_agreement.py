@@ -2,9 +2,10 @@ r"""Agreement of this package's scores with other public implementations' for th
 
 Takes the scores that ``python -m nas_search.rank`` wrote for full-size NAS-Bench-201 cells
 (benchmarks/study.sh, part field) and prints Spearman's rho with the values that others computed,
-score by score, with the 95 % interval over resampled cells. What is compared is our first draw; where
-there are more, the last column is what two of ours agree to. Cells without a path from image to
-logits have no score and are left out; columns with "nbsz" exist for cells without dead branches only.
+score by score, with the 95 % interval over resampled cells. What is compared is our first draw;
+where there are more, the last column is what two of ours agree to. Cells without a path from image
+to logits have no score and are left out; columns with "nbsz" exist for cells without dead branches
+only.
 
     python -m benchmarks.peer_agreement --scores outputs/study/nasbench201/field/scores.csv \\
         --peers nasbench201_peer_scores.csv --table nasbench201.csv

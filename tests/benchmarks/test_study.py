@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr
 
-from benchmarks.gradalign_forms import FORMS
 from benchmarks.halves import half
 from nas_search.data import DATASETS, probe_batch
 from nas_search.scoring import ScoringTask
@@ -70,8 +69,3 @@ def test_the_halves_are_halves_and_never_change() -> None:
     share = np.mean([half(text) == "heldout" for text in texts])
     assert 0.45 < share < 0.55
     assert [half(text) for text in texts[:6]] == PINNED
-
-
-def test_the_default_is_among_the_forms_compared() -> None:
-    table = rows("full_600_forms_frozen.csv")
-    assert {"gradalign", *FORMS} <= {row["proxy"] for row in table}
