@@ -10,7 +10,7 @@ from nas_search.gradients.modes import (
     Parameters,
     Scheme,
 )
-from nas_search.gradients.sinks import GramSink, NormSink, SignSink, Sink, SumSink
+from nas_search.gradients.sinks import GramSink, NormSink, Reductions, SignSink, Sink, SumSink
 
 __all__ = [
     "NORMALISATIONS",
@@ -22,6 +22,7 @@ __all__ = [
     "NormSink",
     "Normalisation",
     "Parameters",
+    "Reductions",
     "SampleGradient",
     "Scheme",
     "SignSink",
