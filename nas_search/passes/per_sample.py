@@ -19,7 +19,7 @@ from nas_search.gradients import (
     SumSink,
     per_sample_backward,
 )
-from nas_search.passes.base import DeadNetwork, Subject, collects, weighted_layers
+from nas_search.passes.base import DeadNetwork, Facts, Subject, collects, weighted_layers
 from nas_search.passes.logits import logits_faults
 from nas_search.spaces.rows import Members, Rows, rows_of
 
@@ -214,6 +214,10 @@ def _alive(weights: Iterable[str], squares: dict[str, float], eps: float) -> tup
     if not alive:
         raise DeadNetwork("no weight receives gradient")
     return alive
+
+
+PER_SAMPLE = frozenset({Facts, Grams, Signs, BatchGradient, ChannelFisher})
+"""What :func:`per_sample_of_all` gives, and the facts, which need no pass."""
 
 
 @contextmanager

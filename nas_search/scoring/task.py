@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from math import isfinite
 from time import perf_counter
 from typing import Any
 
@@ -42,6 +42,62 @@ class Constraints:
         if self.max_macs is not None and cost.macs > self.max_macs:
             return f"{cost.macs} MACs, more than constraints.max_macs={self.max_macs}"
         return ""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One measurement: scores whose definitions agree on the weights and the statistics.
+
+    Attributes:
+        draw: number of the draw of initial weights.
+        init: their distribution.
+        how: how the measurement is taken.
+        records: the scores that are computed from it.
+    """
+
+    draw: int
+    init: Scheme
+    how: Measuring
+    records: tuple[ProxyRecord, ...]
+
+    @property
+    def kinds(self) -> tuple[type, ...]:
+        """The kinds of results that the scores need, each once."""
+        return tuple(dict.fromkeys(kind for record in self.records for kind in record.needs))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is known of a genotype before it is scored.
+
+    Attributes:
+        genotype: itself.
+        key: its canonical form.
+        cost: size of the network that is scored.
+        violation: which constraint rules it out; empty when none does.
+    """
+
+    genotype: Hashable
+    key: str
+    cost: Cost
+    violation: str
+
+    def evaluation(self, found: dict[str, float] | Exception, seconds: float) -> Evaluation:
+        """Return the evaluation that follows from the scores, or from what went wrong."""
+        scores: dict[str, float] = {}
+        status: Status = "rejected"
+        reason = self.violation
+        if isinstance(found, DeadNetwork):
+            status, reason = "dead", str(found)
+        elif isinstance(found, Exception):
+            line = next(iter(str(found).strip().splitlines()), "no message")
+            status, reason = "failed", f"{type(found).__name__}: {line}"
+        elif not self.violation:
+            odd = [f"{name} is {score}" for name, score in found.items() if not isfinite(score)]
+            status, reason = ("failed", odd[0]) if odd else ("ok", "")
+            scores = {} if odd else found
+        cost, text = self.cost, str(self.genotype)
+        return Evaluation(text, self.key, status, scores, cost.params, cost.macs, seconds, reason)
 
 
 @dataclass(frozen=True)
@@ -137,38 +193,50 @@ class ScoringTask:
         network = network.to_empty(device=self.device)
         return initialise(network, self.seed, self.init or init, draw)
 
-    def scores(self, genotype: Hashable) -> dict[str, float]:
-        """Return the scores of ``genotype``, averaged over the task's initial draws.
+    def rounds(self) -> Iterator[Round]:
+        """Yield the measurements that the task's scores need, for each initial draw.
 
         Scores that need the same pass share it where their definitions agree on the batch-norm
         statistics and the initial weights.
+        """
+        records = [PROXIES.get(name) for name in self.proxies]
+        for draw in range(self.repeats):
+            for init, same_weights in self._by_init(records).items():
+                for normalisation, group in self._by_normalisation(same_weights).items():
+                    noise = derived_seed(f"{self.seed}/{draw}")
+                    how = Measuring(normalisation, self.parameters, noise)
+                    yield Round(draw, init, how, tuple(group))
+
+    def facts(self, candidate: Candidate, draw: int) -> Facts:
+        """Return what is known of ``candidate`` without its network."""
+        cost = candidate.cost
+        return Facts(cost.params, cost.macs, candidate.key, self.seed, draw)
+
+    def scores(self, genotype: Hashable) -> dict[str, float]:
+        """Return the scores of ``genotype``, averaged over the task's initial draws.
 
         Raises:
             DeadNetwork: the network has no score.
         """
-        records = [PROXIES.get(name) for name in self.proxies]
-        cost, key = self.cost(genotype), self.space.canonical(genotype)
+        candidate = self.candidate(genotype)
         totals = dict.fromkeys(self.proxies, 0.0)
-        for draw in range(self.repeats):
-            facts = Facts(cost.params, cost.macs, key, self.seed, draw)
-            noise = derived_seed(f"{self.seed}/{draw}")
-            for init, same_weights in self._by_init(records).items():
-                network = None
-                for normalisation, group in self._by_normalisation(same_weights).items():
-                    kinds = dict.fromkeys(kind for record in group for kind in record.needs)
-                    if network is None and set(kinds) != {Facts}:
-                        network = self.build(genotype, draw, init)
-                    measurement = measure(
-                        network if network is not None else nn.Identity(),
-                        self.images,
-                        self.labels,
-                        Measuring(normalisation, self.parameters, noise),
-                        kinds,
-                        facts,
-                        partial(self.build_thin, genotype, draw, init),
-                    )
-                    for record in group:
-                        totals[record.name] += record.score(measurement) / self.repeats
+        network: nn.Module = nn.Identity()
+        built: tuple[int, Scheme] | None = None
+        for one in self.rounds():
+            draw, init = one.draw, one.init
+            if built != (draw, init) and set(one.kinds) != {Facts}:
+                network, built = self.build(genotype, draw, init), (draw, init)
+            measurement = measure(
+                network,
+                self.images,
+                self.labels,
+                one.how,
+                one.kinds,
+                self.facts(candidate, draw),
+                partial(self.build_thin, genotype, draw, init),
+            )
+            for record in one.records:
+                totals[record.name] += record.score(measurement) / self.repeats
         return totals
 
     def _by_init(self, records: list[ProxyRecord]) -> dict[Scheme, list[ProxyRecord]]:
@@ -189,6 +257,15 @@ class ScoringTask:
             groups.setdefault(statistics, []).append(record)
         return groups
 
+    def candidate(self, genotype: Hashable) -> Candidate:
+        """Return what is known of ``genotype`` before it is scored.
+
+        Raises:
+            InputError: no candidate of this task can be scored, e.g. the images are too small.
+        """
+        key, cost = self.space.canonical(genotype), self.cost(genotype)
+        return Candidate(genotype, key, cost, self.constraints.violation(cost))
+
     def evaluate(self, genotype: Hashable) -> Evaluation:
         """Return the evaluation of ``genotype``; whatever goes wrong with it is a value.
 
@@ -196,28 +273,13 @@ class ScoringTask:
             InputError: no candidate of this task can be scored, e.g. the images are too small.
         """
         start = perf_counter()
-        text, key, cost = str(genotype), self.space.canonical(genotype), self.cost(genotype)
-
-        def ended(
-            status: Status, reason: str = "", scores: dict[str, float] | None = None
-        ) -> Evaluation:
-            seconds = perf_counter() - start
-            return Evaluation(
-                text, key, status, scores or {}, cost.params, cost.macs, seconds, reason
-            )
-
-        if violation := self.constraints.violation(cost):
-            return ended("rejected", violation)
-        try:
-            scores = self.scores(genotype)
-        except InputError:
-            raise
-        except DeadNetwork as error:
-            return ended("dead", str(error))
-        except Exception as error:  # a candidate's failure is a value, never the run's end
-            line = str(error).strip().splitlines()
-            return ended("failed", f"{type(error).__name__}: {line[0] if line else 'no message'}")
-        for name, score in scores.items():
-            if not math.isfinite(score):
-                return ended("failed", f"{name} is {score}")
-        return ended("ok", scores=scores)
+        candidate = self.candidate(genotype)
+        found: dict[str, float] | Exception = {}
+        if not candidate.violation:
+            try:
+                found = self.scores(genotype)
+            except InputError:
+                raise
+            except Exception as error:  # a candidate's failure is a value, never the run's end
+                found = error
+        return candidate.evaluation(found, perf_counter() - start)
