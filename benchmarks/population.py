@@ -3,14 +3,16 @@
 For random architectures of a space, the time of one network in a population of K, in units of the
 time of one network scored alone: built, initialised and measured anew, as in a space that cannot
 build populations. All of a table is measured in turn in one run; ratios are taken round by round.
-Peak memory is the process's resident set on a CPU and what torch allocated on a GPU. Calls are those
-of tensor operations for one whole population; on a GPU most are the launch of a kernel.
+On a CPU, processor time counts, one thread: it knows nothing of what else runs on the machine.
+Peak memory is the process's resident set on a CPU and what torch allocated on a GPU. Calls are
+those of tensor operations for one whole population; on a GPU most are the launch of a kernel.
 
     python -m benchmarks.population [--space nasbench201] [--size 32] [--n 64] [--most 256]
         [--rounds 5] [--proxy gradalign] [--device cpu|cuda]
 
-Networks are NAS-Bench-201's of full size (5 cells a stage, 16 channels) and DARTS's of 8 cells of 16
-channels. On a CPU use --most 8: a population of 8 takes some GB.
+Networks are NAS-Bench-201's of full size (5 cells a stage, 16 channels), DARTS's of 8 cells of 16
+channels and, when asked for, NAS-Bench-101's of 32 channels. On a CPU use --most 8: a population of
+8 takes some GB.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import dataclasses
 import resource
 import statistics
 from collections.abc import Callable
+from time import perf_counter, process_time
 from typing import Any
 
 import torch
@@ -31,6 +34,7 @@ from nas_search.scoring.population import PopulationScorer
 MACRO = {
     "nasbench201": {"cells": 5, "channels": 16},
     "darts": {"cells": 8, "channels": 16},
+    "nasbench101": {"modules_per_stack": 3, "channels": 32},
 }
 
 
@@ -56,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     say(header(**{key: value for key, value in vars(options).items() if key != "space"}))
-    for space in options.space or MACRO:
+    for space in options.space or ("nasbench201", "darts"):
         measure(space, options)
 
 
@@ -83,10 +87,11 @@ def measure(space: str, options: argparse.Namespace) -> None:
     for size in sizes:
         runs[str(size)] = together(size)
         per_run[str(size)] = max(size, min(8, len(chosen)))
+    clock = process_time if options.device == "cpu" else perf_counter
     memory = {name: peak(run, options.device) for name, run in runs.items()}
     times = {
         name: [seconds / per_run[name] for seconds in found]
-        for name, found in interleaved(runs, options.rounds, options.device).items()
+        for name, found in interleaved(runs, options.rounds, options.device, clock).items()
     }
     say(f"{space} {MACRO[space]}\n")
     say("| K | ms a network | time in units of alone | networks/s | calls | peak memory, MB |")

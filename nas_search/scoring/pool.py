@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import torch
 from torch import nn
@@ -26,14 +26,15 @@ class ModulePool:
 
     def __init__(self, device: str, seed: int, scheme: Scheme, draw: int) -> None:
         self._device, self._seed, self._scheme, self._draw = device, seed, scheme, draw
-        self._modules: dict[str, nn.Module] = {}
+        self._modules: dict[tuple[Hashable, ...], nn.Module] = {}
 
-    def __call__(self, name: str, make: Callable[[], nn.Module]) -> nn.Module:
+    def __call__(self, name: str, make: Callable[..., nn.Module], *sizes: Hashable) -> nn.Module:
         """See :data:`nas_search.spaces.Pool`."""
-        if name not in self._modules:
+        key = (name, *sizes)
+        if key not in self._modules:
             with torch.device("meta"):
-                module = make()
+                module = make(*sizes)
             module = module.to_empty(device=self._device).eval()
             initialise(module, self._seed, self._scheme, self._draw, prefix=name)
-            self._modules[name] = module
-        return self._modules[name]
+            self._modules[key] = module
+        return self._modules[key]

@@ -29,7 +29,7 @@ from nas_search.scoring.task import Candidate, Round, ScoringTask
 from nas_search.spaces import builds_populations
 
 POOLS = 8
-"""Sets of initialised modules that are kept, one for each skeleton, draw and distribution."""
+"""Sets of initialised modules that are kept, one for each draw and distribution."""
 
 Found = dict[str, float] | Exception
 """A candidate's scores, or why it has none."""
@@ -76,7 +76,7 @@ class PopulationScorer:
         self.most = most
         self._task = task
         self._folds = can_fold(task)
-        self._pools: OrderedDict[Hashable, ModulePool] = OrderedDict()
+        self._pools: OrderedDict[tuple[int, Scheme], ModulePool] = OrderedDict()
 
     def evaluate(self, genotypes: Sequence[Hashable]) -> list[Evaluation]:
         """Return the evaluation of each genotype; whatever goes wrong with one is a value.
@@ -161,7 +161,7 @@ class PopulationScorer:
             return [()] * len(candidates)
         network = task.space.build_population(
             [candidate.genotype for candidate in candidates],
-            self._pool(candidates[0], one.draw, one.init),
+            self._pool(one.draw, one.init),
             task.input_shape,
             task.num_classes,
             **task.macro,
@@ -172,10 +172,10 @@ class PopulationScorer:
         )
         return per_sample_of_all(subject, kinds)
 
-    def _pool(self, candidate: Candidate, draw: int, init: Scheme) -> ModulePool:
-        key = (self._task.space.skeleton(candidate.genotype), draw, init)
+    def _pool(self, draw: int, init: Scheme) -> ModulePool:
+        key = draw, init
         if key not in self._pools:
-            pool = ModulePool(self._task.device, self._task.seed, self._task.init or init, draw)
+            pool = ModulePool(self._task.device, self._task.seed, init, draw)
             self._pools[key] = pool
             if len(self._pools) > POOLS:
                 self._pools.popitem(last=False)

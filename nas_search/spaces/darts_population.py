@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import cast
 
 import torch
@@ -42,9 +41,10 @@ class PopulationDartsCell(nn.Module):
         self._plan, self._routing, self._rows = plan, routing, rows
         self._outputs = range(FIRST_OUTPUT, FIRST_OUTPUT + width)
         (first, second), channels = plan.inputs, plan.channels
-        entry = partial(preprocess, first, channels, plan.halve_first)
-        self.preprocess0 = pool(f"{name}.preprocess0", entry)
-        self.preprocess1 = pool(f"{name}.preprocess1", partial(preprocess, second, channels, False))
+        self.preprocess0 = pool(
+            f"{name}.preprocess0", preprocess, first, channels, plan.halve_first
+        )
+        self.preprocess1 = pool(f"{name}.preprocess1", preprocess, second, channels, False)
         self._weightless: dict[tuple[str, int], nn.Module] = {}
         for node in range(2, FIRST_OUTPUT):
             for step in routing.steps[node]:
@@ -52,8 +52,8 @@ class PopulationDartsCell(nn.Module):
                 assert make is not None
                 if step.operation in CONVOLUTIONS or _halving_skip(step):
                     child = _name(node, step)
-                    module = pool(f"{name}.{child}", partial(make, channels, step.stride))
-                    self.add_module(child, module)
+                    stride = 1 if step.operation in CONVOLUTIONS else 2
+                    self.add_module(child, pool(f"{name}.{child}", make, channels, stride))
                 else:
                     key = step.operation, step.stride
                     self._weightless[key] = make(channels, step.stride)
@@ -113,7 +113,7 @@ class PopulationDartsNetwork(PopulationNetwork):
             True: len(genotypes[0].reduce_concat),
         }
         plans = plan_cells(macro, widths[False], widths[True])
-        self.stem = pool("stem", partial(stem, image_channels, macro.channels))
+        self.stem = pool("stem", stem, image_channels, macro.channels)
         device = device_of(self.stem)
         normal = [_edges(genotype.normal, genotype.normal_concat, 1) for genotype in genotypes]
         reduce = [_edges(genotype.reduce, genotype.reduce_concat, 2) for genotype in genotypes]
@@ -130,7 +130,7 @@ class PopulationDartsNetwork(PopulationNetwork):
             for number, plan in enumerate(plans)
         )
         channels = plans[-1].channels * widths[plans[-1].reduction]
-        self.head = pool("head", partial(head, channels, num_classes))
+        self.head = pool("head", head, channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (K n, num_classes) of ``images`` (n, channels, H, W)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from torch import Tensor, nn
 
@@ -33,7 +32,7 @@ class PopulationCell201(nn.Module):
             for step in routing.steps[target]:
                 make, child = OPERATIONS[step.operation], _name(target, step)
                 assert make is not None
-                self.add_module(child, pool(f"{name}.{child}", partial(make, channels)))
+                self.add_module(child, pool(f"{name}.{child}", make, channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, n, C, H, W) to the same shape."""
@@ -62,18 +61,18 @@ class PopulationNetwork201(PopulationNetwork):
     ) -> None:
         super().__init__(len(candidates))
         channels = macro.channels
-        self.stem = pool("stem", partial(stem, image_channels, channels))
+        self.stem = pool("stem", stem, image_channels, channels)
         routing = Routing([_edges(operations) for operations in candidates], device_of(self.stem))
         self.cells = nn.ModuleList()
         for stage in range(3):
             if stage:
                 name = f"cells.{len(self.cells)}"
-                self.cells.append(pool(name, partial(ResidualBlock, channels, 2 * channels)))
+                self.cells.append(pool(name, ResidualBlock, channels, 2 * channels))
                 channels *= 2
             for _ in range(macro.cells):
                 name = f"cells.{len(self.cells)}"
                 self.cells.append(PopulationCell201(name, channels, pool, routing, self.rows))
-        self.head = pool("head", partial(head, channels, num_classes))
+        self.head = pool("head", head, channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (K n, num_classes) of ``images`` (n, channels, H, W)."""

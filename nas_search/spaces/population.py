@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from nas_search.spaces.rows import Members, Rows
 
-Pool = Callable[[str, Callable[[], nn.Module]], nn.Module]
-"""From a module's full name and its maker to the module: the same one each time, weights and all.
+Pool = Callable[..., nn.Module]
+"""``pool(name, make, *sizes)``: the module ``make(*sizes)``, the same each time, weights and all.
 
-The name is the one that the module has in the network of a single candidate.
+The name is the one that the module has in the network of a single candidate; modules of one name
+may come in several sizes.
 """
 
 

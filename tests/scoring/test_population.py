@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -37,7 +37,7 @@ FULL = CELLS.parse(
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
     "+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 )
-SPACES = {"darts": full_darts(), "nasbench201": CELLS}
+SPACES = {"darts": full_darts(), "nasbench101": Nasbench101Space(), "nasbench201": CELLS}
 SCORES = tuple(
     record.name
     for record in PROXIES
@@ -45,7 +45,21 @@ SCORES = tuple(
 )
 """Every registered score of the pass of per-sample gradients."""
 
-law = settings(max_examples=12, deadline=None, derandomize=True, database=None)
+MODES: dict[str, tuple[Any, ...]] = {
+    "darts": (None, *NORMALISATIONS),
+    # With per-sample statistics of 2 x 2 maps, some gradients are little more than rounding.
+    "nasbench101": ("frozen", "batch", "eval"),
+    "nasbench201": (None, *NORMALISATIONS),
+}
+
+# Without shrinking: each step of it would score whole populations, for minutes.
+law = settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+)
 
 
 @contextmanager
@@ -75,8 +89,10 @@ def populations_of(draw: Any, space: str) -> list[Any]:
             found.append(found[int(rng.integers(len(found)))])
         elif kind == "mutant":
             found.append(SPACES[space].mutate(found[-1], rng))
+        elif space == "darts":
+            found.append(odd_cells(rng))
         else:
-            found.append(DEAD if space == "nasbench201" else odd_cells(rng))
+            found.append(DEAD if space == "nasbench201" else wide_cell(rng))
     return found
 
 
@@ -88,6 +104,12 @@ def odd_cells(rng: np.random.Generator) -> Genotype:
     normal = (*base.normal[:6], base.normal[7], base.normal[7])
     concat = tuple(int(node) for node in concat)
     return Genotype(normal, concat, base.reduce, tuple(reversed(concat)))
+
+
+def wide_cell(rng: np.random.Generator) -> Any:
+    """Return a cell of the most frequent width, so that several are scored together."""
+    space = SPACES["nasbench101"]
+    return next(g for g in iter(lambda: space.sample(rng), None) if g.graph.sources[-1] == (5,))
 
 
 def check(
@@ -102,7 +124,9 @@ def check(
             assert getattr(seen, key) == getattr(alone, key), str(genotype)
         assert seen.scores.keys() == alone.scores.keys()
         for name, value in alone.scores.items():
-            expected = pytest.approx(value, rel=rel, abs=absolute)
+            # The sign of a gradient that is zero but for rounding is noise: some in a thousand.
+            counts_signs = Signs in PROXIES.get(name).needs
+            expected = pytest.approx(value, rel=0.01 if counts_signs else rel, abs=absolute)
             assert seen.scores[name] == expected, (name, str(genotype))
     return {e.status for e in together}
 
@@ -118,7 +142,7 @@ def test_every_score_of_the_pass_is_compared() -> None:
 def test_scores_are_those_of_the_network_alone_in_double_precision(
     space: str, data: st.DataObject
 ) -> None:
-    mode = data.draw(st.sampled_from([None, *NORMALISATIONS]))
+    mode = data.draw(st.sampled_from(MODES[space]))
     parameters = data.draw(st.sampled_from(["weights", "all"]))
     genotypes = data.draw(populations_of(space))
     most = data.draw(st.integers(1, 6))
@@ -134,10 +158,9 @@ def test_scores_are_those_of_the_network_alone_in_single_precision(
     space: str, data: st.DataObject
 ) -> None:
     genotypes = data.draw(populations_of(space))
-    # Not those that count signs, which are noise where a gradient is zero but for rounding, and not
-    # the signed sum of weights times gradients, which batch-norm makes zero but for little.
-    left_out = {name for name in SCORES if Signs in PROXIES.get(name).needs} | {"plain"}
-    problem = task(SPACES[space], proxies=tuple(name for name in SCORES if name not in left_out))
+    # Not the signed sum of weights times gradients, which batch-norm makes zero but for little.
+    names = tuple(name for name in SCORES if name != "plain")
+    problem = task(SPACES[space], proxies=names, normalisation=MODES[space][0])
     check(problem, genotypes, len(genotypes), 1e-5, 1e-7)  # absolute: of a mean of cosines
 
 
@@ -146,7 +169,9 @@ def test_scores_are_averaged_over_the_same_draws(space: str) -> None:
     rng = np.random.default_rng(0)
     genotypes = [SPACES[space].sample(rng) for _ in range(3)]
     names = ("gradalign", "gradalign_ii")
-    problem = task(SPACES[space], proxies=names, repeats=module.POOLS + 1)
+    problem = task(
+        SPACES[space], proxies=names, repeats=module.POOLS + 1, normalisation=MODES[space][0]
+    )
     check(problem, genotypes, 3, 1e-5, 0)
 
 
@@ -159,7 +184,7 @@ def test_what_one_candidate_overflows_reaches_no_other() -> None:
     scorer = PopulationScorer(problem, 20)
     scorer.evaluate([poisoned])
     (pool,) = {id(pool): pool for pool in scorer._pools.values()}.values()
-    weight = pool._modules["cells.0.node3_from0_nor_conv_3x3"].get_parameter("1.weight")
+    weight = pool._modules["cells.0.node3_from0_nor_conv_3x3", 4].get_parameter("1.weight")
     weight.data.fill_(float("nan"))
     first, *others = scorer.evaluate([poisoned, *sound])
     assert (first.status, first.reason) == ("dead", "logits or gradients are not finite")
@@ -318,7 +343,7 @@ def test_nothing_asked_for_is_nothing_scored() -> None:
         (task(normalisation="frozen"), True),
         (task(DartsSpace(), normalisation="frozen"), True),
         (task(DeadlySpace(), normalisation="frozen"), False),
-        (task(Nasbench101Space(), normalisation="frozen"), False),
+        (task(Nasbench101Space(), normalisation="frozen"), True),
         (task(proxies=("gradalign", "naswot")), False),
         (task(proxies=("gradalign", "params")), True),
         (task(proxies=("params",)), False),
@@ -347,17 +372,18 @@ def test_who_is_scored_together_follows_from_what_was_asked_for(
 
 
 def test_modules_are_made_once() -> None:
-    made: list[str] = []
+    made: list[int] = []
 
-    def make() -> torch.nn.Module:
-        made.append("conv")
-        return torch.nn.Conv2d(3, 4, 3)
+    def make(channels: int) -> torch.nn.Module:
+        made.append(channels)
+        return torch.nn.Conv2d(3, channels, 3)
 
     pool = ModulePool("cpu", 0, "default", 0)
-    first = pool("a", make)
-    assert pool("a", make) is first
-    assert made == ["conv"]
-    weights = [pool(name, make).get_parameter("weight") for name in ("a", "b")]
+    first = pool("a", make, 4)
+    assert pool("a", make, 4) is first
+    assert made == [4]
+    assert pool("a", make, 5).get_parameter("weight").shape == (5, 3, 3, 3)
+    weights = [pool(name, make, 4).get_parameter("weight") for name in ("a", "b")]
     assert not torch.equal(*weights)
 
 
