@@ -40,19 +40,24 @@ def _cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def seconds(run: Callable[[], object], device: str) -> float:
-    """Return the wall-clock time of one call, the device's work included."""
+def seconds(
+    run: Callable[[], object], device: str, clock: Callable[[], float] = perf_counter
+) -> float:
+    """Return the time of one call by ``clock``, the device's work included."""
     if device != "cpu":
         torch.cuda.synchronize()
-    start = perf_counter()
+    start = clock()
     run()
     if device != "cpu":
         torch.cuda.synchronize()
-    return perf_counter() - start
+    return clock() - start
 
 
 def interleaved(
-    runs: dict[str, Callable[[], object]], repeats: int, device: str
+    runs: dict[str, Callable[[], object]],
+    repeats: int,
+    device: str,
+    clock: Callable[[], float] = perf_counter,
 ) -> dict[str, list[float]]:
     """Time all of ``runs`` in turn, ``repeats`` times, after one warm-up of each.
 
@@ -63,7 +68,7 @@ def interleaved(
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
-            times[name].append(seconds(run, device))
+            times[name].append(seconds(run, device, clock))
     return times
 
 

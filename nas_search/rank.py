@@ -108,8 +108,9 @@ def _scored(
             with report.Progress(
                 console, score, len(genotypes), None, (len(evaluations), -np.inf)
             ) as progress:
-                while waiting := genotypes[len(evaluations) :][:AHEAD]:
-                    for evaluation in workers.evaluate(waiting):
+                while (done := len(evaluations)) < len(genotypes):
+                    stop = done - done % AHEAD + AHEAD
+                    for evaluation in workers.evaluate(genotypes, done, stop):
                         elapsed += evaluation.seconds
                         store.append(evaluation, elapsed)
                         evaluations.append(evaluation)

@@ -162,8 +162,10 @@ class _Pool:
         self._task = task
         self._workers: Workers | None = None
 
-    def evaluate(self, genotypes: Sequence[Hashable]) -> Iterator[Evaluation]:
-        if not genotypes:
+    def evaluate(
+        self, genotypes: Sequence[Hashable], start: int, stop: int
+    ) -> Iterator[Evaluation]:
+        if start >= stop:
             return iter(())
         if self._workers is None:
             table = self._config.table
@@ -171,7 +173,7 @@ class _Pool:
                 self._workers = OracleWorkers(self._task, table)
             else:
                 self._workers = start_workers(self._config.executor, self._task)
-        return self._workers.evaluate(genotypes)
+        return self._workers.evaluate(genotypes, start, stop)
 
     def close(self) -> None:
         if self._workers is not None:

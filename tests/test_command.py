@@ -208,22 +208,29 @@ def test_the_seed_decides_the_history_and_the_workers_do_not(call: Call, tmp_pat
     assert history(tmp_path / "d") != reference
 
 
-def test_killed_three_times_and_continued_is_the_same_search(call: Call, tmp_path: Path) -> None:
-    budget = "budget.evaluations=60"
+@pytest.mark.parametrize("population", [None, 5])
+def test_killed_three_times_and_continued_is_the_same_search(
+    call: Call, tmp_path: Path, population: int | None
+) -> None:
+    # Five at once do not divide the batches of eight: whole populations are scored again.
+    options = ("budget.evaluations=60", f"executor.population={population or 'null'}")
     run = tmp_path / "killed"
     rng = np.random.default_rng()
     for evaluations in (1, 10, 30):
-        process = start(run, budget)
+        process = start(run, *options)
         wait_for(run, evaluations, process)
         time.sleep(rng.uniform(0, 0.1))
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         process.communicate()
-    ended = call(f"hydra.run.dir={run}", budget)
+    ended = call(f"hydra.run.dir={run}", *options)
     assert ended.code == 0, ended.err
     assert "continuing after " in ended.out
-    assert call("hydra.run.dir=whole", budget).code == 0
+    workers = ("executor=processes", "executor.workers=2") if population else ()
+    assert call("hydra.run.dir=whole", *options, *workers).code == 0
     assert history(run) == history(tmp_path / "whole")
+    assert call("hydra.run.dir=short", *options, "budget.evaluations=43").code == 0
+    assert history(tmp_path / "short") == history(run)[:43]
 
 
 def test_ctrl_c_leaves_the_best_so_far_and_the_command_continues(
@@ -320,7 +327,7 @@ def test_ctrl_c_ends_a_whole_sweep(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nas_search.scoring.task.ScoringTask.evaluate", interrupted)
+    monkeypatch.setattr("nas_search.scoring.task.ScoringTask.candidate", interrupted)
     ended = call("-m", "hydra.sweep.dir=sweep", "seed=0,1,2")
     assert (ended.code, ended.err) == (1, "nas_search: interrupted\n")
     assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["0"]

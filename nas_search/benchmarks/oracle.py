@@ -26,9 +26,11 @@ class OracleWorkers:
         self._task = task
         self._table = table
 
-    def evaluate(self, genotypes: Sequence[Hashable]) -> Iterator[Evaluation]:
-        """Yield the evaluation of each genotype."""
-        return map(self._evaluate, genotypes)
+    def evaluate(
+        self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
+    ) -> Iterator[Evaluation]:
+        """Yield the evaluations of genotypes[start:stop]."""
+        return map(self._evaluate, genotypes[start:stop])
 
     def close(self) -> None:
         """Nothing is held."""

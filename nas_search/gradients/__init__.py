@@ -10,7 +10,15 @@ from nas_search.gradients.modes import (
     Parameters,
     Scheme,
 )
-from nas_search.gradients.sinks import FactorSink, GramSink, NormSink, SignSink, Sink, SumSink
+from nas_search.gradients.sinks import (
+    FactorSink,
+    GramSink,
+    NormSink,
+    Reductions,
+    SignSink,
+    Sink,
+    SumSink,
+)
 
 __all__ = [
     "NORMALISATIONS",
@@ -24,6 +32,7 @@ __all__ = [
     "NormSink",
     "Normalisation",
     "Parameters",
+    "Reductions",
     "SampleGradient",
     "Scheme",
     "SignSink",

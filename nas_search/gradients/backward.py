@@ -17,6 +17,7 @@ from nas_search.gradients.modes import NORMALISATIONS, PARAMETERS, Normalisation
 from nas_search.gradients.normalisation import batch_norm, differentiable
 from nas_search.gradients.recorder import Recorder
 from nas_search.gradients.sinks import Sink
+from nas_search.spaces.rows import rows_of
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """From logits (n, classes) and labels (n,) to the sum over samples of each one's own loss."""
@@ -47,7 +48,8 @@ def per_sample_backward(
 
     Args:
         network: maps images to logits; made of convolutions, linear layers, batch-norm and anything
-            without parameters that treats samples independently.
+            without parameters that treats samples independently. A population network
+            (:class:`nas_search.spaces.population.PopulationNetwork`) runs K candidates at once.
         images: (n, C, H, W), on the network's device and in its dtype.
         labels: (n,) int64, in [0, classes).
         sinks: receivers of the gradients; a parameter that receives none is not mentioned to them.
@@ -56,7 +58,7 @@ def per_sample_backward(
         objective: what is differentiated; must be a sum of terms, one a sample.
 
     Returns:
-        The logits, (n, classes), detached.
+        The logits, (n, classes), detached; (K n, classes) of a population network.
 
     Raises:
         InputError: a layer has parameters but no rule, or sees what its rule cannot treat.
@@ -67,11 +69,12 @@ def per_sample_backward(
         )
     if parameters not in PARAMETERS:
         raise InputError(f"unknown parameters '{parameters}'; possible: {', '.join(PARAMETERS)}")
-    recorder = Recorder(sinks, every_parameter=parameters == "all")
+    rows = rows_of(network)
+    recorder = Recorder(sinks, every_parameter=parameters == "all", rows=rows)
     with _rules_in_place(network, recorder, normalisation), torch.enable_grad():
         logits = network(images)
         if logits.requires_grad:  # a network whose output no parameter reaches has no gradient
-            objective(logits, labels).backward()
+            objective(logits, labels.repeat(len(rows.everyone))).backward()
         recorder.flush()
     return logits.detach()
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from nas_search.errors import InputError
 from nas_search.gradients import depthwise
 from nas_search.gradients.gradient import DenseGradient, Factors
-from nas_search.gradients.recorder import Recorder
+from nas_search.gradients.recorder import Recorder, Use
 
 Pair = tuple[int, int]
 
@@ -62,10 +62,10 @@ def convolution(name: str, module: nn.Conv2d, recorder: Recorder, x: Tensor) -> 
         (module.dilation[0], module.dilation[1]),
         module.groups,
     )
-    recorder.used(f"{name}.weight")
-    if module.bias is not None and recorder.every_parameter:
-        recorder.used(f"{name}.bias")
-    return _Convolution.apply(x, module.weight, module.bias, geometry, name, recorder)
+    counts = module.bias is not None and recorder.every_parameter
+    of_bias = recorder.used(f"{name}.bias") if counts else None
+    uses = recorder.used(f"{name}.weight"), of_bias
+    return _Convolution.apply(x, module.weight, module.bias, geometry, uses, recorder)
 
 
 class _Convolution(torch.autograd.Function):
@@ -76,12 +76,11 @@ class _Convolution(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         geometry: Geometry,
-        name: str,
+        uses: tuple[Use, Use | None],
         recorder: Recorder,
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.geometry, ctx.name, ctx.recorder = geometry, name, recorder
-        ctx.has_bias = bias is not None
+        ctx.geometry, ctx.uses, ctx.recorder = geometry, uses, recorder
         g = geometry
         return F.conv2d(x, weight, bias, g.stride, g.padding, g.dilation, g.groups)
 
@@ -90,10 +89,11 @@ class _Convolution(torch.autograd.Function):
         (error,) = errors
         x, weight = ctx.saved_tensors
         recorder: Recorder = ctx.recorder
+        of_weight, of_bias = ctx.uses
         rows = weight_gradient(x, error, weight, ctx.geometry)
-        recorder.add(f"{ctx.name}.weight", DenseGradient(rows, Factors(x, error)))
-        if ctx.has_bias and recorder.every_parameter:
-            recorder.add(f"{ctx.name}.bias", DenseGradient(error.sum((2, 3))))
+        recorder.add(of_weight, DenseGradient(rows, Factors(x, error)))
+        if of_bias is not None:
+            recorder.add(of_bias, DenseGradient(error.sum((2, 3))))
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = input_gradient(x, error, weight, ctx.geometry)

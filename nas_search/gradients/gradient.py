@@ -14,17 +14,18 @@ class Factors:
     """What a layer's weight gradient is made of, sample by sample.
 
     Attributes:
-        inputs: what entered the layer, (n, ...).
-        errors: gradients of the loss with respect to what left it, (n, ...).
+        inputs: what entered the layer, (m, ...).
+        errors: gradients of the loss with respect to what left it, (m, ...).
     """
 
     inputs: Tensor
     errors: Tensor
 
-    def grams(self) -> tuple[Tensor, Tensor]:
-        """Return the (n, n) Gram matrices of the samples' inputs and of their errors."""
-        a, b = self.inputs.flatten(1), self.errors.flatten(1)
-        return a @ a.T, b @ b.T
+    def grams(self, candidates: int) -> tuple[Tensor, Tensor]:
+        """Return each candidate's Gram matrices of inputs and of errors, (k, n, n) both."""
+        return _grams(self.inputs.flatten(1), candidates), _grams(
+            self.errors.flatten(1), candidates
+        )
 
     def and_also(self, other: Factors) -> Factors:
         """Return the factors of two uses of one weight: the Gram matrices add up."""
@@ -35,7 +36,11 @@ class Factors:
 
 
 class SampleGradient(Protocol):
-    """Gradients of n samples' losses with respect to one parameter tensor of P elements."""
+    """Gradients of m samples' losses with respect to one parameter tensor of P elements.
+
+    The samples are those of k candidates one after another, n = m / k of each; k is 1 outside of
+    population networks.
+    """
 
     @property
     def factors(self) -> Factors | None:
@@ -43,28 +48,28 @@ class SampleGradient(Protocol):
         ...
 
     def matrix(self) -> Tensor:
-        """Return the (n, P) matrix whose row i is sample i's gradient."""
+        """Return the (m, P) matrix whose row i is sample i's gradient."""
         ...
 
-    def gram(self) -> Tensor:
-        """Return the (n, n) Gram matrix of the rows of :meth:`matrix`."""
+    def grams(self, candidates: int) -> Tensor:
+        """Return each candidate's Gram matrix of its rows of :meth:`matrix`, (k, n, n)."""
         ...
 
 
 @dataclass(frozen=True)
 class DenseGradient:
-    """A gradient held as its (n, P) matrix ``rows``."""
+    """A gradient held as its (m, P) matrix ``rows``."""
 
     rows: Tensor
     factors: Factors | None = None
 
     def matrix(self) -> Tensor:
-        """Return the (n, P) rows."""
+        """Return the (m, P) rows."""
         return self.rows
 
-    def gram(self) -> Tensor:
-        """Return rows @ rows^T, shape (n, n)."""
-        return self.rows @ self.rows.T
+    def grams(self, candidates: int) -> Tensor:
+        """Return rows @ rows^T of each candidate, (k, n, n)."""
+        return _grams(self.rows, candidates)
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,8 @@ class FactoredGradient:
     """The gradient of a linear layer's weight as outer products: row i is b_i a_i^T.
 
     Attributes:
-        inputs: the layer's inputs a, shape (n, in_features).
-        errors: gradients b of the loss with respect to the outputs, shape (n, out_features).
+        inputs: the layer's inputs a, shape (m, in_features).
+        errors: gradients b of the loss with respect to the outputs, shape (m, out_features).
     """
 
     inputs: Tensor
@@ -85,10 +90,17 @@ class FactoredGradient:
         return Factors(self.inputs, self.errors)
 
     def matrix(self) -> Tensor:
-        """Return the (n, out_features * in_features) rows."""
+        """Return the (m, out_features * in_features) rows."""
         return (self.errors[:, :, None] * self.inputs[:, None, :]).flatten(1)
 
-    def gram(self) -> Tensor:
+    def grams(self, candidates: int) -> Tensor:
         """Return (A A^T) o (B B^T): <b_i a_i^T, b_j a_j^T> = <a_i, a_j> <b_i, b_j>."""
-        inputs, errors = self.factors.grams()
+        inputs, errors = self.factors.grams(candidates)
         return inputs * errors
+
+
+def _grams(rows: Tensor, candidates: int) -> Tensor:
+    if candidates == 1:  # the library's plain product is the faster one on a CPU
+        return (rows @ rows.T)[None]
+    own = rows.unflatten(0, (candidates, -1))
+    return own @ own.mT

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nas_search.errors import InputError
 from nas_search.gradients.gradient import DenseGradient
 from nas_search.gradients.modes import Normalisation
-from nas_search.gradients.recorder import Recorder
+from nas_search.gradients.recorder import Recorder, Use
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -21,28 +21,29 @@ def batch_norm(
 ) -> Tensor:
     """Apply ``module`` to ``x`` (n, C, ...) with the statistics of ``mode``.
 
-    Running statistics are read in ``eval`` mode and never written.
+    Running statistics are read in ``eval`` mode and never written. In a population network each
+    candidate has its own batch.
 
     Raises:
         InputError: ``sample`` mode on a map of one element, which has no statistics of its own, or
             ``eval`` mode on a layer without running statistics.
     """
+    uses = None
     if module.affine and recorder.every_parameter:
-        recorder.used(f"{name}.weight")
-        recorder.used(f"{name}.bias")
-    scale, shift = module.weight, module.bias
+        uses = recorder.used(f"{name}.weight"), recorder.used(f"{name}.bias")
+    scale, shift, candidates = module.weight, module.bias, recorder.candidates
     if mode == "sample":
         _check_spread(name, x)
-        return _OwnStatistics.apply(x, scale, shift, module.eps, name, recorder)
+        return _OwnStatistics.apply(x, scale, shift, module.eps, uses, recorder)
     if mode == "batch":
-        x = F.batch_norm(x, None, None, training=True, eps=module.eps)
+        x = _in_train_mode(x, module.eps, candidates)
         if scale is None:
             return x
-        zeros, ones = x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])
-        return _FixedStatistics.apply(x, zeros, ones, scale, shift, name, recorder)
-    mean, variance = _statistics(name, module, x, mode)
+        zeros, ones = x.new_zeros(1, x.shape[1]), x.new_ones(1, x.shape[1])
+        return _FixedStatistics.apply(x, zeros, ones, scale, shift, uses, recorder)
+    mean, variance = _statistics(name, module, x, mode, candidates)
     rstd = torch.rsqrt(variance + module.eps)
-    return _FixedStatistics.apply(x, mean, rstd, scale, shift, name, recorder)
+    return _FixedStatistics.apply(x, mean, rstd, scale, shift, uses, recorder)
 
 
 def differentiable(name: str, module: BatchNorm, x: Tensor, mode: Normalisation) -> Tensor:
@@ -61,8 +62,8 @@ def differentiable(name: str, module: BatchNorm, x: Tensor, mode: Normalisation)
         folded = x.reshape(1, -1, *x.shape[2:])
         y = F.batch_norm(folded, None, None, scales, shifts, training=True, eps=eps)
         return y.view(x.shape)
-    mean, variance = _statistics(name, module, x, mode)
-    return F.batch_norm(x, mean, variance, scale, shift, training=False, eps=eps)
+    mean, variance = _statistics(name, module, x, mode, 1)
+    return F.batch_norm(x, mean[0], variance[0], scale, shift, training=False, eps=eps)
 
 
 def _check_spread(name: str, x: Tensor) -> None:
@@ -74,17 +75,27 @@ def _check_spread(name: str, x: Tensor) -> None:
 
 
 def _statistics(
-    name: str, module: BatchNorm, x: Tensor, mode: Normalisation
+    name: str, module: BatchNorm, x: Tensor, mode: Normalisation, candidates: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the constant (mean, variance) of ``frozen`` and ``eval``."""
+    """Return the constant (mean, variance) of ``frozen``, (k, C), and of ``eval``, (1, C)."""
     if mode == "frozen":
-        variance, mean = torch.var_mean(x.detach().transpose(0, 1).flatten(1), 1, correction=0)
+        by_channel = x.detach().unflatten(0, (candidates, -1)).transpose(1, 2).flatten(2)
+        variance, mean = torch.var_mean(by_channel, 2, correction=0)
         return mean, variance
     if module.running_mean is None or module.running_var is None:
         raise InputError(
             f"batch-norm '{name}' keeps no running statistics; use another proxy.normalisation"
         )
-    return module.running_mean, module.running_var
+    return module.running_mean[None], module.running_var[None]
+
+
+def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
+    """Normalise each candidate's samples (n, C, ...) by their own batch, in ordinary operations."""
+    if candidates == 1:
+        return F.batch_norm(x, None, None, training=True, eps=eps)
+    side_by_side = x.unflatten(0, (candidates, -1)).transpose(0, 1).flatten(1, 2)  # (n, k C, ...)
+    y = F.batch_norm(side_by_side, None, None, training=True, eps=eps)
+    return y.unflatten(1, (candidates, -1)).transpose(0, 1).flatten(0, 1)
 
 
 class _OwnStatistics(torch.autograd.Function):
@@ -97,7 +108,7 @@ class _OwnStatistics(torch.autograd.Function):
         scale: Tensor | None,
         shift: Tensor | None,
         eps: float,
-        name: str,
+        uses: tuple[Use, Use] | None,
         recorder: Recorder,
     ) -> Tensor:
         n, channels = x.shape[:2]
@@ -106,7 +117,7 @@ class _OwnStatistics(torch.autograd.Function):
         shifts = shift.repeat(n) if shift is not None else None
         y, mean, rstd = torch.native_batch_norm(folded, scales, shifts, None, None, True, 0.0, eps)
         ctx.save_for_backward(folded, scales, mean, rstd)
-        ctx.eps, ctx.name, ctx.recorder, ctx.shape = eps, name, recorder, x.shape
+        ctx.eps, ctx.uses, ctx.recorder, ctx.shape = eps, uses, recorder, x.shape
         return y.view(x.shape)
 
     @staticmethod
@@ -114,7 +125,7 @@ class _OwnStatistics(torch.autograd.Function):
         (error,) = errors
         folded, scales, mean, rstd = ctx.saved_tensors
         recorder: Recorder = ctx.recorder
-        wanted = scales is not None and recorder.every_parameter
+        wanted = ctx.uses is not None
         grad_x, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
             error.reshape(folded.shape),
             folded,
@@ -129,13 +140,17 @@ class _OwnStatistics(torch.autograd.Function):
         )
         if wanted:
             n = ctx.shape[0]
-            recorder.add(f"{ctx.name}.weight", DenseGradient(grad_scale.view(n, -1)))
-            recorder.add(f"{ctx.name}.bias", DenseGradient(grad_shift.view(n, -1)))
+            of_scale, of_shift = ctx.uses
+            recorder.add(of_scale, DenseGradient(grad_scale.view(n, -1)))
+            recorder.add(of_shift, DenseGradient(grad_shift.view(n, -1)))
         return grad_x.view(ctx.shape) if ctx.needs_input_grad[0] else None, *(None,) * 5
 
 
 class _FixedStatistics(torch.autograd.Function):
-    """Normalisation by constants: y = scale (x - mean) rstd + shift."""
+    """Normalisation by constants: y = scale (x - mean) rstd + shift.
+
+    The constants are (k, C), one row for the n samples of each candidate, or (1, C) for all.
+    """
 
     @staticmethod
     def forward(
@@ -145,25 +160,28 @@ class _FixedStatistics(torch.autograd.Function):
         rstd: Tensor,
         scale: Tensor | None,
         shift: Tensor | None,
-        name: str,
+        uses: tuple[Use, Use] | None,
         recorder: Recorder,
     ) -> Tensor:
-        shape = (1, -1) + (1,) * (x.dim() - 2)
+        rows, channels = mean.shape
+        shape = (rows, 1, channels) + (1,) * (x.dim() - 2)
         factor = rstd if scale is None else rstd * scale
         offset = -mean * factor if shift is None else shift - mean * factor
         ctx.save_for_backward(x, mean.view(shape), rstd.view(shape), factor.view(shape))
-        ctx.name, ctx.recorder, ctx.has_affine = name, recorder, scale is not None
-        return torch.addcmul(offset.view(shape), x, factor.view(shape))
+        ctx.uses, ctx.recorder = uses, recorder
+        grouped = x.unflatten(0, (rows, -1))
+        return torch.addcmul(offset.view(shape), grouped, factor.view(shape)).flatten(0, 1)
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
-        (error,) = errors
         x, mean, rstd, factor = ctx.saved_tensors
-        recorder: Recorder = ctx.recorder
-        if ctx.has_affine and recorder.every_parameter:
-            n, channels = x.shape[:2]
-            by_scale = (error * (x - mean) * rstd).reshape(n, channels, -1).sum(-1)
-            recorder.add(f"{ctx.name}.weight", DenseGradient(by_scale))
-            by_shift = error.reshape(n, channels, -1).sum(-1)
-            recorder.add(f"{ctx.name}.bias", DenseGradient(by_shift))
-        return error * factor if ctx.needs_input_grad[0] else None, *(None,) * 6
+        error = errors[0].unflatten(0, (len(mean), -1))
+        if ctx.uses is not None:
+            of_scale, of_shift = ctx.uses
+            grouped = x.unflatten(0, (len(mean), -1))
+            by_scale = (error * (grouped - mean) * rstd).reshape(*x.shape[:2], -1).sum(-1)
+            ctx.recorder.add(of_scale, DenseGradient(by_scale))
+            by_shift = error.reshape(*x.shape[:2], -1).sum(-1)
+            ctx.recorder.add(of_shift, DenseGradient(by_shift))
+        grad_x = (error * factor).flatten(0, 1) if ctx.needs_input_grad[0] else None
+        return grad_x, *(None,) * 6

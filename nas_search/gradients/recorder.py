@@ -3,52 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from nas_search.gradients.gradient import DenseGradient, SampleGradient
 from nas_search.gradients.sinks import Sink
+from nas_search.spaces.rows import Members, Rows
+
+
+class Use(NamedTuple):
+    """A parameter as it was used in the forward pass, and the candidates whose samples it saw."""
+
+    parameter: str
+    members: Members
 
 
 class Recorder:
-    """Hands each parameter's per-sample gradient to every sink, once.
+    """Hands each parameter's per-sample gradient to every sink, once a candidate.
 
     A parameter that is used several times in one forward pass has the sum of its uses as gradient:
-    its contributions are added up before the sinks see them.
+    its contributions are added up before the sinks see them. In a population network two uses see
+    the same candidates, or none in common.
 
     Args:
         sinks: receivers of the gradients.
         every_parameter: whether biases and batch-norm's affine parameters are wanted too.
+        rows: whose samples the layers see.
     """
 
-    def __init__(self, sinks: Sequence[Sink], every_parameter: bool) -> None:
+    def __init__(self, sinks: Sequence[Sink], every_parameter: bool, rows: Rows) -> None:
         self.every_parameter = every_parameter
         self._sinks = sinks
-        self._uses: dict[str, int] = {}
-        self._partial: dict[str, SampleGradient] = {}
+        self._rows = rows
+        self._uses: dict[Use, int] = {}
+        self._partial: dict[Use, SampleGradient] = {}
 
-    def used(self, parameter: str) -> None:
+    @property
+    def candidates(self) -> int:
+        """Number k of candidates whose samples the layer at hand sees."""
+        return len(self._rows.members)
+
+    def used(self, parameter: str) -> Use:
         """Note one use of ``parameter`` in the forward pass."""
-        self._uses[parameter] = self._uses.get(parameter, 0) + 1
+        use = Use(parameter, self._rows.members)
+        self._uses[use] = self._uses.get(use, 0) + 1
+        return use
 
-    def add(self, parameter: str, gradient: SampleGradient) -> None:
-        """Take the gradient that one use of ``parameter`` contributes."""
-        earlier = self._partial.pop(parameter, None)
+    def add(self, use: Use, gradient: SampleGradient) -> None:
+        """Take the gradient that one use of a parameter contributes."""
+        earlier = self._partial.pop(use, None)
         if earlier is not None:
             gradient = _sum(earlier, gradient)
-        self._uses[parameter] -= 1
-        if self._uses[parameter] > 0:
-            self._partial[parameter] = gradient
+        self._uses[use] -= 1
+        if self._uses[use] > 0:
+            self._partial[use] = gradient
         else:
-            self._emit(parameter, gradient)
+            self._emit(use, gradient)
 
     def flush(self) -> None:
         """Hand over parameters of which some uses never received gradient."""
-        for parameter, gradient in self._partial.items():
-            self._emit(parameter, gradient)
+        for use, gradient in self._partial.items():
+            self._emit(use, gradient)
         self._partial.clear()
 
-    def _emit(self, parameter: str, gradient: SampleGradient) -> None:
+    def _emit(self, use: Use, gradient: SampleGradient) -> None:
         for sink in self._sinks:
-            sink.add(parameter, gradient)
+            sink.add(use.parameter, use.members, gradient)
 
 
 def _sum(first: SampleGradient, second: SampleGradient) -> SampleGradient:

@@ -4,98 +4,150 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from nas_search.gradients.gradient import SampleGradient
+from nas_search.spaces.rows import Members
 
 
 class Sink(Protocol):
     """Receives the per-sample gradient of one parameter after another during a backward pass."""
 
-    def add(self, parameter: str, gradient: SampleGradient) -> None:
-        """Take the gradient of ``parameter`` (its name in the network); called once a parameter."""
+    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
+        """Take the gradient of ``parameter`` (its name in the network).
+
+        Called once a parameter; in a population network once or more, for different candidates.
+
+        Args:
+            parameter: the parameter's name in the network.
+            members: numbers of the k candidates whose samples these are, (0,) in an ordinary
+                network.
+            gradient: n rows of each of them.
+        """
         ...
 
 
-class GramSink:
-    """Keeps one (n, n) Gram matrix a parameter that receives gradient, and drops the gradient."""
+class Reductions:
+    """One tensor for every candidate and parameter, kept stacked as backward gives them."""
 
     def __init__(self) -> None:
-        self._grams: dict[str, Tensor] = {}
+        self._stacks: list[tuple[str, Members, Tensor]] = []
 
-    def add(self, parameter: str, gradient: SampleGradient) -> None:
-        """Reduce ``gradient`` to its Gram matrix."""
-        self._grams[parameter] = gradient.gram()
+    def add(self, parameter: str, members: Members, values: Tensor) -> None:
+        """Keep ``values`` (k, ...), one of each of the k ``members``."""
+        self._stacks.append((parameter, members, values))
+
+    def by_candidate(self, candidates: int) -> list[dict[str, Tensor]]:
+        """Return each candidate's tensors by parameter name, in the order of arrival."""
+        found: list[dict[str, Tensor]] = [{} for _ in range(candidates)]
+        for parameter, members, values in self._stacks:
+            for member, value in zip(members, values.unbind(), strict=True):
+                found[member][parameter] = value
+        return found
+
+    def on_host(self, candidates: int) -> list[dict[str, float]]:
+        """Return the same of scalars as numbers: one transfer for all of them."""
+        numbers: list[float] = []
+        if self._stacks:
+            numbers = torch.cat([values for _, _, values in self._stacks]).tolist()
+        found: list[dict[str, float]] = [{} for _ in range(candidates)]
+        place = 0
+        for parameter, members, _ in self._stacks:
+            for member in members:
+                found[member][parameter] = numbers[place]
+                place += 1
+        return found
+
+
+class GramSink:
+    """Keeps one (n, n) Gram matrix a parameter that receives gradient, and drops the gradient.
+
+    Attributes:
+        found: the Gram matrices of every candidate and parameter.
+    """
+
+    def __init__(self) -> None:
+        self.found = Reductions()
+        self._squares = Reductions()
+
+    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
+        """Reduce ``gradient`` to the members' Gram matrices."""
+        grams = gradient.grams(len(members))
+        self.found.add(parameter, members, grams)
+        self._squares.add(parameter, members, grams.diagonal(dim1=1, dim2=2).double().sum(1))
 
     @property
     def grams(self) -> dict[str, Tensor]:
-        """Gram matrices (n, n) by parameter name, in the order in which backward reached them."""
-        return self._grams
-
-    def squares(self) -> dict[str, Tensor]:
-        """Return sum_i ||g_i||^2, a float64 scalar, by parameter name."""
-        return {name: gram.diagonal().double().sum() for name, gram in self._grams.items()}
-
-
-class FactorSink:
-    """Keeps the (n, n) Gram matrices of what each weight's gradient is made of."""
-
-    def __init__(self) -> None:
-        self._grams: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def add(self, parameter: str, gradient: SampleGradient) -> None:
-        """Reduce the factors of ``gradient``, where it has any, to their Gram matrices."""
-        if gradient.factors is not None:
-            self._grams[parameter] = gradient.factors.grams()
+        """An ordinary network's matrices by parameter name, in the order of backward."""
+        return self.found.by_candidate(1)[0]
 
     @property
-    def grams(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Gram matrices of inputs and errors, (n, n) each, by the weight's name."""
-        return self._grams
-
-
-class NormSink:
-    """Keeps the samples' summed squared norm of every parameter's gradient."""
-
-    def __init__(self) -> None:
-        self._squares: dict[str, Tensor] = {}
-
-    def add(self, parameter: str, gradient: SampleGradient) -> None:
-        """Reduce ``gradient`` to sum_i ||g_i||^2."""
-        self._squares[parameter] = gradient.matrix().square().sum().double()
-
-    def squares(self) -> dict[str, Tensor]:
-        """Return sum_i ||g_i||^2, a float64 scalar, by parameter name."""
+    def squares(self) -> Reductions:
+        """sum_i ||g_i||^2, float64 scalars."""
         return self._squares
 
 
-class SignSink:
-    """Keeps how far the samples agree on the sign of each parameter's gradient."""
+class FactorSink:
+    """Keeps the Gram matrices of what each weight's gradient is made of.
+
+    Attributes:
+        found: those of inputs and errors, (2, n, n), of every candidate and weight.
+    """
 
     def __init__(self) -> None:
-        self._agreement: dict[str, Tensor] = {}
+        self.found = Reductions()
 
-    def add(self, parameter: str, gradient: SampleGradient) -> None:
-        """Reduce ``gradient`` to sum_k |sum_i sign(g_ik)|."""
-        self._agreement[parameter] = gradient.matrix().sign().sum(0).abs().double().sum()
+    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
+        """Reduce the factors of ``gradient``, where it has any, to the members' matrices."""
+        if gradient.factors is not None:
+            grams = gradient.factors.grams(len(members))
+            self.found.add(parameter, members, torch.stack(grams, 1))
 
-    @property
-    def agreement(self) -> dict[str, Tensor]:
-        """sum_k |sum_i sign(g_ik)|, a float64 scalar, by parameter name."""
-        return self._agreement
+
+class NormSink:
+    """Keeps the samples' summed squared norm of every parameter's gradient.
+
+    Attributes:
+        squares: sum_i ||g_i||^2, a float64 scalar for every candidate and parameter.
+    """
+
+    def __init__(self) -> None:
+        self.squares = Reductions()
+
+    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
+        """Reduce ``gradient`` to the members' sums of ||g_i||^2."""
+        own = gradient.matrix().unflatten(0, (len(members), -1))
+        self.squares.add(parameter, members, own.square().sum((1, 2)).double())
+
+
+class SignSink:
+    """Keeps how far the samples agree on the sign of each parameter's gradient.
+
+    Attributes:
+        found: sum_k |sum_i sign(g_ik)|, a float64 scalar for every candidate and parameter.
+    """
+
+    def __init__(self) -> None:
+        self.found = Reductions()
+
+    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
+        """Reduce ``gradient`` to the members' sum_k |sum_i sign(g_ik)|."""
+        own = gradient.matrix().unflatten(0, (len(members), -1))
+        self.found.add(parameter, members, own.sign().sum(1).abs().double().sum(1))
 
 
 class SumSink:
-    """Keeps the sum over samples of each parameter's gradient: that of the summed loss."""
+    """Keeps the sum over samples of each parameter's gradient: that of the summed loss.
+
+    Attributes:
+        found: sum_i g_i, (P,), for every candidate and parameter.
+    """
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+        self.found = Reductions()
 
-    def add(self, parameter: str, gradient: SampleGradient) -> None:
-        """Reduce ``gradient`` to sum_i g_i."""
-        self._sums[parameter] = gradient.matrix().sum(0)
-
-    @property
-    def sums(self) -> dict[str, Tensor]:
-        """sum_i g_i, (P,), by parameter name."""
-        return self._sums
+    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
+        """Reduce ``gradient`` to the members' sum_i g_i."""
+        own = gradient.matrix().unflatten(0, (len(members), -1))
+        self.found.add(parameter, members, own.sum(1))

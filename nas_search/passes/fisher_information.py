@@ -16,6 +16,7 @@ from torch import Tensor
 from nas_search.gradients import SampleGradient, per_sample_backward
 from nas_search.passes.base import Subject, collects
 from nas_search.passes.logits import check_logits
+from nas_search.spaces.rows import Members
 
 SMOOTHING = 0.05
 """Share of the uniform distribution in p, as in the code: logits at initialization can be so large
@@ -41,7 +42,7 @@ class _FirstElements:
     def __init__(self) -> None:
         self.columns: dict[str, Tensor] = {}
 
-    def add(self, parameter: str, gradient: SampleGradient) -> None:
+    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce ``gradient`` to its first element, (n,) float64."""
         self.columns[parameter] = gradient.matrix()[:, 0].double()
 

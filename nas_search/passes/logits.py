@@ -21,10 +21,25 @@ def check_logits(logits: Tensor) -> None:
     Raises:
         DeadNetwork: they are either.
     """
-    constant = CONSTANT * torch.finfo(logits.dtype).eps * logits.abs().max()
-    spread = (logits - logits[0]).abs().max() > constant
-    finite, varies = torch.stack([logits.isfinite().all(), spread]).tolist()
-    if not finite:
-        raise DeadNetwork("logits or gradients are not finite")
-    if not varies:
-        raise DeadNetwork("the logits do not depend on the image")
+    (fault,) = logits_faults(logits[None])
+    if fault:
+        raise DeadNetwork(fault)
+
+
+def logits_faults(logits: Tensor) -> list[str]:
+    """Return what is wrong with each network's logits, empty where nothing is.
+
+    Args:
+        logits: (K, n, classes) of K networks.
+    """
+    largest = logits.abs().amax((1, 2))
+    spread = (logits - logits[:, :1]).abs().amax((1, 2))
+    varies = spread > CONSTANT * torch.finfo(logits.dtype).eps * largest
+    finite = logits.isfinite().flatten(1).all(1)
+    faults = []
+    for is_finite, does_vary in torch.stack([finite, varies], 1).tolist():
+        if not is_finite:
+            faults.append("logits or gradients are not finite")
+        else:
+            faults.append("" if does_vary else "the logits do not depend on the image")
+    return faults

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -14,13 +14,15 @@ from nas_search.gradients import (
     FactorSink,
     GramSink,
     NormSink,
+    Reductions,
     SignSink,
     Sink,
     SumSink,
     per_sample_backward,
 )
 from nas_search.passes.base import DeadNetwork, Subject, collects, weighted_layers
-from nas_search.passes.logits import check_logits
+from nas_search.passes.logits import logits_faults
+from nas_search.spaces.rows import Members, Rows, rows_of
 
 
 @dataclass(frozen=True)
@@ -144,15 +146,37 @@ def per_sample(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
         InputError: a layer cannot be measured that way, see
             :func:`nas_search.gradients.per_sample_backward`.
     """
-    network, n = subject.network, len(subject.images)
+    (results,) = per_sample_of_all(subject, wanted)
+    if isinstance(results, DeadNetwork):
+        raise results
+    return results
+
+
+def per_sample_of_all(
+    subject: Subject, wanted: frozenset[type]
+) -> list[Sequence[object] | DeadNetwork]:
+    """Run the one backward pass for all candidates of a population network.
+
+    Args:
+        subject: its network may be a population network of K candidates; an ordinary one is one.
+        wanted: kinds of results among those of :func:`per_sample`.
+
+    Returns:
+        Of each candidate, in order, one result of each kind, or why it has none.
+
+    Raises:
+        InputError: as :func:`per_sample`.
+    """
+    network = subject.network
+    rows = rows_of(network)
     grams, norms, signs, sums = GramSink(), NormSink(), SignSink(), SumSink()
     factors = FactorSink()
     sinks: list[Sink] = [grams if Grams in wanted else norms]
     sinks += [factors] if LayerFactors in wanted else []
     sinks += [signs] if Signs in wanted else []
     sinks += [sums] if BatchGradient in wanted else []
-    fisher: dict[str, Tensor] = {}
-    with _channels_seen(network, fisher) if ChannelFisher in wanted else _nothing():
+    fisher = Reductions()
+    with _channels_seen(network, rows, fisher) if ChannelFisher in wanted else nullcontext():
         logits = per_sample_backward(
             network,
             subject.images,
@@ -161,78 +185,105 @@ def per_sample(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
             normalisation=subject.normalisation,
             parameters=subject.parameters,
         )
-    check_logits(logits)
-    alive = _alive(subject, grams.squares() if Grams in wanted else norms.squares())
+    candidates = len(rows.everyone)
+    faults = logits_faults(logits.unflatten(0, (candidates, -1)))
+    squares = (grams if Grams in wanted else norms).squares.on_host(candidates)
+    found = {
+        Grams: grams.found.by_candidate(candidates),
+        LayerFactors: factors.found.by_candidate(candidates),
+        Signs: signs.found.by_candidate(candidates),
+        BatchGradient: sums.found.by_candidate(candidates),
+        ChannelFisher: fisher.by_candidate(candidates),
+    }
+    weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    outcomes: list[Sequence[object] | DeadNetwork] = []
+    for candidate in range(candidates):
+        own = {kind: of_all[candidate] for kind, of_all in found.items()}
+        try:
+            if faults[candidate]:
+                raise DeadNetwork(faults[candidate])
+            alive = _alive(weights, squares[candidate], torch.finfo(subject.images.dtype).eps)
+            outcomes.append(_results(wanted, alive, weights, own, subject.labels))
+        except DeadNetwork as dead:
+            outcomes.append(dead)
+    return outcomes
+
+
+def _results(
+    wanted: frozenset[type],
+    alive: tuple[str, ...],
+    weights: dict[str, Tensor],
+    found: dict[type, dict[str, Tensor]],
+    labels: Tensor,
+) -> list[object]:
+    """Return one result of each ``wanted`` kind from what the sinks ``found`` of one candidate."""
     results: list[object] = []
     if Grams in wanted:
-        results.append(Grams(alive, torch.stack([grams.grams[name] for name in alive]).double()))
+        results.append(Grams(alive, torch.stack([found[Grams][name] for name in alive]).double()))
     if LayerFactors in wanted:
-        results.append(_layer_factors(subject, alive, factors))
+        results.append(_layer_factors(alive, weights, found[LayerFactors], labels))
     if Signs in wanted:
-        agreement = [signs.agreement[name] for name in alive]
-        sizes = [network.get_parameter(name).numel() for name in alive]
-        results.append(Signs(torch.stack(agreement), torch.tensor(sizes).to(agreement[0])))
+        agreement = torch.stack([found[Signs][name] for name in alive])
+        sizes = torch.tensor([weights[name].numel() for name in alive])
+        results.append(Signs(agreement, sizes.to(agreement)))
     if BatchGradient in wanted:
-        weights = {name: network.get_parameter(name).detach() for name in alive}
-        gradients = {name: sums.sums[name].view_as(w) / n for name, w in weights.items()}
-        results.append(BatchGradient(weights, gradients))
+        own = {name: weights[name] for name in alive}
+        gradients = {
+            name: found[BatchGradient][name].view_as(w) / len(labels) for name, w in own.items()
+        }
+        results.append(BatchGradient(own, gradients))
     if ChannelFisher in wanted:
-        fan_in = [network.get_parameter(f"{name}.weight")[0].numel() for name in fisher]
-        results.append(ChannelFisher(tuple(fisher.values()), tuple(fan_in)))
+        layers = found[ChannelFisher]
+        fan_in = [weights[f"{name}.weight"][0].numel() for name in layers]
+        results.append(ChannelFisher(tuple(layers.values()), tuple(fan_in)))
     return results
 
 
-def _layer_factors(subject: Subject, alive: Sequence[str], factors: FactorSink) -> LayerFactors:
-    layers = tuple(name for name in alive if name in factors.grams)
+def _layer_factors(
+    alive: tuple[str, ...], weights: dict[str, Tensor], found: dict[str, Tensor], labels: Tensor
+) -> LayerFactors:
+    layers = tuple(name for name in alive if name in found)
     if not layers:
         raise DeadNetwork("no weight receives gradient")
-    inputs, errors = (torch.stack([factors.grams[name][k] for name in layers]) for k in (0, 1))
-    sizes = [subject.network.get_parameter(name).numel() for name in layers]
-    return LayerFactors(
-        layers,
-        normalised(inputs.double()),
-        normalised(errors.double()),
-        torch.tensor(sizes, dtype=torch.float64, device=inputs.device),
-        subject.labels,
-    )
+    cosines = normalised(torch.stack([found[name] for name in layers]).double())
+    sizes = torch.tensor([weights[name].numel() for name in layers], dtype=torch.float64)
+    return LayerFactors(layers, cosines[:, 0], cosines[:, 1], sizes.to(labels.device), labels)
 
 
-def _alive(subject: Subject, squares: dict[str, Tensor]) -> tuple[str, ...]:
-    """Return the parameters whose gradient is more than rounding, in the network's order.
+def _alive(weights: Iterable[str], squares: dict[str, float], eps: float) -> tuple[str, ...]:
+    """Return the parameters whose gradient is more than rounding, in the order of ``weights``.
 
     What a later batch-norm undoes has no gradient but rounding: it says nothing of the network.
     """
-    reached = [name for name, _ in subject.network.named_parameters() if name in squares]
-    if not reached:
+    total = {name: squares[name] for name in weights if name in squares}
+    if not total:
         raise DeadNetwork("no weight receives gradient")
-    # One transfer to the host for all that must be known there.
-    total: list[float] = torch.stack([squares[name] for name in reached]).tolist()
-    if not all(value < float("inf") for value in total):
+    if not all(value < float("inf") for value in total.values()):
         raise DeadNetwork("logits or gradients are not finite")
-    rounding = (10 * torch.finfo(subject.images.dtype).eps) ** 2 * max(total)
-    alive = tuple(name for name, value in zip(reached, total, strict=True) if value > rounding)
+    rounding = (10 * eps) ** 2 * max(total.values())
+    alive = tuple(name for name, value in total.items() if value > rounding)
     if not alive:
         raise DeadNetwork("no weight receives gradient")
     return alive
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+PER_SAMPLE = frozenset({Grams, LayerFactors, Signs, BatchGradient, ChannelFisher})
+"""What :func:`per_sample_of_all` gives."""
 
 
 @contextmanager
-def _channels_seen(network: nn.Module, found: dict[str, Tensor]) -> Iterator[None]:
+def _channels_seen(network: nn.Module, rows: Rows, found: Reductions) -> Iterator[None]:
     """Fill ``found`` with each layer's channel saliency when the backward pass reaches it."""
 
-    def reduce(name: str, output: Tensor, error: Tensor) -> None:
-        # The pass differentiates the summed loss: 1/n of its gradient is the mean loss's.
+    def reduce(name: str, members: Members, output: Tensor, error: Tensor) -> None:
         product = (output * error).flatten(2).sum(2) if output.dim() > 2 else output * error
-        found[name] = (product / len(output)).square().mean(0) / 2
+        own = product.unflatten(0, (len(members), -1))
+        # The pass differentiates the summed loss: 1/n of its gradient is the mean loss's.
+        found.add(name, members, (own / own.shape[1]).square().mean(1) / 2)
 
     def hook(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.requires_grad:
-            output.register_hook(partial(reduce, name, output.detach()))
+            output.register_hook(partial(reduce, name, rows.members, output.detach()))
 
     handles = [
         layer.register_forward_hook(partial(hook, name))

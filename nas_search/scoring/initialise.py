@@ -19,7 +19,7 @@ from nas_search.gradients import SCHEMES, Scheme
 
 
 def initialise(
-    network: nn.Module, seed: int, scheme: Scheme = "default", draw: int = 0
+    network: nn.Module, seed: int, scheme: Scheme = "default", draw: int = 0, prefix: str = ""
 ) -> nn.Module:
     """Draw every parameter of ``network`` in place and reset its running statistics.
 
@@ -29,6 +29,7 @@ def initialise(
         seed: the run's seed.
         scheme: distribution of the weights.
         draw: number of the draw within the run; all (seed, draw) are independent of each other.
+        prefix: name of ``network`` in the network that it is a part of; empty for a whole one.
 
     Returns:
         ``network`` itself.
@@ -39,7 +40,7 @@ def initialise(
     if scheme not in SCHEMES:
         raise InputError(f"unknown init '{scheme}'; possible: {', '.join(SCHEMES)}")
     with torch.no_grad():
-        for name, module in network.named_modules():
+        for name, module in network.named_modules(prefix=prefix):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 fan_in = module.weight[0].numel()
                 # Torch counts all filters, whatever the groups: what fan_out means to the papers.

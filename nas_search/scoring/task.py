@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from math import isfinite
 from time import perf_counter
 from typing import Any
 
@@ -46,6 +46,128 @@ class Constraints:
         if self.max_macs is not None and cost.macs > self.max_macs:
             return f"{cost.macs} MACs, more than constraints.max_macs={self.max_macs}"
         return ""
+
+
+@dataclass(frozen=True)
+class Round:
+    """One measurement: scores whose definitions agree on the weights and the statistics.
+
+    Attributes:
+        draw: number of the draw of initial weights.
+        init: their distribution.
+        how: how the measurement is taken.
+        records: the scores that are computed from it.
+    """
+
+    draw: int
+    init: Scheme
+    how: Measuring
+    records: tuple[ProxyRecord, ...]
+
+    @property
+    def kinds(self) -> tuple[type, ...]:
+        """The kinds of results that the scores need, each once."""
+        return tuple(dict.fromkeys(kind for record in self.records for kind in record.needs))
+
+
+class Tally:
+    """The scores of one candidate, averaged over the task's initial draws.
+
+    A score is there when it could be computed in all of them; what one pass or one formula cannot
+    do takes nothing from the others.
+
+    Args:
+        proxies: names of the scores.
+        repeats: number of draws.
+    """
+
+    def __init__(self, proxies: tuple[str, ...], repeats: int) -> None:
+        self._repeats = repeats
+        self._totals = dict.fromkeys(proxies, 0.0)
+        self._missing: dict[str, Exception] = {}
+
+    def take(self, measurement: Measurement, records: tuple[ProxyRecord, ...]) -> None:
+        """Add what ``records`` make of one draw's measurement.
+
+        Raises:
+            InputError: no candidate of the task can have one of the scores.
+        """
+        for record in records:
+            try:
+                self._totals[record.name] += record.score(measurement) / self._repeats
+            except InputError:
+                raise
+            except Exception as error:  # somebody's formula, or the pass behind it
+                # Without its traceback, whose frames would hold the pass's tensors.
+                self._missing.setdefault(record.name, error.with_traceback(None))
+
+    def fail(self, error: Exception) -> None:
+        """Note that nothing could be scored."""
+        for name in self._totals:
+            self._missing.setdefault(name, error.with_traceback(None))
+
+    def scores(self) -> dict[str, float]:
+        """Return the scores that are there."""
+        missing = self.missing()
+        return {name: total for name, total in self._totals.items() if name not in missing}
+
+    def missing(self) -> dict[str, Exception]:
+        """Return why the others are not, by name."""
+        odd = {
+            name: NoNumber(f"the score is {total}")
+            for name, total in self._totals.items()
+            if not isfinite(total)
+        }
+        found = {**odd, **self._missing}
+        return {name: found[name] for name in self._totals if name in found}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is known of a genotype before it is scored.
+
+    Attributes:
+        genotype: itself.
+        key: its canonical form.
+        cost: size of the network that is scored.
+        violation: which constraint rules it out; empty when none does.
+    """
+
+    genotype: Hashable
+    key: str
+    cost: Cost
+    violation: str
+
+    def evaluation(self, tally: Tally, seconds: float) -> Evaluation:
+        """Return the evaluation that follows from the scores, and from what went wrong."""
+        scores: dict[str, float] = {}
+        status: Status = "rejected"
+        reason = self.violation
+        if not self.violation:
+            scores, missing = tally.scores(), tally.missing()
+            died = all(isinstance(error, DeadNetwork) for error in missing.values())
+            status = "ok" if not missing else "dead" if died else "failed"
+            reason = _why(missing, several=len(scores) + len(missing) > 1)
+        cost, text = self.cost, str(self.genotype)
+        return Evaluation(text, self.key, status, scores, cost.params, cost.macs, seconds, reason)
+
+
+def _why(missing: Mapping[str, Exception], several: bool) -> str:
+    """Return in one line why scores are missing, and which where ``several`` were asked for."""
+    names: dict[str, list[str]] = {}
+    for name, error in missing.items():
+        names.setdefault(_reason(error), []).append(name)
+    if not several:
+        return "".join(names)
+    return "; ".join(f"{', '.join(these)}: {reason}" for reason, these in names.items())
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of ``error``, with its type where the message is not ours."""
+    lines = str(error).strip().splitlines()
+    line = lines[0] if lines else "no message"
+    known = isinstance(error, DeadNetwork | NoNumber)
+    return line if known else f"{type(error).__name__}: {line}"
 
 
 @dataclass(frozen=True)
@@ -145,6 +267,38 @@ class ScoringTask:
         network = network.to_empty(device=self.device)
         return initialise(network, self.seed, self.init or init, draw)
 
+    def rounds(self) -> Iterator[Round]:
+        """Yield the measurements that the task's scores need, for each initial draw.
+
+        Scores that need the same pass share it where their definitions agree on the batch-norm
+        statistics and the initial weights.
+        """
+        records = [PROXIES.get(name) for name in self.proxies]
+        for draw in range(self.repeats):
+            for init, same_weights in self._by_init(records).items():
+                for normalisation, group in self._by_normalisation(same_weights).items():
+                    noise = derived_seed(f"{self.seed}/{draw}")
+                    how = Measuring(normalisation, self.parameters, noise)
+                    yield Round(draw, init, how, tuple(group))
+
+    def facts(self, candidate: Candidate, draw: int) -> Facts:
+        """Return what is known of ``candidate`` without its network."""
+        cost = candidate.cost
+        return Facts(cost.params, cost.macs, candidate.key, self.seed, draw)
+
+    def candidate(self, genotype: Hashable) -> Candidate:
+        """Return what is known of ``genotype`` before it is scored.
+
+        Raises:
+            InputError: no candidate of this task can be scored, e.g. the images are too small.
+        """
+        key, cost = self.space.canonical(genotype), self.cost(genotype)
+        return Candidate(genotype, key, cost, self.constraints.violation(cost))
+
+    def tally(self) -> Tally:
+        """Return a tally of the task's scores, empty."""
+        return Tally(self.proxies, self.repeats)
+
     def evaluate(self, genotype: Hashable) -> Evaluation:
         """Return the evaluation of ``genotype``; whatever goes wrong with it is a value.
 
@@ -152,79 +306,35 @@ class ScoringTask:
             InputError: no candidate of this task can be scored, e.g. the images are too small.
         """
         start = perf_counter()
-        text, key, cost = str(genotype), self.space.canonical(genotype), self.cost(genotype)
+        candidate, tally = self.candidate(genotype), self.tally()
+        if not candidate.violation:
+            try:
+                self._measure(candidate, tally)
+            except InputError:
+                raise
+            except Exception as error:  # a candidate's failure is a value, never the run's end
+                tally.fail(error)
+        return candidate.evaluation(tally, perf_counter() - start)
 
-        def ended(
-            status: Status, reason: str = "", scores: dict[str, float] | None = None
-        ) -> Evaluation:
-            seconds = perf_counter() - start
-            return Evaluation(
-                text, key, status, scores or {}, cost.params, cost.macs, seconds, reason
-            )
-
-        if violation := self.constraints.violation(cost):
-            return ended("rejected", violation)
-        try:
-            scores, missing = self._attempt(genotype)
-        except InputError:
-            raise
-        except Exception as error:  # a candidate's failure is a value, never the run's end
-            return ended("failed", _reason(error))
-        if not missing:
-            return ended("ok", scores=scores)
-        died = all(isinstance(error, DeadNetwork) for error in missing.values())
-        return ended("dead" if died else "failed", self._why(missing), scores)
-
-    def _attempt(self, genotype: Hashable) -> tuple[dict[str, float], dict[str, Exception]]:
-        """Return the scores that ``genotype`` has, and by name why it lacks the others.
-
-        Each score is averaged over the task's initial draws, and is there when it could be computed
-        in all of them. Scores that need the same pass share it where their definitions agree on the
-        batch-norm statistics and the initial weights; what one pass or one formula cannot do takes
-        nothing from the others.
-
-        Raises:
-            InputError: no candidate of this task can have one of the scores.
-        """
-        records = [PROXIES.get(name) for name in self.proxies]
-        totals = dict.fromkeys(self.proxies, 0.0)
-        missing: dict[str, Exception] = {}
-        for draw in range(self.repeats):
-            for init, same_weights in self._by_init(records).items():
-                for measurement, group in self._measured(genotype, draw, init, same_weights):
-                    for record in group:
-                        try:
-                            totals[record.name] += record.score(measurement) / self.repeats
-                        except InputError:
-                            raise
-                        except Exception as error:  # somebody's formula, or the pass behind it
-                            missing.setdefault(record.name, error)
-        for name, total in totals.items():
-            if name not in missing and not math.isfinite(total):
-                missing[name] = NoNumber(f"the score is {total}")
-        scores = {name: total for name, total in totals.items() if name not in missing}
-        return scores, {name: missing[name] for name in self.proxies if name in missing}
-
-    def _measured(
-        self, genotype: Hashable, draw: int, init: Scheme, records: list[ProxyRecord]
-    ) -> Iterator[tuple[Measurement, list[ProxyRecord]]]:
-        """Yield what can be measured of one network, and the scores that are functions of it."""
-        cost, key = self.cost(genotype), self.space.canonical(genotype)
-        facts = Facts(cost.params, cost.macs, key, self.seed, draw)
-        noise = derived_seed(f"{self.seed}/{draw}")
-        looked_at = any(set(record.needs) != {Facts} for record in records)
-        network = self.build(genotype, draw, init) if looked_at else nn.Identity()
-        for normalisation, group in self._by_normalisation(records).items():
+    def _measure(self, candidate: Candidate, tally: Tally) -> None:
+        """Build the network of ``candidate`` and let ``tally`` take every round's measurement."""
+        genotype = candidate.genotype
+        network: nn.Module = nn.Identity()
+        built: tuple[int, Scheme] | None = None
+        for one in self.rounds():
+            draw, init = one.draw, one.init
+            if built != (draw, init) and set(one.kinds) != {Facts}:
+                network, built = self.build(genotype, draw, init), (draw, init)
             measurement = attempt(
                 network,
                 self.images,
                 self.labels,
-                Measuring(normalisation, self.parameters, noise),
-                dict.fromkeys(kind for record in group for kind in record.needs),
-                facts,
+                one.how,
+                one.kinds,
+                self.facts(candidate, draw),
                 partial(self.build_thin, genotype, draw, init),
             )
-            yield measurement, group
+            tally.take(measurement, one.records)
 
     def _by_init(self, records: list[ProxyRecord]) -> dict[Scheme, list[ProxyRecord]]:
         groups: dict[Scheme, list[ProxyRecord]] = {}
@@ -243,20 +353,3 @@ class ScoringTask:
                 statistics = self.normalisation or record.normalisation
             groups.setdefault(statistics, []).append(record)
         return groups
-
-    def _why(self, missing: Mapping[str, Exception]) -> str:
-        """Return in one line why scores are missing, and which where there are several."""
-        names: dict[str, list[str]] = {}
-        for name, error in missing.items():
-            names.setdefault(_reason(error), []).append(name)
-        if len(self.proxies) == 1:
-            return "".join(names)
-        return "; ".join(f"{', '.join(these)}: {reason}" for reason, these in names.items())
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of ``error``, with its type where the message is not ours."""
-    lines = str(error).strip().splitlines()
-    line = lines[0] if lines else "no message"
-    known = isinstance(error, DeadNetwork | NoNumber)
-    return line if known else f"{type(error).__name__}: {line}"

@@ -20,6 +20,8 @@ import torch
 
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation
+from nas_search.scoring.memory import fitting
+from nas_search.scoring.population import PopulationScorer, can_fold, populations
 from nas_search.scoring.task import ScoringTask
 
 KINDS = ("auto", "inline", "processes", "dask")
@@ -36,23 +38,29 @@ class Executor:
     of several threads, and do not stall when something else runs on the machine. Scores do not
     depend on the number of workers.
 
+    Scores do not depend on ``population`` either, but for the last digits, see
+    :mod:`nas_search.scoring.population`.
+
     Attributes:
         name: ``inline`` (this process), ``processes`` (spawned, one a GPU or some on the CPU),
             ``dask`` (a cluster) or ``auto``: inline for one GPU or one core, else processes.
         workers: number of processes; None means one a GPU, or one a core on the CPU.
         threads: torch threads of a worker on the CPU.
         address: scheduler of the Dask cluster; None starts a cluster on this machine.
+        population: candidates scored in one pass at most, fewer where memory ends; None means one
+            on the CPU, whose caches larger batches overrun, and on a GPU what its memory holds.
     """
 
     name: str = "auto"
     workers: int | None = None
     threads: int = 1
     address: str | None = None
+    population: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in KINDS:
             raise InputError(f"unknown executor '{self.name}'; possible: {', '.join(KINDS)}")
-        for key in ("workers", "threads"):
+        for key in ("workers", "threads", "population"):
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise InputError(f"executor.{key}={value} must be 1 or more")
@@ -80,8 +88,14 @@ def _cores() -> int:
 class Workers(Protocol):
     """Evaluates genotypes."""
 
-    def evaluate(self, genotypes: Sequence[Hashable]) -> Iterator[Evaluation]:
-        """Yield the evaluation of each genotype, in order, as soon as it is known."""
+    def evaluate(
+        self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
+    ) -> Iterator[Evaluation]:
+        """Yield the evaluations of genotypes[start:stop], in order, each as soon as it is known.
+
+        Which candidates are scored together follows from ``genotypes`` alone, see
+        :func:`nas_search.scoring.population.populations`.
+        """
         ...
 
     def close(self) -> None:
@@ -97,36 +111,69 @@ def start_workers(executor: Executor, task: ScoringTask) -> Workers:
     """
     executor = executor.resolved(task.device)
     if executor.name == "inline":
-        return InlineWorkers(task, executor.threads)
+        return InlineWorkers(task, executor)
     if executor.name == "processes":
-        return ProcessWorkers(task, executor.workers or 1, executor.threads)
+        return ProcessWorkers(task, executor)
     return DaskWorkers(task, executor)
 
 
+HANDED_OVER = 64
+"""Candidates that a process with a GPU receives at once; its memory may ask for several passes."""
+
+
+def _handed_over(task: ScoringTask, executor: Executor) -> int:
+    """Return the number of candidates that one process receives at once."""
+    if not can_fold(task):
+        return 1
+    return executor.population or (1 if task.device == "cpu" else HANDED_OVER)
+
+
+def _scorer(task: ScoringTask, executor: Executor) -> PopulationScorer:
+    """Return what scores candidates in this process, on the task's device."""
+    torch.set_num_threads(executor.threads)
+    task = task.to_device()
+    return PopulationScorer(task, executor.population or fitting(task))
+
+
 class InlineWorkers:
-    """Evaluates in this process, one genotype after another."""
+    """Evaluates in this process, one population after another."""
 
-    def __init__(self, task: ScoringTask, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self._task = task.to_device()
+    def __init__(self, task: ScoringTask, executor: Executor) -> None:
+        self._scorer = _scorer(task, executor)
+        self._size = self._scorer.most if can_fold(task) else 1
 
-    def evaluate(self, genotypes: Sequence[Hashable]) -> Iterator[Evaluation]:
+    def evaluate(
+        self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
+    ) -> Iterator[Evaluation]:
         """See :class:`Workers`."""
-        return (self._task.evaluate(genotype) for genotype in genotypes)
+        for chosen in populations(len(genotypes), self._size, start, stop):
+            yield from _within(chosen, self._scorer.evaluate(_of(genotypes, chosen)), start, stop)
 
     def close(self) -> None:
         """See :class:`Workers`."""
 
 
-_task: ScoringTask | None = None  # in a spawned worker: what it evaluates
+def _of(genotypes: Sequence[Hashable], chosen: range) -> list[Hashable]:
+    return list(genotypes[chosen.start : chosen.stop])
 
 
-def _become_worker(task: ScoringTask, threads: int) -> None:
-    global _task
+def _within(
+    chosen: range, evaluations: Sequence[Evaluation], start: int, stop: int | None
+) -> Iterator[Evaluation]:
+    """Yield those evaluations of the ``chosen`` that were asked for."""
+    for number, evaluation in zip(chosen, evaluations, strict=True):
+        if number >= start and (stop is None or number < stop):
+            yield evaluation
+
+
+_here: PopulationScorer | None = None  # in a spawned worker: what it evaluates with
+
+
+def _become_worker(task: ScoringTask, executor: Executor) -> None:
+    global _here
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-    _task = task.to_device()
+    _here = _scorer(task, executor)
 
 
 def _end_with_parent() -> None:
@@ -137,24 +184,27 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _evaluate(genotype: Hashable) -> Evaluation:
-    assert _task is not None
-    return _task.evaluate(genotype)
+def _evaluate(genotypes: Sequence[Hashable]) -> list[Evaluation]:
+    assert _here is not None
+    return _here.evaluate(genotypes)
 
 
 class ProcessWorkers:
     """One spawned process a slot, replaced when it dies.
 
-    A process holds one genotype at a time, so it is known whose evaluation killed it: that one is
-    tried once more in a fresh process and then counts as failed.
+    A process holds one population at a time, so it is known whose evaluation killed it. Each of its
+    candidates is then evaluated alone; one that kills a process alone is tried once more in a fresh
+    process and then counts as failed.
     """
 
-    def __init__(self, task: ScoringTask, workers: int, threads: int) -> None:
+    def __init__(self, task: ScoringTask, executor: Executor) -> None:
+        workers = executor.workers or 1
         devices = [task.device] * workers
         if task.device == "cuda":
             devices = [f"cuda:{slot % torch.cuda.device_count()}" for slot in range(workers)]
         self._task = task
-        self._arguments = [(replace(task, device=device), threads) for device in devices]
+        self._size = _handed_over(task, executor)
+        self._arguments = [(replace(task, device=device), executor) for device in devices]
         self._pools = [self._start(slot) for slot in range(workers)]
 
     def _start(self, slot: int) -> ProcessPoolExecutor:
@@ -162,38 +212,43 @@ class ProcessWorkers:
             1, get_context("spawn"), initializer=_become_worker, initargs=self._arguments[slot]
         )
 
-    def evaluate(self, genotypes: Sequence[Hashable]) -> Iterator[Evaluation]:
+    def evaluate(
+        self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
+    ) -> Iterator[Evaluation]:
         """See :class:`Workers`."""
-        waiting = deque(range(len(genotypes)))
+        stop = len(genotypes) if stop is None else min(stop, len(genotypes))
+        waiting = deque(populations(len(genotypes), self._size, start, stop))
         idle = list(range(len(self._pools)))
-        running: dict[Future[Evaluation], tuple[int, int]] = {}
+        running: dict[Future[list[Evaluation]], tuple[range, int]] = {}
         finished: dict[int, Evaluation] = {}
-        deaths: Counter[int] = Counter()
-        for number in range(len(genotypes)):
+        deaths: Counter[range] = Counter()
+        for number in range(start, stop):
             while number not in finished:
                 while waiting and idle:
-                    index, slot = waiting.popleft(), idle.pop()
-                    running[self._submit(slot, genotypes[index])] = (index, slot)
+                    chosen, slot = waiting.popleft(), idle.pop()
+                    running[self._submit(slot, _of(genotypes, chosen))] = (chosen, slot)
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    index, slot = running.pop(future)
+                    chosen, slot = running.pop(future)
                     idle.append(slot)
                     try:
-                        finished[index] = future.result()
+                        finished.update(zip(chosen, future.result(), strict=True))
                     except BrokenProcessPool:
                         self._pools[slot] = self._start(slot)
-                        deaths[index] += 1
-                        if deaths[index] < 2:
-                            waiting.appendleft(index)
+                        deaths[chosen] += 1
+                        if len(chosen) > 1:
+                            waiting.extendleft(range(one, one + 1) for one in reversed(chosen))
+                        elif deaths[chosen] < 2:
+                            waiting.appendleft(chosen)
                         else:
-                            finished[index] = _killed(self._task, genotypes[index])
+                            finished[chosen[0]] = _killed(self._task, genotypes[chosen[0]])
             yield finished.pop(number)
 
-    def _submit(self, slot: int, genotype: Hashable) -> Future[Evaluation]:
+    def _submit(self, slot: int, genotypes: list[Hashable]) -> Future[list[Evaluation]]:
         try:
-            return self._pools[slot].submit(_evaluate, genotype)
+            return self._pools[slot].submit(_evaluate, genotypes)
         except BrokenProcessPool:  # it died while it had nothing to do
             self._pools[slot] = self._start(slot)
-            return self._pools[slot].submit(_evaluate, genotype)
+            return self._pools[slot].submit(_evaluate, genotypes)
 
     def close(self) -> None:
         """See :class:`Workers`; waits for what is being evaluated."""
@@ -237,24 +292,39 @@ class DaskWorkers:
             raise InputError(
                 f"no Dask scheduler answers at executor.address={executor.address} ({error})"
             ) from None
-        self._threads = executor.threads
+        self._executor = executor
+        self._size = _handed_over(task, executor)
         self._task = task
         self._scattered = self._client.scatter(task, broadcast=True)
         self._killed_worker = KilledWorker
 
-    def evaluate(self, genotypes: Sequence[Hashable]) -> Iterator[Evaluation]:
+    def evaluate(
+        self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
+    ) -> Iterator[Evaluation]:
         """See :class:`Workers`."""
-        futures = [
-            self._client.submit(
-                _evaluate_remotely, self._scattered, genotype, self._threads, pure=False
-            )
-            for genotype in genotypes
-        ]
-        for genotype, future in zip(genotypes, futures, strict=True):
+        chosen = list(populations(len(genotypes), self._size, start, stop))
+        futures = [self._submit(_of(genotypes, numbers)) for numbers in chosen]
+        for numbers, future in zip(chosen, futures, strict=True):
             try:
-                yield future.result()
+                evaluations = future.result()
             except self._killed_worker:
-                yield _killed(self._task, genotype)
+                evaluations = [self._alone(genotype) for genotype in _of(genotypes, numbers)]
+            yield from _within(numbers, evaluations, start, stop)
+
+    def _submit(self, genotypes: list[Hashable]) -> Any:
+        return self._client.submit(
+            _evaluate_remotely, self._scattered, genotypes, self._executor, pure=False
+        )
+
+    def _alone(self, genotype: Hashable) -> Evaluation:
+        """Evaluate one candidate of a population that killed its worker."""
+        if self._size > 1:
+            try:
+                (evaluation,) = self._submit([genotype]).result()
+                return evaluation
+            except self._killed_worker:
+                pass
+        return _killed(self._task, genotype)
 
     def close(self) -> None:
         """See :class:`Workers`."""
@@ -263,6 +333,13 @@ class DaskWorkers:
             self._cluster.close()
 
 
-def _evaluate_remotely(task: ScoringTask, genotype: Hashable, threads: int) -> Evaluation:
-    torch.set_num_threads(threads)
-    return task.to_device().evaluate(genotype)
+_remote: tuple[ScoringTask, PopulationScorer] | None = None  # in a worker of a cluster
+
+
+def _evaluate_remotely(
+    task: ScoringTask, genotypes: Sequence[Hashable], executor: Executor
+) -> list[Evaluation]:
+    global _remote
+    if _remote is None or _remote[0] is not task:
+        _remote = task, _scorer(task, executor)
+    return _remote[1].evaluate(genotypes)

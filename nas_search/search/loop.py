@@ -24,6 +24,14 @@ HOPELESS = {"rejected": 10_000, "scored": 100}
 Stop = Literal["budget", "exhausted", "interrupted"]
 
 
+Evaluate = Callable[[Sequence[Hashable], int, int], Iterable[Evaluation]]
+"""From (genotypes asked for at once, start, stop) to the evaluations of genotypes[start:stop].
+
+They come in order, each as soon as it is known. All genotypes are passed, so that which of them are
+evaluated together need not depend on where an earlier run was interrupted or a budget ends.
+"""
+
+
 class Record(Protocol):
     """Where evaluations are kept."""
 
@@ -51,7 +59,7 @@ class Outcome:
 
 def run_loop(
     algorithm: Algorithm,
-    evaluate: Callable[[Sequence[Hashable]], Iterable[Evaluation]],
+    evaluate: Evaluate,
     budget: Budget,
     record: Record,
     *,
@@ -67,7 +75,7 @@ def run_loop(
 
     Args:
         algorithm: fresh algorithm (nothing asked yet).
-        evaluate: yields one evaluation a genotype, in order, as each is finished.
+        evaluate: see :data:`Evaluate`.
         budget: when to end.
         record: receives each new evaluation before the algorithm does.
         recorded: evaluations of an earlier, interrupted call, in order.
@@ -102,7 +110,8 @@ def run_loop(
                 left = budget.left(_counted(history), clock.seconds())
                 if not left:
                     break
-                for evaluation in evaluate(waiting[:left]):
+                done = len(history) - begun
+                for evaluation in evaluate(genotypes, done, min(done + left, len(genotypes))):
                     record.append(evaluation, clock.seconds())
                     history.append(evaluation)
                     if progress is not None:

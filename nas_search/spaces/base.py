@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from nas_search.registry import Registry
+from nas_search.spaces.population import Pool, PopulationNetwork
 
 G = TypeVar("G", bound=Hashable)
 
@@ -125,6 +126,31 @@ class SearchSpace(ABC, Generic[G]):
                 impossible.
         """
 
+    def skeleton(self, genotype: G) -> Hashable:
+        """Return what candidates have in common that :meth:`build_population` can take together."""
+        return None
+
+    def build_population(
+        self,
+        genotypes: Sequence[G],
+        pool: Pool,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> PopulationNetwork:
+        """Return one network that runs all of ``genotypes``; a space need not know how.
+
+        What a candidate's samples go through in it is what they go through in :meth:`build`'s
+        network of that candidate with the same weights. Where this is not defined, or a subclass
+        defines :meth:`build` anew without it, candidates are scored one at a time.
+
+        Args:
+            genotypes: one or more candidates with equal :meth:`skeleton`.
+            pool: gives the modules, by the names that they have in :meth:`build`'s networks.
+            input_shape: as in :meth:`build`; so too ``num_classes``, ``macro`` and the errors.
+        """
+        raise NotImplementedError(f"{self.name} builds networks one at a time")
+
     @abstractmethod
     def cost(
         self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
@@ -134,6 +160,18 @@ class SearchSpace(ABC, Generic[G]):
     @abstractmethod
     def graphs(self, genotype: G) -> tuple[CellGraph, ...]:
         """Return the cells as graphs to draw."""
+
+
+def builds_populations(space: SearchSpace[Any]) -> bool:
+    """Say whether ``build_population`` of ``space`` stands for the same networks as ``build``."""
+    for kind in type(space).__mro__:
+        if kind is SearchSpace:
+            return False
+        if "build_population" in vars(kind):
+            return True
+        if "build" in vars(kind):
+            return False
+    return False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -30,6 +30,8 @@ from nas_search.spaces.darts_network import (
     DartsMacro,
     DartsNetwork,
 )
+from nas_search.spaces.darts_population import PopulationDartsNetwork
+from nas_search.spaces.population import Pool, PopulationNetwork
 
 _CONCAT = tuple(range(2, 2 + NODES))
 _PAIRS = tuple(tuple(itertools.combinations(range(2 + node), 2)) for node in range(NODES))
@@ -162,6 +164,26 @@ class DartsSpace(SearchSpace[Genotype]):
         sizes = read_macro(DartsMacro, macro)
         _check(input_shape, num_classes, sizes)
         return DartsNetwork(genotype, sizes, input_shape[0], num_classes)
+
+    def skeleton(self, genotype: Genotype) -> Hashable:
+        """Return how many nodes each cell concatenates: the channels follow from it."""
+        return len(genotype.normal_concat), len(genotype.reduce_concat)
+
+    def build_population(
+        self,
+        genotypes: Sequence[Genotype],
+        pool: Pool,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> PopulationNetwork:
+        """Return one network for candidates whose cells concatenate equally many nodes.
+
+        It has no auxiliary head, which only training uses.
+        """
+        sizes = read_macro(DartsMacro, macro)
+        _check(input_shape, num_classes, sizes)
+        return PopulationDartsNetwork(genotypes, sizes, input_shape[0], num_classes, pool)
 
     def cost(
         self,

@@ -6,7 +6,7 @@ Source: Ying et al., ICML 2019, arXiv 1902.09635.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ from nas_search.spaces.nasbench101_graph import (
     published_hash,
 )
 from nas_search.spaces.nasbench101_network import Nasbench101Macro, Nasbench101Network
+from nas_search.spaces.nasbench101_population import PopulationNetwork101, skeleton
+from nas_search.spaces.population import Pool, PopulationNetwork
 
 _LAST = MAX_VERTICES - 1
 _SLOTS = tuple(itertools.combinations(range(MAX_VERTICES), 2))
@@ -142,6 +144,24 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         _check(input_shape, num_classes, sizes)
         graph = _canonical_graph(genotype)
         return Nasbench101Network(graph, sizes, input_shape[0], num_classes)
+
+    def skeleton(self, genotype: Nasbench101Genotype) -> Hashable:
+        """Return how wide the vertices are and which of them feed the output."""
+        return skeleton(_canonical_graph(genotype))
+
+    def build_population(
+        self,
+        genotypes: Sequence[Nasbench101Genotype],
+        pool: Pool,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> PopulationNetwork:
+        """Return one network for cells that are equally wide everywhere."""
+        sizes = read_macro(Nasbench101Macro, macro)
+        _check(input_shape, num_classes, sizes)
+        graphs = [_canonical_graph(genotype) for genotype in genotypes]
+        return PopulationNetwork101(graphs, sizes, input_shape[0], num_classes, pool)
 
     def cost(
         self,

@@ -5,7 +5,7 @@ Source: Dong and Yang, ICLR 2020, arXiv 2001.00326.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,7 +27,9 @@ from nas_search.spaces.nasbench201_network import (
     head,
     stem,
 )
+from nas_search.spaces.nasbench201_population import PopulationNetwork201
 from nas_search.spaces.operations import ResidualBlock, half
+from nas_search.spaces.population import Pool, PopulationNetwork
 
 _NAMES = tuple(OPERATIONS)
 _EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
@@ -150,6 +152,20 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
         sizes = read_macro(Nasbench201Macro, macro)
         _check(input_shape, num_classes)
         return Nasbench201Network(genotype.operations, sizes, input_shape[0], num_classes)
+
+    def build_population(
+        self,
+        genotypes: Sequence[Nasbench201Genotype],
+        pool: Pool,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> PopulationNetwork:
+        """Return one network for any candidates: the skeleton is the same in all of them."""
+        sizes = read_macro(Nasbench201Macro, macro)
+        _check(input_shape, num_classes)
+        candidates = [genotype.operations for genotype in genotypes]
+        return PopulationNetwork201(candidates, sizes, input_shape[0], num_classes, pool)
 
     def cost(
         self,

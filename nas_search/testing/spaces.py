@@ -25,7 +25,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas_search.errors import InputError
-from nas_search.spaces.base import SearchSpace
+from nas_search.scoring import initialise
+from nas_search.scoring.pool import ModulePool
+from nas_search.spaces.base import SearchSpace, builds_populations
 from nas_search.spaces.costs import count
 
 _seeds = st.integers(0, 2**32 - 1)
@@ -197,6 +199,30 @@ class SearchSpaceConformance:
                 assert len(known) == len(parameter.shape)
                 assert known == parameter.shape or not self.fixed_shapes, name
         assert shared  # at least the skeleton is the same
+
+    @_law(5)
+    @given(_seeds)
+    def test_a_population_runs_every_candidate_as_it_runs_alone(self, seed: int) -> None:
+        if not builds_populations(self.space):
+            pytest.skip("the space builds networks one at a time")
+        rng = np.random.default_rng(seed)
+        genotypes = [self.space.sample(rng) for _ in range(4)]
+        genotypes += [self.space.mutate(genotypes[0], rng), genotypes[0]]
+        alike: dict[Hashable, list[Any]] = {}
+        for genotype in genotypes:
+            alike.setdefault(self.space.skeleton(genotype), []).append(genotype)
+        problem = (self.input_shape, self.num_classes)
+        images = torch.randn(2, *self.input_shape, generator=torch.Generator().manual_seed(0))
+        pool = ModulePool("cpu", 0, "default", 0)
+        for group in alike.values():
+            together = self.space.build_population(group, pool, *problem, **self.macro).eval()
+            logits = together(images).unflatten(0, (len(group), -1))
+            known: set[str] = set()
+            for genotype, seen in zip(group, logits, strict=True):
+                alone = initialise(self.space.build(genotype, *problem, **self.macro), 0).eval()
+                torch.testing.assert_close(seen, alone(images), rtol=1e-4, atol=1e-5)
+                known |= {name for name, _ in alone.named_parameters()}
+            assert {name for name, _ in together.named_parameters()} <= known
 
     @_law(15)
     @given(_seeds)

@@ -159,13 +159,13 @@ def test_repeated_and_enlarged_it_scores_nothing_twice(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, str]] = []
-    evaluate = ScoringTask.evaluate
+    candidate = ScoringTask.candidate
 
     def counting(self: ScoringTask, genotype: object) -> object:
         seen.append((self.seed, str(genotype)))
-        return evaluate(self, genotype)  # type: ignore[arg-type]
+        return candidate(self, genotype)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ScoringTask, "evaluate", counting)
+    monkeypatch.setattr(ScoringTask, "candidate", counting)
     assert call("hydra.run.dir=run")[0] == 0
     assert len(seen) == 12
     before = (tmp_path / "run" / "ranking.csv").read_bytes()
@@ -226,15 +226,15 @@ def recorded(store: Path) -> int:
 def test_ctrl_c_says_that_the_command_continues(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate = ScoringTask.evaluate
+    candidate = ScoringTask.candidate
     left = iter(range(3))
 
     def interrupted(self: ScoringTask, genotype: object) -> object:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return evaluate(self, genotype)  # type: ignore[arg-type]
+        return candidate(self, genotype)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ScoringTask, "evaluate", interrupted)
+    monkeypatch.setattr(ScoringTask, "candidate", interrupted)
     code, out, err = call("hydra.run.dir=run")
     assert (code, err) == (1, "nas_search: interrupted\n")
     assert "seed 0: 3 of 6 architectures are scored; the same command continues" in out

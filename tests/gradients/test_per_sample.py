@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from nas_search.errors import InputError
 from nas_search.gradients import GramSink, SampleGradient, per_sample_backward
+from nas_search.spaces.rows import Members
 from tests.gradients.naive import loop
 
 N = 5
@@ -19,8 +20,9 @@ class MatrixSink:
     def __init__(self) -> None:
         self.rows: dict[str, Tensor] = {}
 
-    def add(self, parameter: str, gradient: SampleGradient) -> None:
+    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         assert parameter not in self.rows
+        assert members == (0,)
         self.rows[parameter] = gradient.matrix()
 
 

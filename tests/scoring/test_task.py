@@ -59,9 +59,9 @@ def test_scores_are_averaged_over_draws() -> None:
     problem = task(repeats=3)
     for name in problem.proxies:
         record = PROXIES.get(name)
-        how = Measuring(record.normalisation)
+        how, images, labels = Measuring(record.normalisation), problem.images, problem.labels
         each = [
-            record.score(measure(problem.build(CELL, draw), problem.images, problem.labels, how))
+            record.score(measure(problem.build(CELL, draw), images, labels, how, record.needs))
             for draw in range(3)
         ]
         assert len(set(each)) == 3

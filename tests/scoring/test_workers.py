@@ -74,6 +74,42 @@ def test_two_processes_survive_a_death_and_agree_with_one(monkeypatch: pytest.Mo
         assert list(workers.evaluate([])) == []
 
 
+class DeadlyPopulations(DeadlySpace):
+    """The same, with populations: whoever is scored together with the deadly cell dies too."""
+
+    def build_population(self, genotypes: Any, *arguments: Any, **macro: Any) -> Any:
+        if DEADLY in map(str, genotypes):
+            os._exit(1)
+        return Nasbench201Space.build_population(self, genotypes, *arguments, **macro)
+
+
+def test_populations_do_not_depend_on_the_workers_or_on_what_is_known() -> None:
+    candidates = genotypes(11)
+    scored = task(normalisation="frozen")
+    with running(Executor("inline", population=4), scored) as workers:
+        whole = timeless(workers.evaluate(candidates))
+        for start, stop in ((0, 3), (3, 8), (5, None), (9, 10), (4, 4)):
+            assert timeless(workers.evaluate(candidates, start, stop)) == whole[start:stop]
+    with running(Executor("processes", workers=2, population=4), scored) as workers:
+        assert timeless(workers.evaluate(candidates)) == whole
+        assert timeless(workers.evaluate(candidates, 2, 7)) == whole[2:7]
+    for evaluation, alone in zip(whole, inline(candidates, scored), strict=True):
+        assert evaluation.scores == pytest.approx(alone.scores, rel=1e-5)
+
+
+def test_a_death_in_a_population_is_the_failure_of_one() -> None:
+    candidates = genotypes(4)
+    deadly = SPACE.parse(DEADLY)
+    mixed = [*candidates[:2], deadly, *candidates[2:]]
+    scored = task(DeadlyPopulations(), normalisation="frozen")
+    with running(Executor("processes", workers=1, population=5), scored) as workers:
+        found = timeless(workers.evaluate(mixed))
+    killed = found.pop(2)
+    assert (killed.genotype, killed.status) == (DEADLY, "failed")
+    assert "died" in killed.reason
+    assert found == inline(candidates, scored)
+
+
 ORPHANS = """
 import os, sys
 from tests.scoring.test_workers import genotypes
@@ -110,6 +146,7 @@ def test_dask_agrees_with_one_process() -> None:
     pytest.importorskip("distributed")
     with running(Executor("dask", workers=1), task()) as workers:
         assert timeless(workers.evaluate(genotypes(4))) == inline(genotypes(4))
+        assert timeless(workers.evaluate(genotypes(4), 1, 3)) == inline(genotypes(4))[1:3]
 
 
 def test_a_dask_scheduler_that_does_not_answer_is_said() -> None:
@@ -166,6 +203,7 @@ def test_auto_chooses_by_the_cores(
         ({"name": "threads"}, "possible: auto, inline, processes, dask"),
         ({"workers": 0}, "executor.workers=0"),
         ({"threads": -1}, "executor.threads=-1"),
+        ({"population": 0}, "executor.population=0"),
     ],
 )
 def test_impossible_executors_are_named(options: dict[str, Any], message: str) -> None:

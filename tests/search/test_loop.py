@@ -78,9 +78,9 @@ def test_looking_ahead_changes_nothing(ahead: int, batch: int) -> None:
 def test_looking_ahead_fills_the_first_population_at_once() -> None:
     sizes: list[int] = []
 
-    def evaluate(words: Sequence[Word]) -> Iterator[Evaluation]:
-        sizes.append(len(words))
-        return Hill(SPACE)(words)
+    def evaluate(words: Sequence[Word], start: int, stop: int) -> Iterator[Evaluation]:
+        sizes.append(stop - start)
+        return Hill(SPACE)(words, start, stop)
 
     run_loop(evolution(), evaluate, Budget(27), Tape(), batch=5, ahead=256)
     assert sizes == [12, 5, 5, 5]
@@ -132,8 +132,8 @@ class FakeClock:
         self.now, self.seconds_each = 1000.0, seconds_each
         monkeypatch.setattr("nas_search.search.loop.monotonic", lambda: self.now)
 
-    def evaluate(self, words: Sequence[Word]) -> Iterator[Evaluation]:
-        for evaluation in Hill(SPACE)(words):
+    def evaluate(self, words: Sequence[Word], start: int, stop: int) -> Iterator[Evaluation]:
+        for evaluation in Hill(SPACE)(words, start, stop):
             self.now += self.seconds_each
             yield evaluation
 
@@ -188,8 +188,8 @@ def test_whichever_bound_is_met_first_ends_the_search(monkeypatch: pytest.Monkey
 def test_ctrl_c_keeps_everything_and_the_search_continues(batch: int, interrupted: int) -> None:
     hill, tape = Hill(SPACE), Tape()
 
-    def evaluate(words: Sequence[Word]) -> Iterator[Evaluation]:
-        for evaluation in hill(words):
+    def evaluate(words: Sequence[Word], start: int, stop: int) -> Iterator[Evaluation]:
+        for evaluation in hill(words, start, stop):
             if len(tape.evaluations) == interrupted:
                 raise KeyboardInterrupt
             yield evaluation
@@ -236,8 +236,10 @@ def test_progress_hears_of_new_evaluations_only() -> None:
 def test_a_hopeless_search_is_given_up(status: str, tried: int) -> None:
     tape = Tape()
 
-    def evaluate(words: Sequence[Word]) -> Iterator[Evaluation]:
-        return (Evaluation(str(w), str(w), status, reason="it is too old") for w in words)  # type: ignore[arg-type]
+    def evaluate(words: Sequence[Word], start: int, stop: int) -> Iterator[Evaluation]:
+        return (
+            Evaluation(str(w), str(w), status, reason="it is too old") for w in words[start:stop]
+        )  # type: ignore[arg-type]
 
     with pytest.raises(RunError, match=f"first {tried} .*it is too old"):
         run_loop(random_search(), evaluate, Budget(100_000), tape, ahead=50)
@@ -245,8 +247,8 @@ def test_a_hopeless_search_is_given_up(status: str, tried: int) -> None:
 
 
 def test_one_score_is_enough_hope() -> None:
-    def evaluate(words: Sequence[Word]) -> Iterator[Evaluation]:
-        for word in words:
+    def evaluate(words: Sequence[Word], start: int, stop: int) -> Iterator[Evaluation]:
+        for word in words[start:stop]:
             kind = "ok" if not tape.evaluations else "failed"
             yield Evaluation(str(word), str(word), kind, {"hill": 1.0} if kind == "ok" else {})
 

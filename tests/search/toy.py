@@ -55,8 +55,10 @@ class Hill:
         self.space, self.faulty = space, faulty
         self.calls: list[Word] = []
 
-    def __call__(self, words: Sequence[Word]) -> Iterator[Evaluation]:
-        for word in words:
+    def __call__(
+        self, words: Sequence[Word], start: int = 0, stop: int | None = None
+    ) -> Iterator[Evaluation]:
+        for word in words[start:stop]:
             self.calls.append(word)
             yield self.one(word)
 

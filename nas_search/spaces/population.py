@@ -1,0 +1,59 @@
+"""What lets a space run several candidates in one network; a space without it runs each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas_search.spaces.rows import Members, Rows
+
+Pool = Callable[..., nn.Module]
+"""``pool(name, make, *sizes)``: the module ``make(*sizes)``, the same each time, weights and all.
+
+The name is the one that the module has in the network of a single candidate; modules of one name
+may come in several sizes.
+"""
+
+
+class PopulationNetwork(nn.Module):
+    """K candidates of one skeleton in one network: images (n, C, H, W) to logits (K n, classes).
+
+    Rows n k to n (k + 1) - 1 of the logits are those of candidate k. A parameter has the name that
+    it has in the network of a candidate alone, and a layer that some candidates have sees their
+    samples only, see :class:`nas_search.spaces.rows.Rows`.
+
+    Args:
+        depths: of each of the K candidates.
+
+    Attributes:
+        rows: says while the network runs whose samples a layer sees.
+        depths: of each candidate, convolutions and linear layers on the longest path from image to
+            logits; None where no path leads from the one to the other.
+    """
+
+    def __init__(self, depths: Sequence[int | None]) -> None:
+        super().__init__()
+        self.rows = Rows(len(depths))
+        self.depths = tuple(depths)
+
+    def fold(self, images: Tensor) -> Tensor:
+        """Return the images once for every candidate, (K n, C, H, W)."""
+        self.rows.members = self.rows.everyone
+        return images.repeat(len(self.rows.everyone), 1, 1, 1)
+
+
+def apply_to_rows(rows: Rows, members: Members, module: nn.Module, x: Tensor) -> Tensor:
+    """Apply ``module`` to the samples of ``members``, (k, n, C, H, W), and say whose they are."""
+    before, rows.members = rows.members, members
+    y = module(x.flatten(0, 1))
+    rows.members = before
+    return y.unflatten(0, x.shape[:2])
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return the device of the first parameter."""
+    parameter: Any = next(module.parameters())
+    return parameter.device
