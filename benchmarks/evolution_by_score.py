@@ -44,9 +44,9 @@ class Lookup:
         self._space = table.space
         self._scores = scores
 
-    def __call__(self, genotypes: Sequence[Any]) -> Iterator[Evaluation]:
-        """Yield the evaluation of each genotype."""
-        for genotype in genotypes:
+    def __call__(self, genotypes: Sequence[Any], start: int, stop: int) -> Iterator[Evaluation]:
+        """Yield the evaluations of ``genotypes[start:stop]``."""
+        for genotype in genotypes[start:stop]:
             key = self._space.canonical(genotype)
             if key in self._scores:
                 yield Evaluation(str(genotype), key, "ok", {"score": self._scores[key]})

@@ -121,9 +121,9 @@ class Oracle:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def __call__(self, genotypes: Sequence[Any]) -> Iterator[Evaluation]:
-        """Yield the evaluation of each genotype."""
-        for genotype in genotypes:
+    def __call__(self, genotypes: Sequence[Any], start: int, stop: int) -> Iterator[Evaluation]:
+        """Yield the evaluations of ``genotypes[start:stop]``."""
+        for genotype in genotypes[start:stop]:
             accuracy = float(self._table.columns[self._table.validation][self._table.row(genotype)])
             yield Evaluation(str(genotype), "", "ok", {"oracle": accuracy})
 
