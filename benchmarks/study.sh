@@ -60,7 +60,7 @@ for part in "$@"; do
       darts heldout scores "$ours" seeds=[0,1,2]
       nasbench201 heldout scores 1000 "$ours" seeds=[0,1,2] ;;
     field) # the paper's variants and every other score, by their own definitions: a held-out half
-      nasbench201 heldout field 500 "$light" seeds=[0] ;;
+      nasbench201 heldout field 500 "$light" seeds=[0,1,2] ;;
     heavy) # the slow ones: many backward passes, crops or draws a network
       nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
     darts_field)
