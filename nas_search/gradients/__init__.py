@@ -1,6 +1,10 @@
 """Per-sample gradients of a whole batch in one forward and one backward pass."""
 
-from nas_search.gradients.backward import normalised_network, per_sample_backward
+from nas_search.gradients.backward import (
+    forwards_replaced,
+    normalised_network,
+    per_sample_backward,
+)
 from nas_search.gradients.gradient import DenseGradient, FactoredGradient, Factors, SampleGradient
 from nas_search.gradients.modes import (
     NORMALISATIONS,
@@ -38,6 +42,7 @@ __all__ = [
     "SignSink",
     "Sink",
     "SumSink",
+    "forwards_replaced",
     "normalised_network",
     "per_sample_backward",
 ]

@@ -83,18 +83,20 @@ def per_sample_backward(
 def normalised_network(network: nn.Module, normalisation: Normalisation) -> Iterator[None]:
     """Let ``network`` run with the statistics of ``normalisation``, for ordinary gradients.
 
-    Running statistics are never written; the network is given back as it was found.
+    Running statistics are never written; the network is given back as it was found. In a population
+    network each candidate has its own batch.
     """
     if normalisation not in NORMALISATIONS:
         raise InputError(
             f"unknown normalisation '{normalisation}'; possible: {', '.join(NORMALISATIONS)}"
         )
+    rows = rows_of(network)
     rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {
-        module: partial(differentiable, name, module, mode=normalisation)
+        module: partial(differentiable, name, module, rows, mode=normalisation)
         for name, module in network.named_modules()
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
     }
-    with _forwards_replaced(network, rules):
+    with forwards_replaced(network, rules):
         yield
 
 
@@ -116,12 +118,12 @@ def _rules_in_place(
                 f"layer '{name}' ({type(module).__name__}) has parameters but no per-sample "
                 "rule; known: Conv2d, Linear, BatchNorm1d, BatchNorm2d"
             )
-    with _forwards_replaced(network, rules):
+    with forwards_replaced(network, rules):
         yield
 
 
 @contextmanager
-def _forwards_replaced(
+def forwards_replaced(
     network: nn.Module, rules: Mapping[nn.Module, Callable[[Tensor], Tensor]]
 ) -> Iterator[None]:
     """Let modules run by ``rules`` and all others as in evaluation; undo it at the end."""

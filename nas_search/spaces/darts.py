@@ -175,6 +175,7 @@ class DartsSpace(SearchSpace[Genotype]):
         pool: Pool,
         input_shape: tuple[int, int, int],
         num_classes: int,
+        whole: bool = False,
         **macro: Any,
     ) -> PopulationNetwork:
         """Return one network for candidates whose cells concatenate equally many nodes.
@@ -183,7 +184,7 @@ class DartsSpace(SearchSpace[Genotype]):
         """
         sizes = read_macro(DartsMacro, macro)
         _check(input_shape, num_classes, sizes)
-        return PopulationDartsNetwork(genotypes, sizes, input_shape[0], num_classes, pool)
+        return PopulationDartsNetwork(genotypes, sizes, input_shape[0], num_classes, pool, whole)
 
     def cost(
         self,

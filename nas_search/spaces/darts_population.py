@@ -106,6 +106,7 @@ class PopulationDartsNetwork(PopulationNetwork):
         image_channels: int,
         num_classes: int,
         pool: Pool,
+        whole: bool,
     ) -> None:
         normal = [_edges(genotype.normal, genotype.normal_concat, 1) for genotype in genotypes]
         reduce = [_edges(genotype.reduce, genotype.reduce_concat, 2) for genotype in genotypes]
@@ -117,6 +118,8 @@ class PopulationDartsNetwork(PopulationNetwork):
         plans = plan_cells(macro, widths[False], widths[True])
         self.stem = pool("stem", stem, image_channels, macro.channels)
         device = device_of(self.stem)
+        if not whole:
+            normal, reduce = ([_live(own) for own in cells] for cells in (normal, reduce))
         routings = {False: Routing(normal, device), True: Routing(reduce, device)}
         self.cells = nn.ModuleList(
             PopulationDartsCell(
@@ -142,7 +145,7 @@ class PopulationDartsNetwork(PopulationNetwork):
 
 
 def _edges(genes: tuple[Gene, ...], concat: tuple[int, ...], stride: int) -> list[Edge]:
-    """Return a cell's edges that reach its output, and those into the places of the output."""
+    """Return a cell's edges, ``none`` left out, and those into the places of the output."""
     edges = [
         Edge(2 + position // 2, position % 2, operation, stride if source < 2 else 1, source)
         for position, (operation, source) in enumerate(genes)
@@ -150,7 +153,12 @@ def _edges(genes: tuple[Gene, ...], concat: tuple[int, ...], stride: int) -> lis
     ]
     places = range(FIRST_OUTPUT, FIRST_OUTPUT + len(concat))
     edges += [Edge(place, 0, "", 1, node) for place, node in zip(places, concat, strict=True)]
-    return live_edges(edges, places)
+    return edges
+
+
+def _live(edges: list[Edge]) -> list[Edge]:
+    """Return the edges of a cell that reach its output."""
+    return live_edges(edges, [edge.target for edge in edges if edge.target >= FIRST_OUTPUT])
 
 
 LAYERS = {"sep_conv_3x3": 4, "sep_conv_5x5": 4, "dil_conv_3x3": 2, "dil_conv_5x5": 2}
