@@ -9,9 +9,11 @@ from nas_search.gradients.gradient import DenseGradient, FactoredGradient, Facto
 from nas_search.gradients.modes import (
     NORMALISATIONS,
     PARAMETERS,
+    PRECISIONS,
     SCHEMES,
     Normalisation,
     Parameters,
+    Precision,
     Scheme,
 )
 from nas_search.gradients.sinks import (
@@ -27,6 +29,7 @@ from nas_search.gradients.sinks import (
 __all__ = [
     "NORMALISATIONS",
     "PARAMETERS",
+    "PRECISIONS",
     "SCHEMES",
     "DenseGradient",
     "FactorSink",
@@ -36,6 +39,7 @@ __all__ = [
     "NormSink",
     "Normalisation",
     "Parameters",
+    "Precision",
     "Reductions",
     "SampleGradient",
     "Scheme",

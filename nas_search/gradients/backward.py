@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from nas_search.errors import InputError
 from nas_search.gradients.convolution import convolution
 from nas_search.gradients.linear import linear
-from nas_search.gradients.modes import NORMALISATIONS, PARAMETERS, Normalisation, Parameters
+from nas_search.gradients.modes import (
+    NORMALISATIONS,
+    PARAMETERS,
+    Normalisation,
+    Parameters,
+    Precision,
+)
 from nas_search.gradients.normalisation import batch_norm, differentiable
 from nas_search.gradients.recorder import Recorder
 from nas_search.gradients.sinks import Sink
@@ -36,6 +42,7 @@ def per_sample_backward(
     *,
     normalisation: Normalisation = "sample",
     parameters: Parameters = "weights",
+    precision: Precision = "fp32",
     objective: Objective = cross_entropy,
 ) -> Tensor:
     """Send every sample's gradient, parameter by parameter, to ``sinks``; return the logits.
@@ -55,13 +62,15 @@ def per_sample_backward(
         sinks: receivers of the gradients; a parameter that receives none is not mentioned to them.
         normalisation: statistics that batch-norm uses, see :data:`.modes.Normalisation`.
         parameters: which parameters count, see :data:`.modes.Parameters`.
+        precision: of the convolutions, see :data:`.modes.Precision`.
         objective: what is differentiated; must be a sum of terms, one a sample.
 
     Returns:
         The logits, (n, classes), detached; (K n, classes) of a population network.
 
     Raises:
-        InputError: a layer has parameters but no rule, or sees what its rule cannot treat.
+        InputError: a layer has parameters but no rule, or sees what its rule cannot treat, or
+            ``bf16`` is asked for with statistics that it has no use for.
     """
     if normalisation not in NORMALISATIONS:
         raise InputError(
@@ -69,8 +78,13 @@ def per_sample_backward(
         )
     if parameters not in PARAMETERS:
         raise InputError(f"unknown parameters '{parameters}'; possible: {', '.join(PARAMETERS)}")
+    if precision == "bf16" and normalisation not in ("frozen", "eval"):
+        raise InputError(
+            f"precision=bf16 cannot tell gradients from rounding with normalisation "
+            f"'{normalisation}'; use frozen or eval, or precision=tf32"
+        )
     rows = rows_of(network)
-    recorder = Recorder(sinks, every_parameter=parameters == "all", rows=rows)
+    recorder = Recorder(sinks, parameters == "all", rows, low=precision == "bf16")
     with _rules_in_place(network, recorder, normalisation), torch.enable_grad():
         logits = network(images)
         if logits.requires_grad:  # a network whose output no parameter reaches has no gradient

@@ -95,6 +95,8 @@ def _statistics(
     """Return the constant (mean, variance) of ``frozen``, (k, C), and of ``eval``, (1, C)."""
     if mode == "frozen":
         by_channel = x.detach().unflatten(0, (candidates, -1)).transpose(1, 2).flatten(2)
+        if by_channel.dtype == torch.bfloat16:
+            by_channel = by_channel.float()
         variance, mean = torch.var_mean(by_channel, 2, correction=0)
         return mean, variance
     if module.running_mean is None or module.running_var is None:
@@ -196,7 +198,8 @@ class _FixedStatistics(torch.autograd.Function):
         ctx.save_for_backward(x, mean.view(shape), rstd.view(shape), factor.view(shape))
         ctx.uses, ctx.recorder = uses, recorder
         grouped = x.unflatten(0, (rows, -1))
-        return torch.addcmul(offset.view(shape), grouped, factor.view(shape)).flatten(0, 1)
+        y = torch.addcmul(offset.view(shape), grouped, factor.view(shape))
+        return y.flatten(0, 1).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:

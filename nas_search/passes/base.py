@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from nas_search.gradients import Normalisation, Parameters
+from nas_search.gradients import Normalisation, Parameters, Precision
 
 
 class DeadNetwork(Exception):
@@ -46,6 +46,7 @@ class Subject:
         seed: from which a pass draws what it needs beside the images.
         thin: makes the same cells in a network as narrow and as short as it gets, for crops of
             the images (:data:`nas_search.passes.regions.THIN_IMAGE`); None where nobody knows how.
+        precision: of the pass of per-sample gradients.
     """
 
     network: nn.Module
@@ -55,6 +56,7 @@ class Subject:
     parameters: Parameters = "weights"
     seed: int = 0
     thin: Callable[[], nn.Module] | None = None
+    precision: Precision = "fp32"
 
 
 Pass = Callable[[Subject, frozenset[type]], Sequence[object]]

@@ -172,6 +172,7 @@ def per_sample_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Out
             sinks,
             normalisation=subject.normalisation,
             parameters=subject.parameters,
+            precision=subject.precision,
         )
     candidates = len(rows.everyone)
     faults = logits_faults(logits.unflatten(0, (candidates, -1)))

@@ -188,7 +188,13 @@ class PopulationScorer:
         """Return what one pass gives of each candidate."""
         task, how = self._task, one.how
         subject = Subject(
-            network, task.images, task.labels, how.normalisation, how.parameters, how.seed
+            network,
+            task.images,
+            task.labels,
+            how.normalisation,
+            how.parameters,
+            how.seed,
+            precision=how.precision,
         )
         try:
             return run(subject, kinds)
