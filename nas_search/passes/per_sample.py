@@ -195,7 +195,23 @@ def per_sample_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Out
             outcomes.append(_results(wanted, alive, weights, own, subject.labels))
         except DeadNetwork as dead:
             outcomes.append(dead)
+    if LayerFactors in wanted:
+        _decompose([o for o in outcomes if not isinstance(o, Exception)])
     return outcomes
+
+
+def _decompose(results: Sequence[Sequence[object]]) -> None:
+    """Compute the eigenvalues of all candidates' factors at once: one call of the library."""
+    factors = [one for own in results for one in own if isinstance(one, LayerFactors)]
+    if not factors:
+        return
+    matrices = [cosines for one in factors for cosines in (one.inputs, one.errors)]
+    try:
+        values = torch.linalg.eigvalsh(torch.cat(matrices)).split([len(m) for m in matrices])
+    except torch.linalg.LinAlgError:
+        return  # each computes its own when it is asked: whoever's cannot be computed fails alone
+    for one, inputs, errors in zip(factors, values[::2], values[1::2], strict=True):
+        vars(one).update(input_eigenvalues=inputs, error_eigenvalues=errors)
 
 
 def _results(
