@@ -94,16 +94,26 @@ def _statistics(
 ) -> tuple[Tensor, Tensor]:
     """Return the constant (mean, variance) of ``frozen``, (k, C), and of ``eval``, (1, C)."""
     if mode == "frozen":
-        by_channel = x.detach().unflatten(0, (candidates, -1)).transpose(1, 2).flatten(2)
-        if by_channel.dtype == torch.bfloat16:
-            by_channel = by_channel.float()
-        variance, mean = torch.var_mean(by_channel, 2, correction=0)
-        return mean, variance
+        return _of_the_batch(x.detach(), candidates)
     if module.running_mean is None or module.running_var is None:
         raise InputError(
             f"batch-norm '{name}' keeps no running statistics; use another proxy.normalisation"
         )
     return module.running_mean[None], module.running_var[None]
+
+
+def _of_the_batch(x: Tensor, candidates: int) -> tuple[Tensor, Tensor]:
+    """Return the (mean, variance) of each candidate's samples, (k, C)."""
+    if x.dtype == torch.bfloat16:
+        x = x.float()
+    if x.device.type == "cpu":  # four times faster there than var_mean, with the same accuracy
+        mean, variance = torch.ops.aten.batch_norm_update_stats(
+            _unfolded(x, candidates), None, None, 0.0
+        )
+        return mean.view(candidates, -1), variance.view(candidates, -1)
+    grouped = x.unflatten(0, (candidates, -1))
+    variance, mean = torch.var_mean(grouped, (1, *range(3, grouped.dim())), correction=0)
+    return mean, variance
 
 
 def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
