@@ -21,6 +21,7 @@ from nas_search.gradients.modes import (
     Precision,
 )
 from nas_search.gradients.normalisation import batch_norm, differentiable
+from nas_search.gradients.pooling import average_pool
 from nas_search.gradients.recorder import Recorder
 from nas_search.gradients.sinks import Sink
 from nas_search.spaces.rows import rows_of
@@ -127,6 +128,8 @@ def _rules_in_place(
             rules[module] = partial(linear, name, module, recorder)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             rules[module] = partial(batch_norm, name, module, recorder, mode=normalisation)
+        elif type(module) is nn.AvgPool2d:
+            rules[module] = partial(average_pool, module)
         elif next(module.parameters(recurse=False), None) is not None:
             raise InputError(
                 f"layer '{name}' ({type(module).__name__}) has parameters but no per-sample "

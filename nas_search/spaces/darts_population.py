@@ -45,7 +45,6 @@ class PopulationDartsCell(nn.Module):
             f"{name}.preprocess0", preprocess, first, channels, plan.halve_first
         )
         self.preprocess1 = pool(f"{name}.preprocess1", preprocess, second, channels, False)
-        self._weightless: dict[tuple[str, int], nn.Module] = {}
         for node in range(2, FIRST_OUTPUT):
             for step in routing.steps[node]:
                 make = MAKERS[step.operation]
@@ -55,8 +54,7 @@ class PopulationDartsCell(nn.Module):
                     stride = 1 if step.operation in CONVOLUTIONS else 2
                     self.add_module(child, pool(f"{name}.{child}", make, channels, stride))
                 else:
-                    key = step.operation, step.stride
-                    self._weightless[key] = make(channels, step.stride)
+                    self.add_module(_weightless(step), make(channels, step.stride))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Map the outputs of the two cells before, (K, n, C, H, W) each, to this cell's output."""
@@ -84,12 +82,16 @@ class PopulationDartsCell(nn.Module):
         elif _halving_skip(step):
             module = self.get_submodule(_name(node, step))
         else:
-            module = self._weightless[step.operation, step.stride]
+            module = self.get_submodule(_weightless(step))
         return apply_to_rows(self._rows, step.members, module, x)
 
 
 def _name(node: int, step: Step) -> str:
     return f"node{node}_slot{step.place}_{step.operation}"
+
+
+def _weightless(step: Step) -> str:
+    return f"{step.operation}_stride{step.stride}"
 
 
 def _halving_skip(step: Step) -> bool:

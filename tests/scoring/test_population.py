@@ -28,11 +28,12 @@ from nas_search.passes import (
     Subject,
 )
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
-from nas_search.scoring import Constraints, ScoringTask
+from nas_search.scoring import Constraints, Executor, ScoringTask, start_workers
 from nas_search.scoring import population as module
 from nas_search.scoring.memory import MOST, SHARE, bytes_of_one, fitting
 from nas_search.scoring.pool import ModulePool
 from nas_search.scoring.population import PopulationScorer, can_fold, populations
+from nas_search.search import ALGORITHMS
 from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.darts_genotype import Genotype
 from nas_search.spaces.nasbench101 import Nasbench101Space
@@ -368,6 +369,36 @@ def test_rejected_and_repeated_candidates_cost_no_pass(monkeypatch: pytest.Monke
     assert passes.sizes == [3]
     assert [e.status for e in found].count("rejected") == 2
     assert timeless(found[:4]) == timeless(found[4:])
+
+
+def test_a_search_by_populations_scores_no_network_twice_and_none_that_is_ruled_out() -> None:
+    measured: list[str] = []
+
+    class Watched(Nasbench201Space):
+        def build_population(self, genotypes: Any, *arguments: Any, **macro: Any) -> Any:
+            measured.extend(map(self.canonical, genotypes))
+            return super().build_population(genotypes, *arguments, **macro)
+
+    space = Watched()
+    sizes = sorted(task().cost(genotype).params for genotype in random_cells(9))
+    bounds = Constraints(max_params=sizes[6])
+    problem = task(space, proxies=("gradalign_i_layerwise",), constraints=bounds)
+    workers = start_workers(Executor("inline", population=4), problem)
+    record = ALGORITHMS.get("regularized_evolution")
+    options = record.options(population=8, tournament=3)
+    search = record.algorithm(space, np.random.default_rng(0), *problem.proxies, options)
+    found = []
+    for _ in range(12):
+        asked = search.ask(8)
+        told = list(workers.evaluate(asked))
+        search.tell(told)
+        found += told
+    # Some networks came up again, and some candidates were too large.
+    assert search.duplicates > 0
+    rejected = {e.key for e in found if e.status == "rejected"}
+    assert rejected
+    assert len(measured) == len(set(measured)) == len(found) - len(rejected)
+    assert not rejected & set(measured)
 
 
 def test_cells_with_other_skeletons_are_scored_apart(monkeypatch: pytest.MonkeyPatch) -> None:
