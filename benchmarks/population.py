@@ -9,10 +9,11 @@ alone       built, initialised and scored by itself, as in a space that cannot b
 K           scored in a population of K
 
 for each of the scores asked for: by default one that reads Gram matrices only, and the default
-score. All of a table is measured in turn in one run; ratios are taken round by round. On a CPU,
-processor time counts, one thread: it knows nothing of what else runs on the machine. Peak memory is
-the process's resident set on a CPU, so far, and what torch allocated on a GPU. Calls are those of
-tensor operations for one network, or one whole population; on a GPU most launch a kernel.
+score. Rows are of the same --networks; where K is more, of K, whose mean cost is another. All of a
+table is measured in turn in one run; ratios are taken round by round. On a CPU, processor time
+counts, one thread: it knows nothing of what else runs on the machine. Peak memory is the process's
+resident set on a CPU, so far, and what torch allocated on a GPU. Calls are those of tensor
+operations for one network, or one whole population; on a GPU most launch a kernel.
 
     python -m benchmarks.population [--space nasbench201] [--size 32] [--n 64] [--most 256]
         [--networks 8] [--rounds 5] [--proxy gradalign] [--precision fp32|tf32|bf16]
