@@ -4,10 +4,12 @@ Takes the scores that ``python -m nas_search.rank`` wrote for one cell of every 
 networks (benchmarks/study.sh, part classes), searches on each of them, and looks the accuracy of
 the cell with the highest score up: mean +- standard deviation over seeds, beside random search
 with the same score and the same number of evaluations. Where scores of several draws are in the
-file, their mean is searched on. Nothing is scored or trained here.
+file, their mean is searched on. The fitness "oracle" is the table's validation accuracy of the
+first cell of each class: what a perfect score would reach. Nothing is scored or trained here; it
+takes about two minutes.
 
     python -m benchmarks.evolution_by_score --table nasbench201.csv \
-        --scores outputs/study/nasbench201/classes/scores.csv [--seeds 50]
+        --scores outputs/study/nasbench201/classes/scores.csv [--seeds 50] [--out evolution.csv]
 """
 
 from __future__ import annotations
@@ -59,10 +61,12 @@ def main() -> None:
     parser.add_argument("--table", required=True)
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--out", type=Path, help="a .csv for the same figures")
     options = parser.parse_args()
     reader, space = BENCHMARKS.get("nasbench201"), SPACES.get("nasbench201").space()
     table = reader.read(space, reader.options(options.table))
-    scores = read_scores(options.scores, table)
+    scores = read_scores(options.scores, table) | {"oracle": oracle(table)}
+    lines = []
     say(header(seeds=f"0 to {options.seeds - 1}", space="nasbench201", scores=options.scores.name))
     say("| fitness | search | evaluations | " + " | ".join(table.test) + " | rank of the score |")
     say("|---|---|---|" + "---|" * (len(table.test) + 1))
@@ -74,8 +78,23 @@ def main() -> None:
                 cells = [f"{v.mean():.2f} +- {v.std(ddof=1):.2f}" for v in values[:, :-1].T]
                 rank = f"{np.median(values[:, -1]):.0f}"
                 say(f"| {name} | {title} | {budget} | {' | '.join(cells)} | {rank} |")
+                spread = [f"{v:.2f}" for c in values[:, :-1].T for v in (c.mean(), c.std(ddof=1))]
+                lines.append([name, title, budget, options.seeds, *spread, rank])
     tops = " | ".join(f"{table.best(column):.2f}" for column in table.test)
     say(f"| best of the table, each column by itself | | | {tops} | |")
+    if options.out:
+        columns = [name for column in table.test for name in (column, f"{column}_deviation")]
+        with options.out.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["fitness", "search", "evaluations", "seeds", *columns, "score_rank"])
+            writer.writerows(lines)
+
+
+def oracle(table: Table) -> dict[str, float]:
+    """Return the validation accuracy of the first cell of every class by its canonical form."""
+    values = table.columns[table.validation]
+    keys = [table.space.canonical(cell) for cell in table.architectures]
+    return {key: float(values[row]) for row, key in reversed(list(enumerate(keys)))}
 
 
 def read_scores(path: Path, table: Table) -> dict[str, dict[str, float]]:

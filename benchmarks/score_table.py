@@ -29,7 +29,9 @@ def main() -> None:
 
 
 def table() -> str:
-    rows = "".join(f"{row(record)}\n" for record in PROXIES)
+    """Return the table of the package's own scores: what a plugin registered is not among them."""
+    own = (record for record in PROXIES if record.score.__module__.startswith("nas_search."))
+    rows = "".join(f"{row(record)}\n" for record in own)
     return f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}\n{rows}"
 
 

@@ -5,7 +5,8 @@
 #
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
 # nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch settings
-# nasbench101 field darts_field heavy classes. Then: python -m benchmarks.study_report OUT
+# noise nasbench101 field az_nas darts_field heavy classes evolution. Then:
+# python -m benchmarks.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cifar=$1 tables=$2 out=$3
@@ -36,6 +37,13 @@ darts() { # HALF NAME [OVERRIDES...]: each protocol by itself
   done
 }
 
+changed() { # NAME OVERRIDES...: the chosen form with other settings, development halves
+  local name=$1
+  shift
+  darts development "settings_$name" "proxies=[gradalign]" seeds=[0] "$@"
+  nasbench201 development "settings_$name" 300 "proxies=[gradalign]" seeds=[0] "$@"
+}
+
 "$python" -m benchmarks.halves --table "$tables/nasbench201.csv" --architecture arch_str --out "$halves"
 "$python" -m benchmarks.halves --table "$tables/darts_trained.csv" --architecture genotype --out "$halves"
 forms=$("$python" -c 'from benchmarks.gradalign_forms import FORMS; print(*FORMS, sep=",")')
@@ -50,17 +58,27 @@ for part in "$@"; do
       darts development "forms_$part" $forms seeds=[0] "normalisation=$part"
       nasbench201 development "forms_$part" 500 $forms seeds=[0] "normalisation=$part" ;;
     settings) # how the chosen form depends on its settings: development halves
-      for change in batch_size=32 dataset.size=16 init=kaiming_normal dataset.size=32 batch_size=16; do
-        images=()
-        if [[ $change == dataset.size=* ]]; then images=(dataset=digits '~dataset.path'); fi
-        darts development "$change" "proxies=[gradalign]" seeds=[0] "${images[@]}" "$change"
-        nasbench201 development "$change" 300 "proxies=[gradalign]" seeds=[0] "${images[@]}" "$change"
-      done ;;
+      while read -r name changes; do
+        # shellcheck disable=SC2086
+        changed "$name" $changes
+      done <<'END' ;;
+n32 batch_size=32
+digits16 dataset=digits ~dataset.path dataset.size=16
+kaiming_normal init=kaiming_normal
+digits32 dataset=digits ~dataset.path dataset.size=32
+n16 batch_size=16
+n64 batch_size=64
+END
+    noise) # no images at all
+      "$python" -m benchmarks.noise_images --out "$out/noise.npz"
+      changed noise "dataset.path=$out/noise.npz" ;;
     heldout) # the chosen form beside the baselines: held-out halves, 3 draws
       darts heldout scores "$ours" seeds=[0,1,2]
       nasbench201 heldout scores 1000 "$ours" seeds=[0,1,2] ;;
     field) # the paper's variants and every other score, by their own definitions: a held-out half
       nasbench201 heldout field 500 "$light" seeds=[0,1,2] ;;
+    az_nas) # by itself: it looks at noise and shares no pass with the others
+      nasbench201 heldout az_nas 500 "proxies=[az_nas]" seeds=[0] ;;
     heavy) # the slow ones: many backward passes, crops or draws a network
       nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
     darts_field)
@@ -72,6 +90,9 @@ for part in "$@"; do
         benchmark.architecture=arch_str benchmark.validation=c10_test_200 \
         'benchmark.test=[c10_test_200,c100_test_200,in16_test_200]' search_space.cells=1 \
         "proxies=[gradalign,gradalign_ii_layerwise,naswot,synflow]" seeds=[0] ;;
+    evolution) # what a search finds with each score of the part classes as fitness
+      "$python" -m benchmarks.evolution_by_score --table "$tables/nasbench201.csv" --seeds 50 \
+        --scores "$out/nasbench201/classes/scores.csv" --out "$out/nasbench201/evolution.csv" ;;
     nasbench101) # a space that nothing was chosen on
       "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
         "benchmark.path=$tables/nasbench101.npz" dataset=npz "dataset.path=$cifar" \

@@ -1,9 +1,9 @@
-"""The tables of docs/study.md from the runs of benchmarks/study.sh.
+"""The tables and plots of docs/study.md from the runs of benchmarks/study.sh.
 
-    python -m benchmarks.study_report OUT            prints the tables of the parts that OUT holds
-    python -m benchmarks.study_report OUT --write    puts them between the marks in docs/study.md,
-                                                     and the rankings into docs/study/*.csv,
-                                                     beside the scores of one small set
+    python -m benchmarks.study_report OUT    keeps the rankings of OUT in docs/study/*.csv, beside
+                                             the scores of one small set and the plots, and puts
+                                             the tables between the marks in docs/study.md
+    python -m benchmarks.study_report        the tables alone, from docs/study/*.csv
 
 Rank correlations are those that ``nas_search.rank`` computed: of the mean over draws where there
 are several. "15 highest" is the mean accuracy of the 15 architectures of highest score.
@@ -19,9 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import study_plots
 from benchmarks.gradalign_forms import FORMS
 
 PAGE = Path(__file__).parent.parent / "docs" / "study.md"
+KEPT_IN = PAGE.parent / "study"
 DARTS = ("full_600", "small_200", "short_50")
 NASBENCH201 = ("c10_test_200", "c100_test_200", "in16_test_200")
 BASELINES = ("params", "flops", "depth", "random")
@@ -29,43 +31,65 @@ HIGHEST = 15
 KEPT = (
     *("proxy", "group", "column", "seed", "subset", "n", "dead", "tau", "tau_low", "tau_high"),
     *("rho", "ndcg", "argmax_accuracy", "top10_accuracy", "tau_best_tenth"),
-    *("partial_rho", "partial_rho_size", "seed_tau"),
+    *("partial_rho", "partial_rho_size", "seed_tau", "top15_accuracy"),
 )
+COMPARED = (
+    *("gradalign", "without_depth", "whole_mean_cosine", "whole_log_det", "mean_log_det"),
+    *("sum_lambda_min", "sum_spread", "sum_between", "inputs_spread", "errors_spread"),
+    *("root_factors", "factors_contrast"),
+)
+"""Forms that are shown under every kind of batch-norm statistics; the others are in the files."""
+
+SETTINGS = {
+    "n64": "as chosen: n = 64, CIFAR-10, default init",
+    "n32": "n = 32",
+    "n16": "n = 16",
+    "digits16": "digits, 16 x 16",
+    "digits32": "digits, 32 x 32",
+    "noise": "normal noise with random labels",
+    "kaiming_normal": "kaiming_normal",
+}
+FIELD = ("field", "heavy", "az_nas")
+"""Runs of the field; of a score in two of them the later one counts."""
 
 Row = dict[str, str]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("out", type=Path, nargs="?")
     options = parser.parse_args()
+    if options.out:
+        KEPT_IN.mkdir(exist_ok=True)
+        keep(options.out, KEPT_IN)
+        keep_scores(options.out, KEPT_IN)
+        study_plots.draw(options.out, KEPT_IN)
+    PAGE.write_text(filled(PAGE.read_text(), KEPT_IN))
+
+
+def filled(page: str, kept: Path) -> str:
+    """Return ``page`` with the tables of what ``kept`` holds between their marks."""
     tables = {
-        "heldout": heldout(options.out),
-        **{mode: forms(options.out, mode) for mode in ("frozen", "sample", "batch")},
-        "settings": settings(options.out),
-        "field": field(options.out, ("field", "heavy")),
+        "heldout": heldout(kept),
+        "draws": draws(kept),
+        "frozen": forms(kept, "frozen"),
+        "statistics": statistics(kept),
+        "settings": settings(kept),
+        "field": field(kept),
+        "darts_field": darts_field(kept),
+        "evolution": evolution(kept),
     }
     for name, table in tables.items():
-        if table and not options.write:
-            print(f"{name}\n\n{table}\n")
-    if options.write:
-        page = PAGE.read_text()
-        for name, table in tables.items():
-            if table and f"<!-- {name}: begin -->" in page:
-                page = replaced(page, name, table)
-        PAGE.write_text(page)
-        keep(options.out, PAGE.parent / "study")
-        keep_scores(options.out, PAGE.parent / "study")
+        if table:
+            page = replaced(page, name, table)
+    return page
 
 
 def heldout(out: Path) -> str:
     """Return the table of the chosen form beside the baselines, on what it was not chosen on."""
     lines = []
     for place, column in _columns(out, "scores"):
-        rows = ranking(out / place / "scores")
-        highest = top(out / place / "scores", column)
-        for row in rows:
+        for row in ranking(out, place, "scores"):
             if row["column"] == column and row["subset"] == "full":
                 low, high = number(row["tau_low"]), number(row["tau_high"])
                 lines.append(
@@ -73,7 +97,7 @@ def heldout(out: Path) -> str:
                         *(place, column, row["n"], f"`{row['proxy']}`"),
                         f"{number(row['tau'])} [{low}, {high}]",
                         *(number(row[key]) for key in ("rho", "partial_rho_size", "seed_tau")),
-                        f"{highest.get(row['proxy'], math.nan):.2f}",
+                        f"{float(row['top15_accuracy']):.2f}",
                         f"{float(row['argmax_accuracy']):.2f}",
                     ]
                 )
@@ -97,53 +121,118 @@ def forms(out: Path, mode: str) -> str:
     )
 
 
+def statistics(out: Path) -> str:
+    """Return what kind of batch-norm statistics does to the forms: development halves."""
+    lines = []
+    for name in COMPARED:
+        cells = [across(out, f"forms_{mode}", name) for mode in ("frozen", "batch", "sample")]
+        if all(cells):
+            lines.append([f"`{name}`", *(" / ".join(c[:3] + c[3].split(" / ")[:1]) for c in cells)])
+    shown = "full_600 / small_200 / short_50 rho / NAS-Bench-201 tau"
+    return markdown(("form", f"`frozen`: {shown}", "`batch`", "`sample`"), lines)
+
+
 def settings(out: Path) -> str:
     """Return how the default score depends on its settings: development halves."""
-    found = sorted({path.name for path in out.glob("*/*=*") if path.is_dir()})
-    runs = [("as chosen: n = 64, CIFAR-10, default init", "forms_frozen"), *((f, f) for f in found)]
+    runs = {"as chosen, on 500 cells": "forms_frozen"}
+    runs |= {title: f"settings_{name}" for name, title in SETTINGS.items()}
     return markdown(
         ("setting", *(f"{p} rho" for p in DARTS), "NAS-Bench-201 tau", "top 10"),
-        [[title, *cells] for title, run in runs if (cells := across(out, run, "gradalign"))],
+        [[t, *cells] for t, run in runs.items() if (cells := across(out, run, "gradalign"))],
     )
 
 
-def field(out: Path, runs: Sequence[str]) -> str:
-    """Return every score on the held-out half of NAS-Bench-201, best first."""
+def draws(out: Path) -> str:
+    """Return what averaging the default score over draws brings: held-out halves."""
     lines = []
-    for run in runs:
-        rows = ranking(out / "nasbench201" / run)
+    for place, column in _columns(out, "scores"):
+        rows = [
+            row
+            for row in every(out, place, "scores")
+            if (row["proxy"], row["column"], row["subset"]) == ("gradalign", column, "full")
+        ]
+        single = [float(row["tau"]) for row in rows if row["seed"] != "mean"]
+        (mean,) = (row["tau"] for row in rows if row["seed"] == "mean")
+        each = " / ".join(number(str(tau)) for tau in single)
+        lines.append([place, column, each, number(mean)])
+    return markdown(("architectures", "accuracy", "tau of each draw", "of their mean"), lines)
+
+
+def field(out: Path) -> str:
+    """Return every score on the held-out half of NAS-Bench-201, best first."""
+    lines = {}
+    for run in FIELD:
+        rows = ranking(out, "nasbench201", run)
         for row in rows:
             if row["column"] != NASBENCH201[0] or row["subset"] != "full":
                 continue
-            if run != runs[0] and row["proxy"] in BASELINES:
+            if run != FIELD[0] and row["proxy"] in BASELINES:
                 continue
             same = [r for r in rows if r["proxy"] == row["proxy"] and r["subset"] == "full"]
             taus = [number(next(r["tau"] for r in same if r["column"] == c)) for c in NASBENCH201]
-            lines.append(
-                [
-                    *(f"`{row['proxy']}`", row["group"], row["n"], row["dead"], " / ".join(taus)),
-                    *(number(row[k]) for k in ("tau_low", "tau_high", "rho", "partial_rho")),
-                    *(number(row[k]) for k in ("partial_rho_size", "tau_best_tenth", "seed_tau")),
-                    f"{float(row['top10_accuracy']):.2f}",
-                ]
-            )
-    lines.sort(key=lambda line: -float(line[4].split(" / ")[0]))
+            lines[row["proxy"]] = [
+                *(f"`{row['proxy']}`", row["group"], row["n"], row["dead"], " / ".join(taus)),
+                *(number(row[k]) for k in ("tau_low", "tau_high", "rho", "partial_rho")),
+                *(number(row[k]) for k in ("partial_rho_size", "tau_best_tenth", "seed_tau")),
+                f"{float(row['top10_accuracy']):.2f}",
+            ]
     titles = (
         *("score", "group", "n", "dead", "tau C10 / C100 / IN16", "low", "high", "rho"),
         *("rho given params", "and FLOPs", "tau of best tenth", "tau between draws", "top 10"),
     )
+    best = sorted(lines.values(), key=lambda line: -float(line[4].split(" / ")[0]))
+    return markdown(titles, best)
+
+
+def darts_field(out: Path) -> str:
+    """Return every score on the held-out half of each DARTS protocol that was run."""
+    found = {p: {r["proxy"]: r for r in ranking(out, p, "field")} for p in DARTS}
+    found = {protocol: rows for protocol, rows in found.items() if rows}
+    if not found:
+        return ""
+    first = next(iter(found.values()))
+    titles = ["score", "group"]
+    for protocol, rows in found.items():
+        n = next(iter(rows.values()))["n"]
+        titles += [f"{protocol} (n = {n}) tau [95 %]", "rho", "given params and FLOPs", "dead"]
+    lines = []
+    for name in sorted(first, key=lambda name: -float(first[name]["tau"] or -1)):
+        line = [f"`{name}`", first[name]["group"]]
+        for rows in found.values():
+            row = rows[name]
+            interval = f"[{number(row['tau_low'])}, {number(row['tau_high'])}]"
+            line += [f"{number(row['tau'])} {interval}", number(row["rho"])]
+            line += [number(row["partial_rho_size"]), row["dead"]]
+        lines.append(line)
     return markdown(titles, lines)
+
+
+def evolution(out: Path) -> str:
+    """Return what evolution and random search find with each score as fitness."""
+    path = out / "evolution.csv"
+    if not path.exists():
+        return ""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    cells = [
+        [f"`{row['fitness']}`", row["search"], row["evaluations"]]
+        + [f"{row[c]} +- {row[f'{c}_deviation']}" for c in NASBENCH201]
+        + [row["score_rank"]]
+        for row in rows
+    ]
+    titles = ("fitness", "search", "evaluations", "C10", "C100", "IN16", "rank of the score")
+    return markdown(titles, cells)
 
 
 def across(out: Path, run: str, proxy: str) -> list[str]:
     """Return rho in each DARTS protocol and tau in NAS-Bench-201; empty where nothing was run."""
     cells, any_found = [], False
     for protocol in DARTS:
-        found = [r for r in ranking(out / protocol / run) if r["proxy"] == proxy]
+        found = [r for r in ranking(out, protocol, run) if r["proxy"] == proxy]
         full = [r for r in found if r["subset"] == "full"]
         cells.append(number(full[0]["rho"]) if full else "")
         any_found |= bool(full)
-    rows = [r for r in ranking(out / "nasbench201" / run) if r["proxy"] == proxy]
+    rows = [r for r in ranking(out, "nasbench201", run) if r["proxy"] == proxy]
     full = [r for r in rows if r["subset"] == "full"]
     by_column = {r["column"]: r for r in full}
     cells.append(" / ".join(number(by_column[c]["tau"]) for c in NASBENCH201 if c in by_column))
@@ -152,47 +241,53 @@ def across(out: Path, run: str, proxy: str) -> list[str]:
     return cells if any_found or full else []
 
 
-def ranking(directory: Path) -> list[Row]:
-    """Return the rows of a run's ranking.csv for the mean over draws, or for its only draw."""
-    path = directory / "ranking.csv"
+def ranking(out: Path, place: str, run: str) -> list[Row]:
+    """Return the kept rows of a run for the mean over draws, or for its only draw."""
+    rows = every(out, place, run)
+    averaged = {row["proxy"] for row in rows if row["seed"] == "mean"}
+    return [row for row in rows if row["seed"] == "mean" or row["proxy"] not in averaged]
+
+
+def every(out: Path, place: str, run: str) -> list[Row]:
+    """Return all kept rows of a run; none where it was not run."""
+    path = out / f"{place}_{run}.csv"
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    means = [row for row in rows if row["seed"] == "mean"]
-    averaged = {row["proxy"] for row in means}
-    return [row for row in rows if row["seed"] == "mean" or row["proxy"] not in averaged]
+        return list(csv.DictReader(file))
 
 
 def top(directory: Path, column: str) -> dict[str, float]:
     """Return the mean accuracy of the architectures of highest mean score, by score."""
-    with (directory / "scores.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = list(dict.fromkeys(row["genotype"] for row in rows))
-    accuracy = {row["genotype"]: float(row[column]) for row in rows}
-    found = {}
-    for proxy in rows[0]:
-        try:
-            values: dict[str, list[float]] = {name: [] for name in names}
-            for row in rows:
-                values[row["genotype"]] += [float(row[proxy])] if row[proxy] else []
-        except ValueError:
-            continue  # not a column of numbers
-        means = [np.mean(v) if v else -math.inf for v in values.values()]
-        order = sorted(range(len(names)), key=lambda place: -means[place])[:HIGHEST]
-        found[proxy] = float(np.mean([accuracy[names[place]] for place in order]))
+    scores = study_plots.mean_scores(directory / "scores.csv")
+    accuracy, found = scores[column], {}
+    for proxy, values in scores.items():
+        order = np.argsort(-np.nan_to_num(values, nan=-math.inf), kind="stable")[:HIGHEST]
+        found[proxy] = float(accuracy[order].mean())
     return found
 
 
 def keep(out: Path, directory: Path) -> None:
     """Write the rankings of every run, small enough to be read and compared."""
-    directory.mkdir(exist_ok=True)
     for path in sorted(out.glob("*/*/ranking.csv")):
         place, run = path.parts[-3:-1]
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        if run == "scores":
+            highest = {c: top(path.parent, c) for c in {row["column"] for row in rows}}
+            for row in rows:
+                if row["subset"] == "full" and row["seed"] == "mean":
+                    row["top15_accuracy"] = f"{highest[row['column']][row['proxy']]:.4f}"
+        else:
+            averaged = {row["proxy"] for row in rows if row["seed"] == "mean"}
+            rows = [r for r in rows if r["seed"] == "mean" or r["proxy"] not in averaged]
         with (directory / f"{place}_{run}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, KEPT, extrasaction="ignore")
+            writer = csv.DictWriter(file, KEPT, extrasaction="ignore", restval="")
             writer.writeheader()
-            writer.writerows(map(rounded, ranking(path.parent)))
+            writer.writerows(map(rounded, rows))
+    found = out / "nasbench201" / "evolution.csv"
+    if found.exists():
+        (directory / "evolution.csv").write_bytes(found.read_bytes())
 
 
 def keep_scores(out: Path, directory: Path, place: str = "full_600") -> None:
@@ -223,7 +318,7 @@ def rounded(row: Row) -> Row:
 
 def _columns(out: Path, run: str) -> Iterable[tuple[str, str]]:
     for place in (*DARTS, "nasbench201", "nasbench101"):
-        for column in dict.fromkeys(row["column"] for row in ranking(out / place / run)):
+        for column in dict.fromkeys(row["column"] for row in ranking(out, place, run)):
             yield place, column
 
 

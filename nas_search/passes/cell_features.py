@@ -20,6 +20,10 @@ from nas_search.passes.logits import check_logits
 class CellFeatures:
     """What AZ-NAS looks at: feature maps between cells, and how gradients pass through a cell.
 
+    They are those of a batch of noise. An image's feature maps start with few principal
+    components, so that with images the growth from cell to cell says how fast the stem's output
+    spreads, and no longer which cell loses components.
+
     Attributes:
         entropies: of the stem's and each cell's output, the entropy of the eigenvalues of the
             channels' covariance over images and pixels, scaled to sum to 1.
@@ -33,7 +37,9 @@ class CellFeatures:
 
 @collects(CellFeatures)
 def cell_features(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
-    """Run the network once and differentiate each cell's output by the output before it.
+    """Run the network once on noise and differentiate each cell's output by the output before it.
+
+    The noise is standard normal and of the probe batch's shape.
 
     Raises:
         DeadNetwork: the logits are not finite or do not depend on the image.
@@ -48,14 +54,15 @@ def cell_features(subject: Subject, wanted: frozenset[type]) -> Sequence[object]
         maps.append(output)
 
     handles = [module.register_forward_hook(keep) for module in (stem, *cells)]
-    image = subject.images.detach().requires_grad_()
+    generator = torch.Generator().manual_seed(subject.seed)
+    noise = torch.randn(subject.images.shape, generator=generator).to(subject.images)
+    noise.requires_grad_()
     try:
         with normalised_network(subject.network, subject.normalisation), torch.enable_grad():
-            check_logits(subject.network(image).detach())
+            check_logits(subject.network(noise).detach())
     finally:
         for handle in handles:
             handle.remove()
-    generator = torch.Generator().manual_seed(subject.seed)
     gains = [_gain(before, after, generator) for before, after in pairwise(maps)]
     return [CellFeatures(tuple(_entropy(m.detach()) for m in maps), tuple(gains))]
 

@@ -43,7 +43,7 @@ PROXIES.add(
         needs=(CellFeatures,),
         init="kaiming_normal",
         formula="sum_l -sum_c p_lc log p_lc, p_l = eigenvalues of channel covariance / their sum",
-        traps="the stem's feature map counts too",
+        traps="of noise images, not of the probe batch; the stem's feature map counts too",
     )
 )
 PROXIES.add(
@@ -57,6 +57,7 @@ PROXIES.add(
         needs=(CellFeatures,),
         init="kaiming_normal",
         formula="min_l (e_(l+1) - e_l), e_l the entropy of cell l",
+        traps="of noise images: with real ones it ranks no cells",
     )
 )
 PROXIES.add(

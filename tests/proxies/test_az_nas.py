@@ -17,9 +17,10 @@ from nas_search.scoring import measure
 from tests.proxies.naive import CELLS, batch, build, score
 
 
-def features(number: int) -> list[Tensor]:
+def features(number: int, generator: torch.Generator) -> list[Tensor]:
+    """Return the stem's and each cell's output for standard normal images."""
     network = build(number, "kaiming_normal")
-    x = network.stem(batch()[0])
+    x = network.stem(torch.randn(batch()[0].shape, generator=generator).double())
     maps = [x]
     for cell in network.cells:
         x = cell(x)
@@ -30,7 +31,7 @@ def features(number: int) -> list[Tensor]:
 @pytest.mark.parametrize("number", range(len(CELLS)))
 def test_entropies_of_principal_components(number: int) -> None:
     entropies = []
-    for feature in features(number):
+    for feature in features(number, torch.Generator().manual_seed(0)):
         rows = feature.detach().permute(0, 2, 3, 1).reshape(-1, feature.shape[1]).numpy()
         values = np.linalg.eigvalsh(np.cov(rows.T, ddof=0))
         shares = values / values.sum()
@@ -42,8 +43,8 @@ def test_entropies_of_principal_components(number: int) -> None:
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
 def test_gains_of_random_signs(number: int) -> None:
-    maps = features(number)
     generator = torch.Generator().manual_seed(7)
+    maps = features(number, generator)
     terms = []
     for before, after in pairwise(maps):
         out = torch.randint(0, 2, after.shape, generator=generator).double() * 2 - 1
@@ -54,6 +55,15 @@ def test_gains_of_random_signs(number: int) -> None:
         s = np.linalg.svd(matrix.numpy())[1].max()
         terms.append(-s - 1 / (s + 1e-6) + 2)
     assert score("az_trainability", number, seed=7) == pytest.approx(np.mean(terms), rel=1e-9)
+
+
+def test_images_are_not_looked_at() -> None:
+    images, labels = batch()
+    both = [
+        measure(build(0, "kaiming_normal"), x, labels, kinds=[CellFeatures])[CellFeatures]
+        for x in (images, 3 * images + 1)
+    ]
+    assert both[0] == both[1]
 
 
 def test_a_cell_that_is_the_identity_cannot_be_trained() -> None:
