@@ -26,6 +26,8 @@ from nas_search.scoring import Constraints, Executor, Measuring, Scheme
 from nas_search.scoring.initialise import SCHEMES
 from nas_search.search import ALGORITHMS, AlgorithmRecord, Budget
 from nas_search.spaces import SPACES, SearchSpace, SpaceRecord
+from nas_search.training.finalists import Finalists
+from nas_search.training.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -106,6 +108,8 @@ class SearchConfig:
         constraints: bounds on candidates.
         top: architectures in the table at the end and with drawings.
         table: accuracies to report of what is found; None when no benchmark is chosen.
+        finalists: how many of the best are trained at the end, and how.
+        recipe: by which recipe.
     """
 
     seed: int
@@ -124,6 +128,8 @@ class SearchConfig:
     constraints: Constraints = field(default_factory=Constraints)
     top: int = 10
     table: Table | None = None
+    finalists: Finalists = field(default_factory=Finalists)
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         for key, least in (("seed", 0), ("algorithm.batch", 1), ("top", 1)):
@@ -163,6 +169,8 @@ GROUPS = (
     "executor",
     "constraints",
     "benchmark",
+    "finalists",
+    "recipe",
 )
 
 
@@ -205,6 +213,8 @@ def read_config(config: DictConfig) -> SearchConfig:
         constraints=read_as(Constraints, "constraints", group["constraints"]),
         top=top.top,
         table=read_table(space, group["benchmark"]),
+        finalists=read_finalists(group["finalists"]),
+        recipe=read_as(Recipe, "recipe", group["recipe"]),
     )
 
 
@@ -246,6 +256,15 @@ def read_table(space: SearchSpace[Any], values: dict[str, Any]) -> Table | None:
         return None
     record = BENCHMARKS.get(values["name"])
     return record.read(space, read_as(record.options, "benchmark", _nameless(values)))
+
+
+def read_finalists(values: dict[str, Any]) -> Finalists:
+    """Return the group ``finalists``.
+
+    Raises:
+        InputError: an unknown key or an impossible value.
+    """
+    return read_as(Finalists, "finalists", values)
 
 
 def plain(value: Any) -> Any:
