@@ -1,14 +1,23 @@
-"""Cost of scoring candidates together against one at a time, for K candidates a pass.
+"""Throughput of scoring: the public way, one at a time, and populations of K, in one table.
 
-For random architectures of a space, the time of one network in a population of K, in units of the
-time of one network scored alone: built, initialised and measured anew, as in a space that cannot
-build populations. All of a table is measured in turn in one run; ratios are taken round by round.
-On a CPU, processor time counts, one thread: it knows nothing of what else runs on the machine.
-Peak memory is the process's resident set on a CPU and what torch allocated on a GPU. Calls are
-those of tensor operations for one whole population; on a GPU most are the launch of a kernel.
+For random architectures of a space, the time of one network
+
+training    one ordinary forward and backward pass of the batch, in train mode: the unit
+loop        one backward pass a sample, then the Gram matrices, as the reference codes of this
+            family do; nothing else
+alone       built, initialised and scored by itself, as in a space that cannot build populations
+K           scored in a population of K
+
+for each of the scores asked for: by default one that reads Gram matrices only, and the default
+score. Rows are of the same --networks; where K is more, of K, whose mean cost is another. All of a
+table is measured in turn in one run; ratios are taken round by round. On a CPU, processor time
+counts, one thread: it knows nothing of what else runs on the machine. Peak memory is the process's
+resident set on a CPU, so far, and what torch allocated on a GPU. Calls are those of tensor
+operations for one network, or one whole population; on a GPU most launch a kernel.
 
     python -m benchmarks.population [--space nasbench201] [--size 32] [--n 64] [--most 256]
-        [--rounds 5] [--proxy gradalign] [--device cpu|cuda]
+        [--networks 8] [--rounds 5] [--proxy gradalign] [--precision fp32|tf32|bf16]
+        [--device cpu|cuda]
 
 Networks are NAS-Bench-201's of full size (5 cells a stage, 16 channels), DARTS's of 8 cells of 16
 channels and, when asked for, NAS-Bench-101's of 32 channels. On a CPU use --most 8: a population of
@@ -22,6 +31,7 @@ import dataclasses
 import resource
 import statistics
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter, process_time
 from typing import Any
 
@@ -29,6 +39,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.common import digits_batch, genotypes, header, interleaved, say, spread, task
+from benchmarks.gram_vs_loop import loop, train
+from nas_search.device import set_precision
+from nas_search.gradients import PRECISIONS
+from nas_search.scoring import ScoringTask
 from nas_search.scoring.population import PopulationScorer
 
 MACRO = {
@@ -48,17 +62,39 @@ class Calls(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@dataclasses.dataclass
+class Row:
+    """One way to score: ``run`` treats ``networks`` of them, ``once`` one network or population."""
+
+    name: str
+    score: str
+    networks: int
+    run: Callable[[], object]
+    once: Callable[[], object]
+    scorer: PopulationScorer | None = None
+
+    @property
+    def label(self) -> str:
+        """Its name, marked where memory ended and the population was halved."""
+        halved = self.scorer is not None and self.scorer.most != int(self.name)
+        return f"{self.name} (halved to {self.scorer.most})" if halved else self.name
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--space", choices=MACRO, action="append")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--n", type=int, default=64)
     parser.add_argument("--most", type=int, default=256)
+    parser.add_argument("--networks", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--proxy", default="gradalign")
+    parser.add_argument("--proxy", action="append")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    options.proxy = options.proxy or ["gradalign_i_layerwise", "gradalign"]
     torch.set_num_threads(1)
+    set_precision(options.precision)
     say(header(**{key: value for key, value in vars(options).items() if key != "space"}))
     for space in options.space or ("nasbench201", "darts"):
         measure(space, options)
@@ -66,47 +102,82 @@ def main() -> None:
 
 def measure(space: str, options: argparse.Namespace) -> None:
     job = task(space, digits_batch(options.size, options.n), **MACRO[space])
-    job = dataclasses.replace(job, device=options.device, proxies=(options.proxy,)).to_device()
-    sizes = [k for k in (1, 2, 4, 8, 16, 32, 64, 128, 256) if k <= options.most]
-    chosen = genotypes(space, max(sizes))
-    scorers = {size: PopulationScorer(job, size) for size in sizes}
-
-    def alone() -> None:
-        for genotype in chosen[: min(8, len(chosen))]:
-            job.evaluate(genotype)
-
-    def together(size: int) -> Callable[[], object]:
-        # As many networks as alone where the population is smaller than that.
-        count = max(size, min(8, len(chosen)))
-        return lambda: [
-            scorers[size].evaluate(chosen[first : first + size]) for first in range(0, count, size)
-        ]
-
-    per_run = {"alone": min(8, len(chosen))}
-    runs: dict[str, Callable[[], object]] = {"alone": alone}
-    for size in sizes:
-        runs[str(size)] = together(size)
-        per_run[str(size)] = max(size, min(8, len(chosen)))
+    job = dataclasses.replace(job, device=options.device, precision=options.precision).to_device()
+    chosen = genotypes(space, max(options.most, options.networks))
+    table = common(job, chosen[: options.networks])
+    for proxy in options.proxy:
+        table += scored(dataclasses.replace(job, proxies=(proxy,)), chosen, options)
     clock = process_time if options.device == "cpu" else perf_counter
-    memory = {name: peak(run, options.device) for name, run in runs.items()}
-    times = {
-        name: [seconds / per_run[name] for seconds in found]
-        for name, found in interleaved(runs, options.rounds, options.device, clock).items()
-    }
+    memory = [peak(row.run, options.device) for row in table]
+    found = interleaved(
+        {str(number): row.run for number, row in enumerate(table)},
+        options.rounds,
+        options.device,
+        clock,
+    )
+    times = [[s / row.networks for s in found[str(number)]] for number, row in enumerate(table)]
     say(f"{space} {MACRO[space]}\n")
-    say("| K | ms a network | time in units of alone | networks/s | calls | peak memory, MB |")
-    say("|---|---|---|---|---|---|")
-    for name, found in times.items():
-        ratios = [mine / other for mine, other in zip(found, times["alone"], strict=True)]
-        middle = statistics.median(found)
-        run = (lambda: job.evaluate(chosen[0])) if name == "alone" else None
-        counted = calls(run or (lambda name=name: scorers[int(name)].evaluate(chosen[: int(name)])))
-        ended = "" if name == "alone" or scorers[int(name)].most == int(name) else " (halved)"
+    say(
+        "| | score | ms a network | in units of training | loop's time over it | alone's time "
+        "over it | networks/s | calls | peak memory, MB |"
+    )
+    say("|---|---|---|---|---|---|---|---|---|")
+    by_name = {(row.name, row.score): own for row, own in zip(table, times, strict=True)}
+    for number, (row, own) in enumerate(zip(table, times, strict=True)):
+        alone = by_name.get(("alone", row.score), own)
+        middle = statistics.median(own)
         say(
-            f"| {name}{ended} | {1000 * middle:.1f} | {spread(ratios)} | {1 / middle:.2f} | "
-            f"{counted} | {memory[name]:.0f} |"
+            f"| {row.label} | {row.score} | {1000 * middle:.1f} | {ratio(own, times[0])} | "
+            f"{ratio(times[1], own)} | {ratio(alone, own) if row.score else '-'} | "
+            f"{1 / middle:.2f} | {calls(row.once)} | {memory[number]:.0f} |"
         )
     say("")
+
+
+def common(job: ScoringTask, chosen: list[Any]) -> list[Row]:
+    """Return the training step and the loop over samples, of networks that are built already."""
+    networks = [job.build(genotype) for genotype in chosen]
+
+    def all_of(way: Callable[..., object]) -> Callable[[], object]:
+        return lambda: [way(network, job.images, job.labels) for network in networks]
+
+    return [
+        Row(way.__name__ + ("ing" if way is train else ""), "", len(networks), all_of(way), once)
+        for way in (train, loop)
+        for once in [partial(way, networks[0], job.images, job.labels)]
+    ]
+
+
+def scored(job: ScoringTask, chosen: list[Any], options: argparse.Namespace) -> list[Row]:
+    """Return one at a time and populations of each size, by the score of ``job``."""
+    (proxy,), few = job.proxies, chosen[: options.networks]
+    rows = [
+        Row(
+            "alone",
+            proxy,
+            len(few),
+            lambda: [job.evaluate(genotype) for genotype in few],
+            partial(job.evaluate, few[0]),
+        )
+    ]
+    for size in (1, 2, 4, 8, 16, 32, 64, 128, 256):
+        if size <= options.most:
+            some = chosen[: max(size, len(few))]
+            scorer = PopulationScorer(job, size)
+            run = partial(in_populations, scorer, some, size)
+            once = partial(scorer.evaluate, some[:size])
+            rows.append(Row(str(size), proxy, len(some), run, once, scorer))
+    return rows
+
+
+def in_populations(scorer: PopulationScorer, chosen: list[Any], size: int) -> None:
+    for first in range(0, len(chosen), size):
+        scorer.evaluate(chosen[first : first + size])
+
+
+def ratio(over: list[float], under: list[float]) -> str:
+    """Return the median and the quartiles of the ratios, round by round."""
+    return spread([a / b for a, b in zip(over, under, strict=True)])
 
 
 def calls(run: Callable[[], object]) -> int:

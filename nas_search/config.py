@@ -20,7 +20,7 @@ from nas_search.benchmarks.oracle import ORACLE
 from nas_search.benchmarks.tables import NONE
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.errors import InputError
-from nas_search.gradients import Normalisation, Parameters
+from nas_search.gradients import Normalisation, Parameters, Precision
 from nas_search.proxies import PROXIES
 from nas_search.scoring import Constraints, Executor, Measuring, Scheme
 from nas_search.scoring.initialise import SCHEMES
@@ -106,6 +106,7 @@ class SearchConfig:
         dataset: the registered data set; ``dataset_options`` its options.
         executor: which workers evaluate.
         constraints: bounds on candidates.
+        precision: of the scores' arithmetic.
         top: architectures in the table at the end and with drawings.
         table: accuracies to report of what is found; None when no benchmark is chosen.
         finalists: how many of the best are trained at the end, and how.
@@ -126,6 +127,7 @@ class SearchConfig:
     dataset_options: Any
     executor: Executor
     constraints: Constraints = field(default_factory=Constraints)
+    precision: Precision = "fp32"
     top: int = 10
     table: Table | None = None
     finalists: Finalists = field(default_factory=Finalists)
@@ -156,6 +158,7 @@ class _TopLevel:
 
     seed: int
     device: str
+    precision: str
     top: int
     plugins: list[str]
 
@@ -199,6 +202,7 @@ def read_config(config: DictConfig) -> SearchConfig:
     return SearchConfig(
         seed=top.seed,
         device=top.device,
+        precision=cast(Precision, top.precision),
         space=space,
         space_options=space_options,
         macro=macro,

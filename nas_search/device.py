@@ -1,10 +1,11 @@
-"""Which torch device a name in the configuration means."""
+"""Which torch device a name in the configuration means, and how exactly it computes."""
 
 from __future__ import annotations
 
 import torch
 
 from nas_search.errors import InputError
+from nas_search.gradients import Precision
 
 
 def resolve_device(name: str) -> str:
@@ -28,3 +29,10 @@ def resolve_device(name: str) -> str:
     elif device.type != "cpu":
         raise InputError(f"device '{name}' is not supported; possible: auto, cpu, cuda, cuda:N")
     return name
+
+
+def set_precision(precision: Precision) -> None:
+    """Let GPUs in this process round to TF32 or not; torch's own default is half of each."""
+    rounds = precision != "fp32"
+    torch.backends.cuda.matmul.allow_tf32 = rounds
+    torch.backends.cudnn.allow_tf32 = rounds

@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import cast
 
 import hydra
 import numpy as np
@@ -22,6 +23,7 @@ from nas_search.data import probe_batch
 from nas_search.device import resolve_device
 from nas_search.errors import InputError, RunError
 from nas_search.evaluation import Evaluation
+from nas_search.gradients import Precision
 from nas_search.proxies import PROXIES
 from nas_search.rank_config import RankConfig, facts, read_rank_config
 from nas_search.run import versions
@@ -143,6 +145,7 @@ def _task(config: RankConfig, seed: int) -> ScoringTask:
         seed=seed,
         init=study.scheme,
         device=resolve_device(study.device),
+        precision=cast(Precision, study.precision),
     )
 
 

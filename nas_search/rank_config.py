@@ -14,7 +14,7 @@ from nas_search.config import import_plugins, plain, read_group, read_name, read
 from nas_search.config import read_as as read
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.errors import InputError
-from nas_search.gradients import SCHEMES, Normalisation, Parameters, Scheme
+from nas_search.gradients import SCHEMES, Normalisation, Parameters, Precision, Scheme
 from nas_search.proxies import PROXIES
 from nas_search.proxies.aggregate import check_members, log_rank_sum, members_of
 from nas_search.scoring import Executor, Measuring
@@ -46,6 +46,7 @@ class Study:
         parameters: parameters that count.
         init: distribution of the initial weights; None means that of each score's definition.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        precision: of the scores' arithmetic.
         plugins: modules to import first.
     """
 
@@ -62,6 +63,7 @@ class Study:
     parameters: str = "weights"
     init: str | None = None
     device: str = "auto"
+    precision: str = "fp32"
     plugins: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,7 +78,11 @@ class Study:
                 raise InputError(f"{key}={values} names one twice")
         if min(self.seeds) < 0:
             raise InputError(f"seeds={self.seeds} must be 0 or more")
-        Measuring(self.statistics or "sample", cast(Parameters, self.parameters))
+        Measuring(
+            self.statistics or "sample",
+            cast(Parameters, self.parameters),
+            precision=cast(Precision, self.precision),
+        )
         if self.init is not None and self.init not in SCHEMES:
             raise InputError(f"unknown init '{self.init}'; possible: {', '.join(SCHEMES)}")
         for name in self.proxies:
@@ -197,4 +203,5 @@ def facts(config: RankConfig) -> dict[str, Any]:
         "classes": study.classes,
         "dataset": config.dataset.name,
         "dataset_options": dataclasses.asdict(config.dataset_options),
+        **({"precision": study.precision} if study.precision != "fp32" else {}),
     }

@@ -151,6 +151,7 @@ def scoring_task(config: SearchConfig) -> ScoringTask:
         repeats=config.proxy.repeats,
         constraints=config.constraints,
         device=device,
+        precision=config.precision,
     )
 
 
@@ -211,6 +212,8 @@ def _facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
         "num_classes": task.num_classes,
         "probe_batch": probe.hexdigest()[:16],
         "constraints": dataclasses.asdict(config.constraints),
+        # Of other precision only: what was recorded before there was a choice can be continued.
+        **({"precision": task.precision} if task.precision != "fp32" else {}),
         **({"oracle": truth.fingerprint(looked_up)} if looked_up else {}),
     }
 

@@ -137,10 +137,12 @@ class Store:
                     ],
                 )
                 return
+        here = {key: json.dumps(value, sort_keys=True) for key, value in facts.items()}
+        there = {key: value for key, value in known.items() if key not in (notes or {})}
         differing = [
-            f"{key}: {known.get(key, 'absent')} there, {json.dumps(value, sort_keys=True)} here"
-            for key, value in facts.items()
-            if known.get(key) != json.dumps(value, sort_keys=True)
+            f"{key}: {there.get(key, 'absent')} there, {here.get(key, 'absent')} here"
+            for key in {**here, **there}
+            if there.get(key) != here.get(key)
         ]
         if differing:
             raise InputError(

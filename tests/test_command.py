@@ -297,13 +297,19 @@ def test_a_finished_run_of_minutes_is_finished(call: Call, tmp_path: Path) -> No
 def test_a_folder_of_another_run_is_refused(call: Call, tmp_path: Path) -> None:
     assert call("hydra.run.dir=run").code == 0
     before = history(tmp_path / "run")
-    for change, words in (("seed=1", "seed: 0 there, 1 here"), ("dataset.size=9", "probe_batch")):
+    for change, words in (
+        ("seed=1", "seed: 0 there, 1 here"),
+        ("dataset.size=9", "probe_batch"),
+        ("precision=bf16", 'precision: absent there, "bf16" here'),
+    ):
         ended = call("hydra.run.dir=run", change)
         assert ended.code == 2
         assert words in ended.err
         assert "choose another hydra.run.dir" in ended.err
     assert call("hydra.run.dir=run").code == 0
     assert history(tmp_path / "run") == before
+    assert call("hydra.run.dir=low", "precision=bf16").code == 0
+    assert 'precision: "bf16" there, absent here' in call("hydra.run.dir=low").err
 
 
 def test_a_sweep_makes_a_folder_a_job_and_survives_a_bad_one(call: Call, tmp_path: Path) -> None:

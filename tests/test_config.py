@@ -139,7 +139,7 @@ def test_the_default_is_the_command_of_the_title() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("+seeed=1", "unknown key 'seeed'; possible: device, plugins, seed, top"),
+        ("+seeed=1", "unknown key 'seeed'; possible: device, plugins, precision, seed, top"),
         ("+proxy.batchsize=3", "unknown key 'proxy.batchsize'; possible: batch_size"),
         ("+algorithm.elite=3", "unknown key 'algorithm.elite'; possible: "),
         ("+search_space.depth=3", "unknown key 'search_space.depth'; possible: "),

@@ -142,12 +142,16 @@ def test_a_run_is_claimed_once(tmp_path: Path) -> None:
         store.claim(FACTS, {"versions": {"torch": "2"}})  # the same run with another torch
         store.append(GOOD, 1.0)
     with Store(path) as store:
+        notes = {"versions": {}}
         changed = {**FACTS, "seed": 7}
         with pytest.raises(InputError, match="seed: 0 there, 7 here.*another hydra.run.dir") as e:
-            store.claim(changed)
+            store.claim(changed, notes)
         assert "proxy" not in str(e.value)
         assert "\n" not in str(e.value)
         with pytest.raises(InputError, match="new: absent there, 1 here"):
-            store.claim({**FACTS, "new": 1})
-        store.claim(dict(reversed(FACTS.items())))  # order does not matter
+            store.claim({**FACTS, "new": 1}, notes)
+        fewer = dict(list(FACTS.items())[1:])
+        with pytest.raises(InputError, match=f"{next(iter(FACTS))}: .* there, absent here"):
+            store.claim(fewer, notes)
+        store.claim(dict(reversed(FACTS.items())), notes)  # order does not matter
         assert store.evaluations() == [GOOD]

@@ -1,13 +1,19 @@
 """Per-sample gradients of a whole batch in one forward and one backward pass."""
 
-from nas_search.gradients.backward import normalised_network, per_sample_backward
+from nas_search.gradients.backward import (
+    forwards_replaced,
+    normalised_network,
+    per_sample_backward,
+)
 from nas_search.gradients.gradient import DenseGradient, FactoredGradient, Factors, SampleGradient
 from nas_search.gradients.modes import (
     NORMALISATIONS,
     PARAMETERS,
+    PRECISIONS,
     SCHEMES,
     Normalisation,
     Parameters,
+    Precision,
     Scheme,
 )
 from nas_search.gradients.sinks import (
@@ -23,6 +29,7 @@ from nas_search.gradients.sinks import (
 __all__ = [
     "NORMALISATIONS",
     "PARAMETERS",
+    "PRECISIONS",
     "SCHEMES",
     "DenseGradient",
     "FactorSink",
@@ -32,12 +39,14 @@ __all__ = [
     "NormSink",
     "Normalisation",
     "Parameters",
+    "Precision",
     "Reductions",
     "SampleGradient",
     "Scheme",
     "SignSink",
     "Sink",
     "SumSink",
+    "forwards_replaced",
     "normalised_network",
     "per_sample_backward",
 ]

@@ -13,8 +13,15 @@ from torch import Tensor, nn
 from nas_search.errors import InputError
 from nas_search.gradients.convolution import convolution
 from nas_search.gradients.linear import linear
-from nas_search.gradients.modes import NORMALISATIONS, PARAMETERS, Normalisation, Parameters
+from nas_search.gradients.modes import (
+    NORMALISATIONS,
+    PARAMETERS,
+    Normalisation,
+    Parameters,
+    Precision,
+)
 from nas_search.gradients.normalisation import batch_norm, differentiable
+from nas_search.gradients.pooling import average_pool
 from nas_search.gradients.recorder import Recorder
 from nas_search.gradients.sinks import Sink
 from nas_search.spaces.rows import rows_of
@@ -36,6 +43,7 @@ def per_sample_backward(
     *,
     normalisation: Normalisation = "sample",
     parameters: Parameters = "weights",
+    precision: Precision = "fp32",
     objective: Objective = cross_entropy,
 ) -> Tensor:
     """Send every sample's gradient, parameter by parameter, to ``sinks``; return the logits.
@@ -55,13 +63,15 @@ def per_sample_backward(
         sinks: receivers of the gradients; a parameter that receives none is not mentioned to them.
         normalisation: statistics that batch-norm uses, see :data:`.modes.Normalisation`.
         parameters: which parameters count, see :data:`.modes.Parameters`.
+        precision: of the convolutions, see :data:`.modes.Precision`.
         objective: what is differentiated; must be a sum of terms, one a sample.
 
     Returns:
         The logits, (n, classes), detached; (K n, classes) of a population network.
 
     Raises:
-        InputError: a layer has parameters but no rule, or sees what its rule cannot treat.
+        InputError: a layer has parameters but no rule, or sees what its rule cannot treat, or
+            ``bf16`` is asked for with statistics that it has no use for.
     """
     if normalisation not in NORMALISATIONS:
         raise InputError(
@@ -69,8 +79,13 @@ def per_sample_backward(
         )
     if parameters not in PARAMETERS:
         raise InputError(f"unknown parameters '{parameters}'; possible: {', '.join(PARAMETERS)}")
+    if precision == "bf16" and normalisation not in ("frozen", "eval"):
+        raise InputError(
+            f"precision=bf16 cannot tell gradients from rounding with normalisation "
+            f"'{normalisation}'; use frozen or eval, or precision=tf32"
+        )
     rows = rows_of(network)
-    recorder = Recorder(sinks, every_parameter=parameters == "all", rows=rows)
+    recorder = Recorder(sinks, parameters == "all", rows, low=precision == "bf16")
     with _rules_in_place(network, recorder, normalisation), torch.enable_grad():
         logits = network(images)
         if logits.requires_grad:  # a network whose output no parameter reaches has no gradient
@@ -83,18 +98,20 @@ def per_sample_backward(
 def normalised_network(network: nn.Module, normalisation: Normalisation) -> Iterator[None]:
     """Let ``network`` run with the statistics of ``normalisation``, for ordinary gradients.
 
-    Running statistics are never written; the network is given back as it was found.
+    Running statistics are never written; the network is given back as it was found. In a population
+    network each candidate has its own batch.
     """
     if normalisation not in NORMALISATIONS:
         raise InputError(
             f"unknown normalisation '{normalisation}'; possible: {', '.join(NORMALISATIONS)}"
         )
+    rows = rows_of(network)
     rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {
-        module: partial(differentiable, name, module, mode=normalisation)
+        module: partial(differentiable, name, module, rows, mode=normalisation)
         for name, module in network.named_modules()
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
     }
-    with _forwards_replaced(network, rules):
+    with forwards_replaced(network, rules):
         yield
 
 
@@ -111,17 +128,19 @@ def _rules_in_place(
             rules[module] = partial(linear, name, module, recorder)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             rules[module] = partial(batch_norm, name, module, recorder, mode=normalisation)
+        elif type(module) is nn.AvgPool2d:
+            rules[module] = partial(average_pool, module)
         elif next(module.parameters(recurse=False), None) is not None:
             raise InputError(
                 f"layer '{name}' ({type(module).__name__}) has parameters but no per-sample "
                 "rule; known: Conv2d, Linear, BatchNorm1d, BatchNorm2d"
             )
-    with _forwards_replaced(network, rules):
+    with forwards_replaced(network, rules):
         yield
 
 
 @contextmanager
-def _forwards_replaced(
+def forwards_replaced(
     network: nn.Module, rules: Mapping[nn.Module, Callable[[Tensor], Tensor]]
 ) -> Iterator[None]:
     """Let modules run by ``rules`` and all others as in evaluation; undo it at the end."""

@@ -79,6 +79,9 @@ class _Convolution(torch.autograd.Function):
         uses: tuple[Use, Use | None],
         recorder: Recorder,
     ) -> Tensor:
+        if recorder.low:
+            x, weight = x.bfloat16(), weight.bfloat16()
+            bias = None if bias is None else bias.bfloat16()
         ctx.save_for_backward(x, weight)
         ctx.geometry, ctx.uses, ctx.recorder = geometry, uses, recorder
         g = geometry
@@ -91,6 +94,7 @@ class _Convolution(torch.autograd.Function):
         recorder: Recorder = ctx.recorder
         of_weight, of_bias = ctx.uses
         rows = weight_gradient(x, error, weight, ctx.geometry)
+        rows = rows.float() if recorder.low else rows
         recorder.add(of_weight, DenseGradient(rows, Factors(x, error)))
         if of_bias is not None:
             recorder.add(of_bias, DenseGradient(error.sum((2, 3))))

@@ -100,6 +100,8 @@ class FactoredGradient:
 
 
 def _grams(rows: Tensor, candidates: int) -> Tensor:
+    if rows.dtype == torch.bfloat16:  # products of these numbers are exact in TF32, their sums not
+        rows = rows.float()
     if candidates == 1:  # the library's plain product is the faster one on a CPU
         return (rows @ rows.T)[None]
     own = rows.unflatten(0, (candidates, -1))

@@ -30,6 +30,8 @@ class _Linear(torch.autograd.Function):
         uses: tuple[Use, Use | None],
         recorder: Recorder,
     ) -> Tensor:
+        if recorder.low:  # the classifier is small, and logits say which networks are dead
+            x = x.to(weight.dtype)
         ctx.save_for_backward(x, weight)
         ctx.uses, ctx.recorder = uses, recorder
         return F.linear(x, weight, bias)

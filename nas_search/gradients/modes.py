@@ -40,6 +40,21 @@ Scheme = Literal["default", "kaiming_normal", "kaiming_fan_out", "standard_norma
 Batch-norm starts at scale 1 and shift 0 in all of them.
 """
 
+Precision = Literal["fp32", "tf32", "bf16"]
+"""Arithmetic of convolutions and linear layers on single-precision numbers.
+
+``fp32``
+    single precision throughout.
+``tf32``
+    a GPU may round what it multiplies to 10 bits; elsewhere the same as ``fp32``.
+``bf16``
+    the pass of per-sample gradients keeps activations and their gradients in bfloat16 and sums in
+    single precision; statistics, classifier and Gram matrices are in single precision. Other passes
+    as ``tf32``. For constant batch statistics (``frozen``, ``eval``) only: with others, what is
+    zero but for rounding would be taken for a gradient.
+"""
+
 NORMALISATIONS: tuple[str, ...] = get_args(Normalisation)
 PARAMETERS: tuple[str, ...] = get_args(Parameters)
 SCHEMES: tuple[str, ...] = get_args(Scheme)
+PRECISIONS: tuple[str, ...] = get_args(Precision)

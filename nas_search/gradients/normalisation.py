@@ -12,6 +12,7 @@ from nas_search.errors import InputError
 from nas_search.gradients.gradient import DenseGradient
 from nas_search.gradients.modes import Normalisation
 from nas_search.gradients.recorder import Recorder, Use
+from nas_search.spaces.rows import Rows
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -46,24 +47,38 @@ def batch_norm(
     return _FixedStatistics.apply(x, mean, rstd, scale, shift, uses, recorder)
 
 
-def differentiable(name: str, module: BatchNorm, x: Tensor, mode: Normalisation) -> Tensor:
+def differentiable(
+    name: str, module: BatchNorm, rows: Rows, x: Tensor, mode: Normalisation
+) -> Tensor:
     """Apply ``module`` to ``x`` as :func:`batch_norm`, in ordinary operations.
 
     For gradients of any order with respect to anything, as sums over the batch.
     """
     scale, shift, eps = module.weight, module.bias, module.eps
-    if mode == "batch":
-        return F.batch_norm(x, None, None, scale, shift, training=True, eps=eps)
     if mode == "sample":
         _check_spread(name, x)
         n = len(x)
-        scales = scale.repeat(n) if scale is not None else None
-        shifts = shift.repeat(n) if shift is not None else None
         folded = x.reshape(1, -1, *x.shape[2:])
-        y = F.batch_norm(folded, None, None, scales, shifts, training=True, eps=eps)
+        y = F.batch_norm(
+            folded, None, None, _times(scale, n), _times(shift, n), training=True, eps=eps
+        )
         return y.view(x.shape)
-    mean, variance = _statistics(name, module, x, mode, 1)
-    return F.batch_norm(x, mean[0], variance[0], scale, shift, training=False, eps=eps)
+    candidates = len(rows.members)
+    scales, shifts = _times(scale, candidates), _times(shift, candidates)
+    side_by_side = _unfolded(x, candidates)
+    if mode == "batch":
+        y = F.batch_norm(side_by_side, None, None, scales, shifts, training=True, eps=eps)
+    else:
+        mean, variance = (
+            values.expand(candidates, -1).flatten()
+            for values in _statistics(name, module, x, mode, candidates)
+        )
+        y = F.batch_norm(side_by_side, mean, variance, scales, shifts, training=False, eps=eps)
+    return _folded(y, candidates)
+
+
+def _times(values: Tensor | None, copies: int) -> Tensor | None:
+    return values if values is None or copies == 1 else values.repeat(copies)
 
 
 def _check_spread(name: str, x: Tensor) -> None:
@@ -79,9 +94,7 @@ def _statistics(
 ) -> tuple[Tensor, Tensor]:
     """Return the constant (mean, variance) of ``frozen``, (k, C), and of ``eval``, (1, C)."""
     if mode == "frozen":
-        by_channel = x.detach().unflatten(0, (candidates, -1)).transpose(1, 2).flatten(2)
-        variance, mean = torch.var_mean(by_channel, 2, correction=0)
-        return mean, variance
+        return _of_the_batch(x.detach(), candidates)
     if module.running_mean is None or module.running_var is None:
         raise InputError(
             f"batch-norm '{name}' keeps no running statistics; use another proxy.normalisation"
@@ -89,13 +102,38 @@ def _statistics(
     return module.running_mean[None], module.running_var[None]
 
 
+def _of_the_batch(x: Tensor, candidates: int) -> tuple[Tensor, Tensor]:
+    """Return the (mean, variance) of each candidate's samples, (k, C)."""
+    if x.dtype == torch.bfloat16:
+        x = x.float()
+    if x.device.type == "cpu":  # four times faster there than var_mean, with the same accuracy
+        mean, variance = torch.ops.aten.batch_norm_update_stats(
+            _unfolded(x, candidates), None, None, 0.0
+        )
+        return mean.view(candidates, -1), variance.view(candidates, -1)
+    grouped = x.unflatten(0, (candidates, -1))
+    variance, mean = torch.var_mean(grouped, (1, *range(3, grouped.dim())), correction=0)
+    return mean, variance
+
+
 def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
     """Normalise each candidate's samples (n, C, ...) by their own batch, in ordinary operations."""
+    y = F.batch_norm(_unfolded(x, candidates), None, None, training=True, eps=eps)
+    return _folded(y, candidates)
+
+
+def _unfolded(x: Tensor, candidates: int) -> Tensor:
+    """Put candidates side by side in the channels: (k n, C, ...) to (n, k C, ...)."""
     if candidates == 1:
-        return F.batch_norm(x, None, None, training=True, eps=eps)
-    side_by_side = x.unflatten(0, (candidates, -1)).transpose(0, 1).flatten(1, 2)  # (n, k C, ...)
-    y = F.batch_norm(side_by_side, None, None, training=True, eps=eps)
-    return y.unflatten(1, (candidates, -1)).transpose(0, 1).flatten(0, 1)
+        return x
+    return x.unflatten(0, (candidates, -1)).transpose(0, 1).flatten(1, 2)
+
+
+def _folded(x: Tensor, candidates: int) -> Tensor:
+    """Undo :func:`_unfolded`."""
+    if candidates == 1:
+        return x
+    return x.unflatten(1, (candidates, -1)).transpose(0, 1).flatten(0, 1)
 
 
 class _OwnStatistics(torch.autograd.Function):
@@ -170,7 +208,8 @@ class _FixedStatistics(torch.autograd.Function):
         ctx.save_for_backward(x, mean.view(shape), rstd.view(shape), factor.view(shape))
         ctx.uses, ctx.recorder = uses, recorder
         grouped = x.unflatten(0, (rows, -1))
-        return torch.addcmul(offset.view(shape), grouped, factor.view(shape)).flatten(0, 1)
+        y = torch.addcmul(offset.view(shape), grouped, factor.view(shape))
+        return y.flatten(0, 1).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:

@@ -28,10 +28,14 @@ class Recorder:
         sinks: receivers of the gradients.
         every_parameter: whether biases and batch-norm's affine parameters are wanted too.
         rows: whose samples the layers see.
+        low: whether convolutions compute in bfloat16.
     """
 
-    def __init__(self, sinks: Sequence[Sink], every_parameter: bool, rows: Rows) -> None:
+    def __init__(
+        self, sinks: Sequence[Sink], every_parameter: bool, rows: Rows, low: bool = False
+    ) -> None:
         self.every_parameter = every_parameter
+        self.low = low
         self._sinks = sinks
         self._rows = rows
         self._uses: dict[Use, int] = {}

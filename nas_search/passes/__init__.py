@@ -6,7 +6,19 @@ that it needs; scores that need results of the same pass share it.
 """
 
 from nas_search.passes.activations import CodeAgreement, PatternCount
-from nas_search.passes.base import PASSES, DeadNetwork, Facts, Pass, Subject, collects
+from nas_search.passes.base import (
+    PASSES,
+    PASSES_OF_ALL,
+    DeadNetwork,
+    Facts,
+    Outcome,
+    Pass,
+    PassOfAll,
+    Subject,
+    collects,
+    collects_of_all,
+    of_one,
+)
 from nas_search.passes.cell_features import CellFeatures
 from nas_search.passes.channels import ChannelCorrelations
 from nas_search.passes.fisher_information import FisherInformation
@@ -28,11 +40,16 @@ __all__ = [
     "CodeAgreement",
     "PatternCount",
     "PASSES",
+    "PASSES_OF_ALL",
     "DeadNetwork",
     "Facts",
+    "Outcome",
     "Pass",
+    "PassOfAll",
     "Subject",
     "collects",
+    "collects_of_all",
+    "of_one",
     "FisherInformation",
     "HalfGradients",
     "HessianGradient",

@@ -11,9 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.gradients import normalised_network
-from nas_search.passes.base import Subject, collects
-from nas_search.passes.logits import check_logits
+from nas_search.passes.base import (
+    DeadNetwork,
+    Outcome,
+    Subject,
+    collects,
+    collects_of_all,
+    of_one,
+)
+from nas_search.passes.logits import logits_faults
+from nas_search.passes.reach import calls_on_paths
 from nas_search.passes.structure import graph
+from nas_search.spaces.population import PopulationNetwork
+from nas_search.spaces.rows import rows_of
 
 _BITS = 62
 """Samples whose on/off states are packed into one 64-bit word."""
@@ -45,66 +55,91 @@ class PatternCount:
     distinct: int
 
 
-@collects(CodeAgreement, PatternCount)
-def activations(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(CodeAgreement, PatternCount)
+def activations_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Forward the batch and look at every ``nn.ReLU``.
 
-    Raises:
-        DeadNetwork: the logits are not finite or do not depend on the image.
+    A candidate is dead whose logits are not finite or do not depend on the image. Patterns are
+    counted at dead branches too: a population network must have them.
     """
-    counted = _reached(subject) if CodeAgreement in wanted else []
-    n = len(subject.images)
-    kernel = torch.zeros(n, n, dtype=torch.float64, device=subject.images.device)
-    units = 0
+    rows = rows_of(subject.network)
+    candidates, n = len(rows.everyone), len(subject.images)
+    counted = iter(_counted(subject) if CodeAgreement in wanted else ())
+    kernels = subject.images.new_zeros(candidates, n, n, dtype=torch.float64)
+    units = torch.zeros(candidates, dtype=torch.int64, device=kernels.device)
     words: list[Tensor] = []
-    call = 0
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal call, units
-        on = inputs[0].flatten(1) > 0
-        if CodeAgreement in wanted and counted[call]:
+        on = inputs[0].unflatten(0, (len(rows.members), n)).flatten(2) > 0
+        members = torch.tensor(rows.members, device=on.device)
+        if CodeAgreement in wanted:
+            counts = next(counted)
             signs = torch.where(on, 1.0, -1.0)  # s_i . s_j = agreeing - disagreeing units
-            kernel.add_((signs @ signs.T).double().add_(on.shape[1]).div_(2))
-            units += on.shape[1]
+            agreeing = (signs @ signs.mT).double().add_(on.shape[2]).div_(2)
+            kernels.index_add_(0, members, agreeing * counts[:, None, None])
+            units.index_add_(0, members, on.shape[2] * counts)
         if PatternCount in wanted and output.dim() == 4:
-            words.append(_packed(on).unique(dim=1))
-        call += 1
+            words.append(_packed(on, members).unique(dim=1))
 
     statistics = normalised_network(subject.network, subject.normalisation)
     with _relu_hooks(subject.network, look), statistics, torch.no_grad():
         logits = subject.network(subject.images)
-    check_logits(logits)
-    results: list[object] = []
+    results: list[list[object]] = [[] for _ in rows.everyone]
     if CodeAgreement in wanted:
-        results.append(CodeAgreement(kernel, units))
+        for found, kernel, count in zip(results, kernels, units.tolist(), strict=True):
+            found.append(CodeAgreement(kernel, count))
     if PatternCount in wanted:
-        distinct = torch.cat(words, 1).unique(dim=1).shape[1] if words else 0
-        results.append(PatternCount(distinct))
-    return results
+        for found, distinct in zip(results, _distinct(words, candidates), strict=True):
+            found.append(PatternCount(distinct))
+    faults = logits_faults(logits.unflatten(0, (candidates, n)))
+    return [
+        DeadNetwork(fault) if fault else found for fault, found in zip(faults, results, strict=True)
+    ]
 
 
-def _packed(on: Tensor) -> Tensor:
-    """Return the columns of ``on`` (n, units) as words, (ceil(n / 62), units) int64."""
-    rows = []
-    for some in on.split(_BITS):
-        powers = 2 ** torch.arange(len(some), device=on.device)
-        rows.append((some.long() * powers[:, None]).sum(0))
-    return torch.stack(rows)
+collects(CodeAgreement, PatternCount)(of_one(activations_of_all))
 
 
-def _reached(subject: Subject) -> list[bool]:
-    """Return for every call of a ReLU, in order, whether a path leads from it to the logits."""
+def _packed(on: Tensor, members: Tensor) -> Tensor:
+    """Return the columns of each candidate's ``on`` (k, n, units) as words.
+
+    Returns:
+        (1 + ceil(n / 62), k units) int64; the first row says whose column it is.
+    """
+    rows = [members[:, None].expand(-1, on.shape[2])]
+    for some in on.split(_BITS, dim=1):
+        powers = 2 ** torch.arange(some.shape[1], device=on.device)
+        rows.append((some.long() * powers[:, None]).sum(1))
+    return torch.stack(rows).flatten(1)
+
+
+def _distinct(words: list[Tensor], candidates: int) -> list[int]:
+    """Return how many distinct columns each candidate has."""
+    if not words:
+        return [0] * candidates
+    return torch.cat(words, 1).unique(dim=1)[0].bincount(minlength=candidates).tolist()
+
+
+def _counted(subject: Subject) -> list[Tensor]:
+    """Return for every call of a ReLU, in order, of which candidates a path leads to the logits.
+
+    One of k flags for each candidate that the call sees. Paths begin in the image or in a weight.
+    """
+    network = subject.network
+    if isinstance(network, PopulationNetwork):
+        calls = calls_on_paths(network, subject.images[:1], (nn.ReLU,))
+        return [call.from_any for call in calls]
     nodes: list[Any] = []
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nodes.append(output.grad_fn)
 
     image = subject.images[:2].detach().requires_grad_()
-    statistics = normalised_network(subject.network, subject.normalisation)
-    with _relu_hooks(subject.network, note), statistics, torch.enable_grad():
-        logits = subject.network(image)
+    statistics = normalised_network(network, subject.normalisation)
+    with _relu_hooks(network, note), statistics, torch.enable_grad():
+        logits = network(image)
     needed = set(graph(logits.grad_fn))
-    return [node in needed for node in nodes]
+    return [torch.tensor([node in needed], device=image.device) for node in nodes]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from nas_search.gradients import Normalisation, Parameters
+from nas_search.gradients import Normalisation, Parameters, Precision
 
 
 class DeadNetwork(Exception):
@@ -46,6 +46,7 @@ class Subject:
         seed: from which a pass draws what it needs beside the images.
         thin: makes the same cells in a network as narrow and as short as it gets, for crops of
             the images (:data:`nas_search.passes.regions.THIN_IMAGE`); None where nobody knows how.
+        precision: of the pass of per-sample gradients.
     """
 
     network: nn.Module
@@ -55,6 +56,7 @@ class Subject:
     parameters: Parameters = "weights"
     seed: int = 0
     thin: Callable[[], nn.Module] | None = None
+    precision: Precision = "fp32"
 
 
 Pass = Callable[[Subject, frozenset[type]], Sequence[object]]
@@ -62,6 +64,15 @@ Pass = Callable[[Subject, frozenset[type]], Sequence[object]]
 
 PASSES: dict[type, Pass] = {}
 """The pass that gives each kind of result."""
+
+Outcome = Sequence[object] | Exception
+"""Of one candidate: one result of each kind that is wanted, or why there is none."""
+
+PassOfAll = Callable[[Subject, frozenset[type]], Sequence[Outcome]]
+"""The same for a population network of K candidates: an outcome of each; an ordinary one is one."""
+
+PASSES_OF_ALL: dict[type, PassOfAll] = {}
+"""The pass over populations that gives each kind of result, where there is one."""
 
 
 def collects(*kinds: type) -> Callable[[Pass], Pass]:
@@ -73,6 +84,28 @@ def collects(*kinds: type) -> Callable[[Pass], Pass]:
         return run
 
     return register
+
+
+def collects_of_all(*kinds: type) -> Callable[[PassOfAll], PassOfAll]:
+    """Register the decorated pass as the one that gives ``kinds`` for populations."""
+
+    def register(run: PassOfAll) -> PassOfAll:
+        PASSES_OF_ALL.update(dict.fromkeys(kinds, run))
+        return run
+
+    return register
+
+
+def of_one(run: PassOfAll) -> Pass:
+    """Return ``run`` as a pass over ordinary networks; it raises why there is no result."""
+
+    def run_alone(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+        (outcome,) = run(subject, wanted)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return run_alone
 
 
 def weighted_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

@@ -20,7 +20,15 @@ from nas_search.gradients import (
     SumSink,
     per_sample_backward,
 )
-from nas_search.passes.base import DeadNetwork, Subject, collects, weighted_layers
+from nas_search.passes.base import (
+    DeadNetwork,
+    Outcome,
+    Subject,
+    collects,
+    collects_of_all,
+    of_one,
+    weighted_layers,
+)
 from nas_search.passes.logits import logits_faults
 from nas_search.spaces.rows import Members, Rows, rows_of
 
@@ -136,36 +144,16 @@ class ChannelFisher:
     weights: tuple[int, ...]
 
 
-@collects(Grams, LayerFactors, Signs, BatchGradient, ChannelFisher)
-def per_sample(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(Grams, LayerFactors, Signs, BatchGradient, ChannelFisher)
+def per_sample_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Run the one backward pass and reduce every gradient to all that is ``wanted``.
 
+    A candidate is dead whose logits or gradients are not finite, whose logits do not depend on the
+    image, or none of whose weights receives gradient.
+
     Raises:
-        DeadNetwork: logits or gradients are not finite, logits do not depend on the image, or no
-            weight receives gradient.
         InputError: a layer cannot be measured that way, see
             :func:`nas_search.gradients.per_sample_backward`.
-    """
-    (results,) = per_sample_of_all(subject, wanted)
-    if isinstance(results, DeadNetwork):
-        raise results
-    return results
-
-
-def per_sample_of_all(
-    subject: Subject, wanted: frozenset[type]
-) -> list[Sequence[object] | DeadNetwork]:
-    """Run the one backward pass for all candidates of a population network.
-
-    Args:
-        subject: its network may be a population network of K candidates; an ordinary one is one.
-        wanted: kinds of results among those of :func:`per_sample`.
-
-    Returns:
-        Of each candidate, in order, one result of each kind, or why it has none.
-
-    Raises:
-        InputError: as :func:`per_sample`.
     """
     network = subject.network
     rows = rows_of(network)
@@ -184,6 +172,7 @@ def per_sample_of_all(
             sinks,
             normalisation=subject.normalisation,
             parameters=subject.parameters,
+            precision=subject.precision,
         )
     candidates = len(rows.everyone)
     faults = logits_faults(logits.unflatten(0, (candidates, -1)))
@@ -196,7 +185,7 @@ def per_sample_of_all(
         ChannelFisher: fisher.by_candidate(candidates),
     }
     weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    outcomes: list[Sequence[object] | DeadNetwork] = []
+    outcomes: list[Outcome] = []
     for candidate in range(candidates):
         own = {kind: of_all[candidate] for kind, of_all in found.items()}
         try:
@@ -206,7 +195,23 @@ def per_sample_of_all(
             outcomes.append(_results(wanted, alive, weights, own, subject.labels))
         except DeadNetwork as dead:
             outcomes.append(dead)
+    if LayerFactors in wanted:
+        _decompose([o for o in outcomes if not isinstance(o, Exception)])
     return outcomes
+
+
+def _decompose(results: Sequence[Sequence[object]]) -> None:
+    """Compute the eigenvalues of all candidates' factors at once: one call of the library."""
+    factors = [one for own in results for one in own if isinstance(one, LayerFactors)]
+    if not factors:
+        return
+    matrices = [cosines for one in factors for cosines in (one.inputs, one.errors)]
+    try:
+        values = torch.linalg.eigvalsh(torch.cat(matrices)).split([len(m) for m in matrices])
+    except torch.linalg.LinAlgError:
+        return  # each computes its own when it is asked: whoever's cannot be computed fails alone
+    for one, inputs, errors in zip(factors, values[::2], values[1::2], strict=True):
+        vars(one).update(input_eigenvalues=inputs, error_eigenvalues=errors)
 
 
 def _results(
@@ -267,8 +272,7 @@ def _alive(weights: Iterable[str], squares: dict[str, float], eps: float) -> tup
     return alive
 
 
-PER_SAMPLE = frozenset({Grams, LayerFactors, Signs, BatchGradient, ChannelFisher})
-"""What :func:`per_sample_of_all` gives."""
+collects(Grams, LayerFactors, Signs, BatchGradient, ChannelFisher)(of_one(per_sample_of_all))
 
 
 @contextmanager

@@ -10,7 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.gradients import normalised_network
-from nas_search.passes.base import DeadNetwork, Subject, collects, weighted_layers
+from nas_search.passes.base import (
+    DeadNetwork,
+    Outcome,
+    Subject,
+    collects,
+    collects_of_all,
+    weighted_layers,
+)
+from nas_search.passes.reach import calls_on_paths
+from nas_search.spaces.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,22 @@ def paths(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
         raise DeadNetwork("the logits do not depend on the image")
     live = {p for node in lengths.keys() & layers.keys() for p in layers[node].parameters()}
     return [Depth(lengths[logits.grad_fn]), LiveParameters(sum(p.numel() for p in live))]
+
+
+@collects_of_all(LiveParameters)
+def paths_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+    """Count each candidate's parameters on paths; dead where none leads to the logits."""
+    candidates = len(rows_of(subject.network).everyone)
+    live: dict[nn.Module, Tensor] = {}
+    weighted = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
+    for call in calls_on_paths(subject.network, subject.images[:1], weighted):
+        seen = live.setdefault(call.module, call.from_image.new_zeros(candidates))
+        seen[list(call.members)] |= call.from_image
+    flags = torch.stack(list(live.values()), 1).tolist()
+    sizes = [sum(p.numel() for p in module.parameters()) for module in live]
+    counts = [sum(s for s, is_live in zip(sizes, own, strict=True) if is_live) for own in flags]
+    dead = DeadNetwork("the logits do not depend on the image")
+    return [[LiveParameters(count)] if count else dead for count in counts]
 
 
 def graph(end: Any) -> list[Any]:

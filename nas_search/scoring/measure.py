@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from nas_search.errors import InputError
-from nas_search.gradients import NORMALISATIONS, PARAMETERS, Normalisation, Parameters
+from nas_search.gradients import (
+    NORMALISATIONS,
+    PARAMETERS,
+    PRECISIONS,
+    Normalisation,
+    Parameters,
+    Precision,
+)
 from nas_search.passes import PASSES, DeadNetwork, Facts, Grams, Pass, Subject
 from nas_search.proxies import Measurement
 
@@ -23,18 +30,22 @@ class Measuring:
         normalisation: batch-norm statistics, see :data:`nas_search.gradients.Normalisation`.
         parameters: parameters that count, see :data:`nas_search.gradients.Parameters`.
         seed: from which passes draw what they need beside the images.
+        precision: of the arithmetic, see :data:`nas_search.gradients.Precision`.
     """
 
     normalisation: Normalisation = "sample"
     parameters: Parameters = "weights"
     seed: int = 0
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
-        for key, known in (("normalisation", NORMALISATIONS), ("parameters", PARAMETERS)):
-            if getattr(self, key) not in known:
-                raise InputError(
-                    f"unknown proxy.{key} '{getattr(self, key)}'; possible: {', '.join(known)}"
-                )
+        for key, given, known in (
+            ("proxy.normalisation", self.normalisation, NORMALISATIONS),
+            ("proxy.parameters", self.parameters, PARAMETERS),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if given not in known:
+                raise InputError(f"unknown {key} '{given}'; possible: {', '.join(known)}")
 
 
 def measure(
@@ -89,7 +100,16 @@ def attempt(
         InputError: a layer cannot be measured that way.
     """
     how = how or Measuring()
-    subject = Subject(network, images, labels, how.normalisation, how.parameters, how.seed, thin)
+    subject = Subject(
+        network,
+        images,
+        labels,
+        how.normalisation,
+        how.parameters,
+        how.seed,
+        thin,
+        how.precision,
+    )
     wanted: dict[Pass, set[type]] = {}
     for kind in kinds:
         if kind is not Facts:

@@ -34,7 +34,10 @@ def fitting(task: ScoringTask) -> int:
 
 
 def bytes_of_one(task: ScoringTask) -> int:
-    """Return the bytes that the forward passes of a costly candidate keep for backward."""
+    """Return the bytes that the forward passes of a costly candidate keep for backward.
+
+    1 where they keep nothing: scores that need no backward pass have the largest populations.
+    """
     rng = np.random.default_rng(0)
     sampled = [task.space.sample(rng) for _ in range(SAMPLED)]
     costliest = max(sampled, key=lambda genotype: task.cost(genotype).macs)
@@ -47,4 +50,4 @@ def bytes_of_one(task: ScoringTask) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         PopulationScorer(task, 1).evaluate([costliest])
-    return sum(kept.values())
+    return max(1, sum(kept.values()))

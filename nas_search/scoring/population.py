@@ -13,7 +13,7 @@ neither the number of workers nor an interruption (:func:`populations`).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from time import perf_counter
 
 import torch
@@ -21,12 +21,20 @@ import torch
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation
 from nas_search.gradients import Scheme
-from nas_search.passes import DeadNetwork, Depth, Facts, Subject
-from nas_search.passes.per_sample import PER_SAMPLE, per_sample_of_all
+from nas_search.passes import (
+    PASSES_OF_ALL,
+    DeadNetwork,
+    Depth,
+    Facts,
+    Outcome,
+    PassOfAll,
+    PatternCount,
+    Subject,
+)
 from nas_search.proxies import Measurement
 from nas_search.scoring.pool import ModulePool
 from nas_search.scoring.task import Candidate, Round, ScoringTask, Tally
-from nas_search.spaces import builds_populations
+from nas_search.spaces import PopulationNetwork, builds_populations
 
 POOLS = 8
 """Sets of initialised modules that are kept, one for each draw and distribution."""
@@ -35,15 +43,11 @@ POOLS = 8
 def can_fold(task: ScoringTask) -> bool:
     """Say whether candidates of ``task`` can be scored together.
 
-    The space must know how to build populations, and the scores must come from the pass of
-    per-sample gradients; all others are scored one at a time.
+    The space must know how to build populations, and the scores must come from passes that take
+    them; all others are scored one at a time. What needs no network folds nothing.
     """
-    kinds = {kind for one in task.rounds() for kind in one.kinds}
-    return (
-        builds_populations(task.space)
-        and kinds & PER_SAMPLE != set()
-        and kinds <= {*PER_SAMPLE, Facts, Depth}
-    )
+    kinds = {kind for one in task.rounds() for kind in one.kinds} - {Facts}
+    return builds_populations(task.space) and set() < kinds <= {*PASSES_OF_ALL, Depth}
 
 
 def populations(count: int, size: int, start: int = 0, stop: int | None = None) -> Iterator[range]:
@@ -144,26 +148,63 @@ class PopulationScorer:
 
     def _measured(self, candidates: list[Candidate], one: Round) -> list[Measurement]:
         """Return what one round measures of each candidate; of a dead one, why there is nothing."""
-        task, kinds = self._task, frozenset(one.kinds) & PER_SAMPLE
-        facts = [task.facts(candidate, one.draw) for candidate in candidates]
-        if not kinds and Depth not in one.kinds:
+        facts = [self._task.facts(candidate, one.draw) for candidate in candidates]
+        if set(one.kinds) == {Facts}:
             return [Measurement(fact) for fact in facts]
-        network = task.space.build_population(
+        network = self._network(candidates, one)
+        outcomes: dict[frozenset[type], Sequence[Outcome]] = {}
+        outcomes[frozenset({Depth})] = [_depth(depth) for depth in network.depths]
+        wanted: dict[PassOfAll, set[type]] = {}
+        for kind in one.kinds:
+            if kind in PASSES_OF_ALL:
+                wanted.setdefault(PASSES_OF_ALL[kind], set()).add(kind)
+        for run, kinds in wanted.items():
+            everything = PatternCount in kinds  # it looks at what leads nowhere too
+            seen = self._network(candidates, one, whole=True) if everything else network
+            outcomes[frozenset(kinds)] = self._outcomes(run, frozenset(kinds), seen, one)
+        return [
+            _measurement(fact, {kinds: of_all[number] for kinds, of_all in outcomes.items()})
+            for number, fact in enumerate(facts)
+        ]
+
+    def _network(
+        self, candidates: list[Candidate], one: Round, whole: bool = False
+    ) -> PopulationNetwork:
+        """Return the network of all candidates, with all of their branches where ``whole``."""
+        task = self._task
+        more = {"whole": True} if whole else {}
+        return task.space.build_population(
             [candidate.genotype for candidate in candidates],
             self._pool(one.draw, one.init),
             task.input_shape,
             task.num_classes,
+            **more,
             **task.macro,
         )
-        how = one.how
+
+    def _outcomes(
+        self, run: PassOfAll, kinds: frozenset[type], network: PopulationNetwork, one: Round
+    ) -> Sequence[Outcome]:
+        """Return what one pass gives of each candidate."""
+        task, how = self._task, one.how
         subject = Subject(
-            network, task.images, task.labels, how.normalisation, how.parameters, how.seed
+            network,
+            task.images,
+            task.labels,
+            how.normalisation,
+            how.parameters,
+            how.seed,
+            precision=how.precision,
         )
-        outcomes = per_sample_of_all(subject, kinds) if kinds else [()] * len(candidates)
-        return [
-            _measurement(fact, depth, outcome, kinds)
-            for fact, depth, outcome in zip(facts, network.depths, outcomes, strict=True)
-        ]
+        try:
+            return run(subject, kinds)
+        except InputError:
+            raise
+        except Exception as error:
+            if len(network.depths) > 1:  # smaller populations will say whose failure it is
+                raise
+            # Without its traceback, whose frames would hold the pass's tensors.
+            return [error.with_traceback(None)]
 
     def _pool(self, draw: int, init: Scheme) -> ModulePool:
         key = draw, init
@@ -176,18 +217,19 @@ class PopulationScorer:
         return self._pools[key]
 
 
-def _measurement(
-    facts: Facts, depth: int | None, outcome: Sequence[object] | DeadNetwork, kinds: frozenset[type]
-) -> Measurement:
+def _depth(layers: int | None) -> Outcome:
+    if layers is None:
+        return DeadNetwork("the logits do not depend on the image")
+    return [Depth(layers)]
+
+
+def _measurement(facts: Facts, outcomes: Mapping[frozenset[type], Outcome]) -> Measurement:
     """Return what is known of one candidate, in the form that a network alone is measured in."""
     results: list[object] = [facts]
     failures: dict[type, Exception] = {}
-    if depth is None:
-        failures[Depth] = DeadNetwork("the logits do not depend on the image")
-    else:
-        results.append(Depth(depth))
-    if isinstance(outcome, DeadNetwork):
-        failures |= dict.fromkeys(kinds, outcome)
-    else:
-        results += outcome
+    for kinds, outcome in outcomes.items():
+        if isinstance(outcome, Exception):
+            failures |= dict.fromkeys(kinds, outcome)
+        else:
+            results += outcome
     return Measurement(*results, failures=failures)

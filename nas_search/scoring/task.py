@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation, Status
-from nas_search.gradients import Normalisation, Parameters, Scheme
+from nas_search.gradients import Normalisation, Parameters, Precision, Scheme
 from nas_search.passes import Facts
 from nas_search.passes.regions import THIN_IMAGE
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
@@ -188,6 +188,7 @@ class ScoringTask:
         repeats: number of initial draws over which each score is averaged, 1 or more.
         constraints: bounds checked before scoring.
         device: torch device on which networks are scored.
+        precision: of the arithmetic there.
     """
 
     space: SearchSpace[Any]
@@ -203,11 +204,13 @@ class ScoringTask:
     repeats: int = 1
     constraints: Constraints = field(default_factory=Constraints)
     device: str = "cpu"
+    precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise InputError(f"proxy.repeats={self.repeats} must be 1 or more")
-        Measuring(self.normalisation or "sample", self.parameters)  # refuses what does not exist
+        # Refuses what does not exist.
+        Measuring(self.normalisation or "sample", self.parameters, precision=self.precision)
 
     def __getstate__(self) -> dict[str, Any]:
         """Take the proxies' records along: unpickling them imports the modules they come from."""
@@ -278,7 +281,7 @@ class ScoringTask:
             for init, same_weights in self._by_init(records).items():
                 for normalisation, group in self._by_normalisation(same_weights).items():
                     noise = derived_seed(f"{self.seed}/{draw}")
-                    how = Measuring(normalisation, self.parameters, noise)
+                    how = Measuring(normalisation, self.parameters, noise, self.precision)
                     yield Round(draw, init, how, tuple(group))
 
     def facts(self, candidate: Candidate, draw: int) -> Facts:

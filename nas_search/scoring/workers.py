@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import torch
 
+from nas_search.device import set_precision
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation
 from nas_search.scoring.memory import fitting
@@ -131,6 +132,7 @@ def _handed_over(task: ScoringTask, executor: Executor) -> int:
 def _scorer(task: ScoringTask, executor: Executor) -> PopulationScorer:
     """Return what scores candidates in this process, on the task's device."""
     torch.set_num_threads(executor.threads)
+    set_precision(task.precision)
     task = task.to_device()
     return PopulationScorer(task, executor.population or fitting(task))
 

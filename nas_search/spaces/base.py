@@ -136,6 +136,7 @@ class SearchSpace(ABC, Generic[G]):
         pool: Pool,
         input_shape: tuple[int, int, int],
         num_classes: int,
+        whole: bool = False,
         **macro: Any,
     ) -> PopulationNetwork:
         """Return one network that runs all of ``genotypes``; a space need not know how.
@@ -148,6 +149,7 @@ class SearchSpace(ABC, Generic[G]):
             genotypes: one or more candidates with equal :meth:`skeleton`.
             pool: gives the modules, by the names that they have in :meth:`build`'s networks.
             input_shape: as in :meth:`build`; so too ``num_classes``, ``macro`` and the errors.
+            whole: with all branches, also those from which no path leads to the logits.
         """
         raise NotImplementedError(f"{self.name} builds networks one at a time")
 

@@ -176,6 +176,7 @@ class DartsSpace(SearchSpace[Genotype]):
         pool: Pool,
         input_shape: tuple[int, int, int],
         num_classes: int,
+        whole: bool = False,
         **macro: Any,
     ) -> PopulationNetwork:
         """Return one network for candidates whose cells concatenate equally many nodes.
@@ -184,7 +185,7 @@ class DartsSpace(SearchSpace[Genotype]):
         """
         sizes = read_macro(DartsMacro, macro)
         _check(input_shape, num_classes, sizes)
-        return PopulationDartsNetwork(genotypes, sizes, input_shape[0], num_classes, pool)
+        return PopulationDartsNetwork(genotypes, sizes, input_shape[0], num_classes, pool, whole)
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells but identities."""

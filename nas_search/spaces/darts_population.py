@@ -45,7 +45,6 @@ class PopulationDartsCell(nn.Module):
             f"{name}.preprocess0", preprocess, first, channels, plan.halve_first
         )
         self.preprocess1 = pool(f"{name}.preprocess1", preprocess, second, channels, False)
-        self._weightless: dict[tuple[str, int], nn.Module] = {}
         for node in range(2, FIRST_OUTPUT):
             for step in routing.steps[node]:
                 make = MAKERS[step.operation]
@@ -55,8 +54,7 @@ class PopulationDartsCell(nn.Module):
                     stride = 1 if step.operation in CONVOLUTIONS else 2
                     self.add_module(child, pool(f"{name}.{child}", make, channels, stride))
                 else:
-                    key = step.operation, step.stride
-                    self._weightless[key] = make(channels, step.stride)
+                    self.add_module(_weightless(step), make(channels, step.stride))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Map the outputs of the two cells before, (K, n, C, H, W) each, to this cell's output."""
@@ -84,12 +82,16 @@ class PopulationDartsCell(nn.Module):
         elif _halving_skip(step):
             module = self.get_submodule(_name(node, step))
         else:
-            module = self._weightless[step.operation, step.stride]
+            module = self.get_submodule(_weightless(step))
         return apply_to_rows(self._rows, step.members, module, x)
 
 
 def _name(node: int, step: Step) -> str:
     return f"node{node}_slot{step.place}_{step.operation}"
+
+
+def _weightless(step: Step) -> str:
+    return f"{step.operation}_stride{step.stride}"
 
 
 def _halving_skip(step: Step) -> bool:
@@ -106,6 +108,7 @@ class PopulationDartsNetwork(PopulationNetwork):
         image_channels: int,
         num_classes: int,
         pool: Pool,
+        whole: bool,
     ) -> None:
         normal = [_edges(genotype.normal, genotype.normal_concat, 1) for genotype in genotypes]
         reduce = [_edges(genotype.reduce, genotype.reduce_concat, 2) for genotype in genotypes]
@@ -117,6 +120,8 @@ class PopulationDartsNetwork(PopulationNetwork):
         plans = plan_cells(macro, widths[False], widths[True])
         self.stem = pool("stem", stem, image_channels, macro.channels)
         device = device_of(self.stem)
+        if not whole:
+            normal, reduce = ([_live(own) for own in cells] for cells in (normal, reduce))
         routings = {False: Routing(normal, device), True: Routing(reduce, device)}
         self.cells = nn.ModuleList(
             PopulationDartsCell(
@@ -142,7 +147,7 @@ class PopulationDartsNetwork(PopulationNetwork):
 
 
 def _edges(genes: tuple[Gene, ...], concat: tuple[int, ...], stride: int) -> list[Edge]:
-    """Return a cell's edges that reach its output, and those into the places of the output."""
+    """Return a cell's edges, ``none`` left out, and those into the places of the output."""
     edges = [
         Edge(2 + position // 2, position % 2, operation, stride if source < 2 else 1, source)
         for position, (operation, source) in enumerate(genes)
@@ -150,7 +155,12 @@ def _edges(genes: tuple[Gene, ...], concat: tuple[int, ...], stride: int) -> lis
     ]
     places = range(FIRST_OUTPUT, FIRST_OUTPUT + len(concat))
     edges += [Edge(place, 0, "", 1, node) for place, node in zip(places, concat, strict=True)]
-    return live_edges(edges, places)
+    return edges
+
+
+def _live(edges: list[Edge]) -> list[Edge]:
+    """Return the edges of a cell that reach its output."""
+    return live_edges(edges, [edge.target for edge in edges if edge.target >= FIRST_OUTPUT])
 
 
 LAYERS = {"sep_conv_3x3": 4, "sep_conv_5x5": 4, "dil_conv_3x3": 2, "dil_conv_5x5": 2}

@@ -155,6 +155,7 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         pool: Pool,
         input_shape: tuple[int, int, int],
         num_classes: int,
+        whole: bool = False,
         **macro: Any,
     ) -> PopulationNetwork:
         """Return one network for cells that are equally wide everywhere."""

@@ -160,13 +160,14 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
         pool: Pool,
         input_shape: tuple[int, int, int],
         num_classes: int,
+        whole: bool = False,
         **macro: Any,
     ) -> PopulationNetwork:
         """Return one network for any candidates: the skeleton is the same in all of them."""
         sizes = read_macro(Nasbench201Macro, macro)
         _check(input_shape, num_classes)
         candidates = [genotype.operations for genotype in genotypes]
-        return PopulationNetwork201(candidates, sizes, input_shape[0], num_classes, pool)
+        return PopulationNetwork201(candidates, sizes, input_shape[0], num_classes, pool, whole)
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells but identities."""

@@ -59,12 +59,14 @@ class PopulationNetwork201(PopulationNetwork):
         image_channels: int,
         num_classes: int,
         pool: Pool,
+        whole: bool,
     ) -> None:
         edges = [_edges(operations) for operations in candidates]
         super().__init__([_depth(own, macro) for own in edges])
         channels = macro.channels
         self.stem = pool("stem", stem, image_channels, channels)
-        routing = Routing(edges, device_of(self.stem))
+        routed = edges if whole else [live_edges(own, [OUTPUT]) for own in edges]
+        routing = Routing(routed, device_of(self.stem))
         self.cells = nn.ModuleList()
         for stage in range(3):
             if stage:
@@ -89,13 +91,12 @@ class PopulationNetwork201(PopulationNetwork):
 
 
 def _edges(operations: tuple[str, ...]) -> list[Edge]:
-    """Return the edges of a cell that reach its output, ``none`` left out."""
-    edges = [
+    """Return the edges of a cell, ``none`` left out."""
+    return [
         Edge(target, source, operation, 1, source)
         for (source, target), operation in zip(EDGES, operations, strict=True)
         if operation != "none"
     ]
-    return live_edges(edges, [OUTPUT])
 
 
 def _depth(edges: list[Edge], macro: Nasbench201Macro) -> int | None:

@@ -17,14 +17,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas_search.errors import InputError
 from nas_search.evaluation import Evaluation
 from nas_search.gradients import NORMALISATIONS
-from nas_search.passes import Depth, Facts, Grams, Signs, Subject
-from nas_search.passes.per_sample import PER_SAMPLE, per_sample_of_all
+from nas_search.passes import (
+    PASSES_OF_ALL,
+    CodeAgreement,
+    Depth,
+    Facts,
+    Grams,
+    PatternCount,
+    Signs,
+    Subject,
+)
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
-from nas_search.scoring import Constraints, ScoringTask
+from nas_search.scoring import Constraints, Executor, ScoringTask, start_workers
 from nas_search.scoring import population as module
 from nas_search.scoring.memory import MOST, SHARE, bytes_of_one, fitting
 from nas_search.scoring.pool import ModulePool
 from nas_search.scoring.population import PopulationScorer, can_fold, populations
+from nas_search.search import ALGORITHMS
 from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.darts_genotype import Genotype
 from nas_search.spaces.nasbench101 import Nasbench101Space
@@ -41,11 +50,9 @@ SPACES = {"darts": full_darts(), "nasbench101": Nasbench101Space(), "nasbench201
 SCORES = tuple(
     record.name
     for record in PROXIES
-    if set(record.needs) & PER_SAMPLE
-    and set(record.needs) <= {*PER_SAMPLE, Facts, Depth}
-    and not record.needs_pool
+    if set(record.needs) <= {*PASSES_OF_ALL, Facts, Depth} and not record.needs_pool
 )
-"""Every registered score of the pass of per-sample gradients."""
+"""Every registered score that populations have."""
 
 MODES: dict[str, tuple[Any, ...]] = {
     "darts": (None, *NORMALISATIONS),
@@ -134,8 +141,9 @@ def check(
 
 
 def test_every_score_of_the_pass_is_compared() -> None:
-    assert {"gradalign", "gradsign", "snip", "plain", "fisher"} <= set(SCORES)
-    assert {kind for name in SCORES for kind in PROXIES.get(name).needs} >= PER_SAMPLE
+    assert {"gradalign", "gradsign", "snip", "plain", "fisher", "params"} <= set(SCORES)
+    assert {"naswot", "swap", "depth", "params_live"} <= set(SCORES)
+    assert {kind for name in SCORES for kind in PROXIES.get(name).needs} >= {*PASSES_OF_ALL, Depth}
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -164,6 +172,52 @@ def test_scores_are_those_of_the_network_alone_in_single_precision(
     names = tuple(name for name in SCORES if name != "plain")
     problem = task(SPACES[space], proxies=names, normalisation=MODES[space][0])
     check(problem, genotypes, len(genotypes), 1e-5, 1e-7)  # absolute: of a mean of cosines
+
+
+@pytest.mark.parametrize("space", SPACES)
+@law
+@given(st.data())
+def test_activation_codes_are_those_of_the_network_alone(space: str, data: st.DataObject) -> None:
+    found: dict[str, list[Any]] = {"kernels": [], "patterns": []}
+
+    def keep(measurement: Measurement) -> float:
+        codes = measurement[CodeAgreement]
+        assert codes.kernel.diagonal().tolist() == [codes.units] * len(codes.kernel)
+        found["kernels"].append(codes.kernel)
+        found["patterns"].append(measurement[PatternCount].distinct)
+        return 1.0
+
+    needs = (CodeAgreement, PatternCount)
+    record = ProxyRecord("trial", keep, "batch", "ours", "-", "-", needs)
+    genotypes = list(dict.fromkeys(data.draw(populations_of(space))))
+    with pytest.MonkeyPatch.context() as patch, precision(torch.float64):
+        patch.setitem(PROXIES._records, "trial", record)
+        problem = in_precision(task(SPACES[space], proxies=("trial",)), torch.float64)
+        # By skeleton, as they are scored: what is kept comes in the order in which it is scored.
+        genotypes.sort(key=lambda genotype: str(SPACES[space].skeleton(genotype)))
+        together = PopulationScorer(problem, 6).evaluate(genotypes)
+        here = {key: found.pop(key) for key in list(found)}
+        found |= {"kernels": [], "patterns": []}
+        alone = [problem.evaluate(genotype) for genotype in genotypes]
+    assert timeless(together) == timeless(alone)
+    assert here["patterns"] == found["patterns"]
+    assert len(here["kernels"]) == sum(e.status == "ok" for e in alone)
+    assert all(map(torch.equal, here["kernels"], found["kernels"]))
+
+
+def test_what_leads_nowhere_counts_where_the_definition_says_so() -> None:
+    # Node 1 leads on to node 2 only, and node 2 nowhere: three ReLUs of this cell are run in vain.
+    vain = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|"
+    plain = "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
+    # n = 16 random images: more units, more patterns.
+    images = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    problem = task(proxies=("naswot", "swap", "params_live"), images=images)
+    problem = ScoringTask(**{**problem.__dict__, "labels": torch.arange(16) % 3})
+    cells = [CELLS.parse(text) for text in (vain, plain, str(FULL))]
+    first, second, _ = PopulationScorer(problem, 3).evaluate(cells)
+    assert first.scores["naswot"] == second.scores["naswot"]
+    assert first.scores["params_live"] == second.scores["params_live"] < first.params
+    assert first.scores["swap"] > second.scores["swap"]
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -202,13 +256,16 @@ class Passes:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fail: Any = lambda size: None) -> None:
         self.sizes: list[int] = []
         self._fail = fail
-        monkeypatch.setattr(module, "per_sample_of_all", self)
+        self._run = PASSES_OF_ALL[Grams]
+        for kind, run in list(PASSES_OF_ALL.items()):
+            if run is self._run:
+                monkeypatch.setitem(PASSES_OF_ALL, kind, self)
 
     def __call__(self, subject: Subject, wanted: frozenset[type]) -> Any:
         size = len(subject.network.rows.everyone)
         self.sizes.append(size)
         self._fail(size)
-        return per_sample_of_all(subject, wanted)
+        return self._run(subject, wanted)
 
 
 def random_cells(count: int) -> list[Any]:
@@ -314,6 +371,36 @@ def test_rejected_and_repeated_candidates_cost_no_pass(monkeypatch: pytest.Monke
     assert timeless(found[:4]) == timeless(found[4:])
 
 
+def test_a_search_by_populations_scores_no_network_twice_and_none_that_is_ruled_out() -> None:
+    measured: list[str] = []
+
+    class Watched(Nasbench201Space):
+        def build_population(self, genotypes: Any, *arguments: Any, **macro: Any) -> Any:
+            measured.extend(map(self.canonical, genotypes))
+            return super().build_population(genotypes, *arguments, **macro)
+
+    space = Watched()
+    sizes = sorted(task().cost(genotype).params for genotype in random_cells(9))
+    bounds = Constraints(max_params=sizes[6])
+    problem = task(space, proxies=("gradalign_i_layerwise",), constraints=bounds)
+    workers = start_workers(Executor("inline", population=4), problem)
+    record = ALGORITHMS.get("regularized_evolution")
+    options = record.options(population=8, tournament=3)
+    search = record.algorithm(space, np.random.default_rng(0), *problem.proxies, options)
+    found = []
+    for _ in range(12):
+        asked = search.ask(8)
+        told = list(workers.evaluate(asked))
+        search.tell(told)
+        found += told
+    # Some networks came up again, and some candidates were too large.
+    assert search.duplicates > 0
+    rejected = {e.key for e in found if e.status == "rejected"}
+    assert rejected
+    assert len(measured) == len(set(measured)) == len(found) - len(rejected)
+    assert not rejected & set(measured)
+
+
 def test_cells_with_other_skeletons_are_scored_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     space = DartsSpace()
     rng = np.random.default_rng(0)
@@ -347,7 +434,8 @@ def test_nothing_asked_for_is_nothing_scored() -> None:
         (task(DartsSpace(), normalisation="frozen"), True),
         (task(DeadlySpace(), normalisation="frozen"), False),
         (task(Nasbench101Space(), normalisation="frozen"), True),
-        (task(proxies=("gradalign", "naswot")), False),
+        (task(proxies=("gradalign", "naswot", "swap", "params_live", "depth")), True),
+        (task(proxies=("gradalign", "synflow")), False),
         (task(proxies=("gradalign", "params")), True),
         (task(proxies=("params",)), False),
     ],

@@ -1,0 +1,87 @@
+"""Cost of one score against the number of images, of channels and of cells.
+
+From one middle size, each is varied alone. A row gives the time of scoring one network in a
+population of --population, and of one ordinary training forward and backward pass of the same
+network on the same batch. All of a space is measured in turn in one run; on a CPU, processor time.
+
+    python -m benchmarks.cost_curves [--space darts] [--size 16] [--proxy gradalign]
+        [--population 1] [--networks 4] [--rounds 5] [--device cpu|cuda]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+from time import perf_counter, process_time
+
+import torch
+
+from benchmarks.common import digits_batch, genotypes, header, interleaved, say, spread, task
+from benchmarks.gram_vs_loop import train
+from benchmarks.population import in_populations
+from nas_search.device import set_precision
+from nas_search.scoring.population import PopulationScorer
+
+MIDDLE = {
+    "nasbench201": {"n": 64, "channels": 16, "cells": 3},
+    "darts": {"n": 64, "channels": 16, "cells": 6},
+}
+VARIED = {
+    "nasbench201": {"n": (16, 32, 64, 128), "channels": (8, 16, 32), "cells": (1, 3, 5)},
+    "darts": {"n": (16, 32, 64, 128), "channels": (8, 16, 32), "cells": (3, 6, 12)},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--space", choices=MIDDLE, action="append")
+    parser.add_argument("--size", type=int, default=16)
+    parser.add_argument("--proxy", default="gradalign")
+    parser.add_argument("--population", type=int, default=1)
+    parser.add_argument("--networks", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    set_precision("fp32")
+    say(header(**{key: value for key, value in vars(options).items() if key != "space"}))
+    for space in options.space or MIDDLE:
+        measure(space, options)
+
+
+def measure(space: str, options: argparse.Namespace) -> None:
+    chosen = genotypes(space, options.networks)
+    sizes = {
+        (key, value): {**MIDDLE[space], key: value}
+        for key, values in VARIED[space].items()
+        for value in values
+    }
+    runs = {}
+    for (key, value), own in sizes.items():
+        macro = {"cells": own["cells"], "channels": own["channels"]}
+        job = task(space, digits_batch(options.size, own["n"]), **macro)
+        job = dataclasses.replace(job, device=options.device, proxies=(options.proxy,)).to_device()
+        scorer = PopulationScorer(job, options.population)
+        networks = [job.build(genotype) for genotype in chosen]
+        runs[f"{key} {value}"] = lambda s=scorer: in_populations(s, chosen, options.population)
+        runs[f"{key} {value}, training"] = lambda job=job, networks=networks: [
+            train(network, job.images, job.labels) for network in networks
+        ]
+    clock = process_time if options.device == "cpu" else perf_counter
+    times = interleaved(runs, options.rounds, options.device, clock)
+    say(f"{space}, otherwise {MIDDLE[space]}\n")
+    say("| varied | ms a network | in units of training | in units of the middle size |")
+    say("|---|---|---|---|")
+    for key, value in sizes:
+        own, step = times[f"{key} {value}"], times[f"{key} {value}, training"]
+        middle = times[f"{key} {MIDDLE[space][key]}"]
+        ms = 1000 * statistics.median(own) / len(chosen)
+        units = spread([a / b for a, b in zip(own, step, strict=True)])
+        share = spread([a / b for a, b in zip(own, middle, strict=True)])
+        say(f"| {key} {value} | {ms:.1f} | {units} | {share} |")
+    say("")
+
+
+if __name__ == "__main__":
+    main()
