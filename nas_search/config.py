@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -327,12 +328,20 @@ def read_as(schema: type[T], where: str, values: dict[str, Any]) -> T:
     known = [item.name for item in dataclasses.fields(cast(Any, schema))]
     _check_keys(where, values, known)
     prefix = f"{where}." if where else ""
+    hints = typing.get_type_hints(schema)
+    parts = {
+        key: read_as(hints[key], f"{prefix}{key}", value)
+        for key, value in values.items()
+        if dataclasses.is_dataclass(hints[key]) and isinstance(value, dict)
+    }
+    rest = {key: value for key, value in values.items() if key not in parts}
     try:
-        typed = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(schema), values))
+        typed = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(schema), rest))
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         raise InputError(f"{prefix}{key}: {_first_line(error)}") from None
-    return schema(**cast(dict[str, Any], typed))
+    given = {key: value for key, value in cast(dict[str, Any], typed).items() if key in values}
+    return schema(**{**given, **parts})
 
 
 def _check_keys(where: str, values: dict[str, Any], known: Any) -> None:

@@ -21,8 +21,8 @@ SHOWN = {
     "key": "key",
     "status": "status",
     "score": "score",
-    "validation_accuracy": "validation, %",
-    "test_accuracy": "test, %",
+    "validation_accuracy": "validation %",
+    "test_accuracy": "test %",
     "epochs": "epochs",
     "seconds": "s",
     "params": "params",
@@ -57,7 +57,9 @@ def finalists_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Ta
     """Return the finalists, best first, as a table; ``columns`` name the cells of each row."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for column, heading in SHOWN.items():
-        table.add_column(heading, justify="left" if column in ("key", "status") else "right")
+        table.add_column(
+            heading, no_wrap=True, justify="left" if column in ("key", "status") else "right"
+        )
     for row in rows:
         table.add_row(*(_cell(column, row[columns.index(column)]) for column in SHOWN))
     return table

@@ -28,7 +28,11 @@ from nas_search.spaces.nasbench101_graph import (
     pruned_writing,
     published_hash,
 )
-from nas_search.spaces.nasbench101_network import Nasbench101Cell, Nasbench101Macro, Nasbench101Network
+from nas_search.spaces.nasbench101_network import (
+    Nasbench101Cell,
+    Nasbench101Macro,
+    Nasbench101Network,
+)
 from nas_search.spaces.nasbench101_population import PopulationNetwork101, skeleton
 from nas_search.spaces.population import Pool, PopulationNetwork
 

@@ -68,7 +68,7 @@ def shifted(raw: Tensor, offset: Tensor) -> Tensor:
 def kept(centre: Tensor, side: int, height: int, width: int) -> Tensor:
     """Return (b, 1, H, W) ones with a square of zeros of ``side`` around each centre (b, 2).
 
-    As published (DeVries and Taylor 2017), a square may reach over the edge, which makes it smaller.
+    As published (DeVries and Taylor 2017), a square may reach over the edge and is smaller there.
     """
     start = centre - side // 2
     rows = torch.arange(height)[None] - start[:, :1]

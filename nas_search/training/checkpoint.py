@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -51,8 +49,23 @@ def load(path: Path, device: str) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damage surfaces as a dozen types
         raise InputError(
             f"{path} is damaged ({type(error).__name__}); delete it to train anew"
         ) from error
     return state
+
+
+def on_disk(write: Callable[[], None]) -> None:
+    """Call ``write``, which writes a file that can be made again from the checkpoints.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    try:
+        write()
+    except OSError as error:
+        raise RunError(
+            f"cannot write {error.filename2 or error.filename} ({error.strerror}); every trained "
+            "epoch is in its checkpoint: free space and repeat the command"
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from nas_search import report
 from nas_search.architecture import Architecture
 from nas_search.data import ImageData, stratified_holdout
 from nas_search.errors import InputError, RunError
+from nas_search.training import checkpoint
 from nas_search.training.distributed import Team, team
-from nas_search.training.fine_tune import Pretrained, take_weights
 from nas_search.training.finalists import Finalists, rungs
+from nas_search.training.fine_tune import Pretrained, take_weights
 from nas_search.training.formats import check_formats, export
 from nas_search.training.images import Images
-from nas_search.training.loop import Epoch, Training, TrainingFailure, evaluate
+from nas_search.training.loop import Training, TrainingFailure, evaluate
 from nas_search.training.recipe import Recipe
 from nas_search.training.standalone import write_folder
 from nas_search.training.watch import Watch
@@ -174,7 +175,9 @@ class _Confirmation:
             training = self._training(candidate, seed)
             problem = ""
             # The clock of the log goes on, also over interruptions.
-            with Watch(self._folder(candidate, seed), self._console, self._plan, candidate) as watch:
+            with Watch(
+                self._folder(candidate, seed), self._console, self._plan, candidate
+            ) as watch:
                 try:
                     training.run(until, lambda epoch: watch.epoch(epoch, seed))  # noqa: B023
                 except (TrainingFailure, RunError, InputError) as error:
@@ -271,7 +274,9 @@ class _Confirmation:
         folder = self._directory / winner.key
         try:
             difference = export(network.cpu(), images, folder, name)
-            self._say(f"{folder / f'model.{name}'}: logits within {difference:.0e} of the network's")
+            self._say(
+                f"{folder / f'model.{name}'}: logits within {difference:.0e} of the network's"
+            )
         except (RunError, OSError) as error:
             self._say(f"{winner.key}: {error}")
         finally:
@@ -299,7 +304,7 @@ class _Confirmation:
             "versions": dict(self._plan.versions),
         }
         folder = self._directory / candidate.key
-        _on_disk(lambda: report.write_json(folder / "metrics.json", _without_nan(facts)))
+        checkpoint.on_disk(lambda: report.write_json(folder / "metrics.json", _without_nan(facts)))
 
     def _write(self, ranked: Sequence[Candidate]) -> None:
         for candidate in ranked:
@@ -312,7 +317,9 @@ class _Confirmation:
             ]
             for place, c in enumerate(ranked, 1)
         ]
-        _on_disk(lambda: report.write_csv(self._directory / "finalists.csv", COLUMNS, rows))
+        checkpoint.on_disk(
+            lambda: report.write_csv(self._directory / "finalists.csv", COLUMNS, rows)
+        )
         self._console.print(report.finalists_table(COLUMNS, rows))
         if all(c.status == "failed" for c in ranked):
             raise RunError(f"no network could be trained: {ranked[0].reason}")
@@ -380,16 +387,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return value
-
-
-def _on_disk(write: Callable[[], None]) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise RunError(
-            f"cannot write {error.filename} ({error.strerror}); every trained epoch is in its "
-            "checkpoint: free space and repeat the command"
-        ) from error
-
-
-__all__ = ["Candidate", "Epoch", "Plan", "confirm"]

@@ -99,6 +99,7 @@ def rungs(epochs: int, count: int, eta: int) -> list[tuple[int, int]]:
     plan: list[tuple[int, int]] = []
     at, left = epochs, 1
     while eta and left < count and at // eta >= 1:
-        at, left = at // eta, left * eta
-        plan.append((at, min(left, count)))
-    return [*reversed(plan), (epochs, min(count, 1))]
+        at //= eta
+        plan.append((at, left))
+        left *= eta
+    return [*reversed(plan), (epochs, 1)]

@@ -57,7 +57,7 @@ def take_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]
     if 2 * len(fitting) < len(own):
         raise InputError(
             f"only {len(fitting)} of {len(own)} weights fit the network; keep its sizes "
-            "(recipe.network={}) or name the folder of this architecture"
+            "(recipe.network) or name the folder of this architecture"
         )
     network.load_state_dict(fitting, strict=False)
     return [name for name in own if name not in fitting]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from nas_search.errors import InputError
 from nas_search.report import write_csv
@@ -121,7 +122,7 @@ class Training:
         self._average: AveragedModel | None = None
         if recipe.ema is not None:
             self._average = AveragedModel(
-                network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True
+                network, avg_fn=partial(_averaged, recipe.ema), use_buffers=True
             )
         self._best: tuple[float, dict[str, Tensor]] | None = None
         self._continue()
@@ -275,7 +276,7 @@ class Training:
         )
         names = list(asdict(self.log[0]))
         rows = [[_shown(value) for value in asdict(epoch).values()] for epoch in self.log]
-        write_csv(self._folder / "log.csv", names, rows)
+        checkpoint.on_disk(lambda: write_csv(self._folder / "log.csv", names, rows))
 
     def _continue(self) -> None:
         state = checkpoint.load(self._folder / "checkpoint.pt", self._team.device)
@@ -330,6 +331,17 @@ def memory_form(images: Tensor, recipe: Recipe) -> Tensor:
     if recipe.channels_last:
         return images.contiguous(memory_format=torch.channels_last)
     return images
+
+
+def _averaged(decay: float, average: Tensor, value: Tensor, steps: int | Tensor) -> Tensor:
+    """Return the moving average after a step; first ones count more, so that it forgets its start.
+
+    Counts of batches are no averages: the present one stays.
+    """
+    if not average.is_floating_point():
+        return value
+    number = int(steps)
+    return torch.lerp(average, value, 1 - min(decay, (1 + number) / (10 + number)))
 
 
 @contextmanager

@@ -107,7 +107,8 @@ class Recipe:
     Attributes:
         name: what it is called.
         source: the publication that it follows, or what it is for.
-        network: sizes of the skeleton that differ from those in which candidates were scored.
+        network: sizes of the skeleton that differ from those in which candidates were scored;
+            None for none.
         epochs: passes over the training images, 1 or more.
         batch_size: images a step, 2 or more; all devices together.
         optimizer: see :class:`Optimizer`.
@@ -134,7 +135,7 @@ class Recipe:
     epochs: int
     batch_size: int
     source: str = ""
-    network: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] | None = None
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
     augmentation: Augmentation = field(default_factory=Augmentation)

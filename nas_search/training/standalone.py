@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -116,7 +115,9 @@ def write_folder(
         InputError: the network's source cannot be written by itself; everything else is written.
         RunError: the disk refuses.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
     write_whole(folder / WEIGHTS, lambda file: file.write(to_safetensors(state)))
     write_json(folder / "genotype.json", architecture.facts())
     write_json(
@@ -212,4 +213,3 @@ def _spied(kind: type[nn.Module], calls: list[tuple[tuple[Any, ...], dict[str, A
         yield
     finally:
         kind.__init__ = original  # type: ignore[method-assign]
-
