@@ -174,10 +174,8 @@ class _Confirmation:
         for seed in self._plan.finalists.seeds:
             training = self._training(candidate, seed)
             problem = ""
-            # The clock of the log goes on, also over interruptions.
-            with Watch(
-                self._folder(candidate, seed), self._console, self._plan, candidate
-            ) as watch:
+            folder = self._folder(candidate, seed)
+            with Watch(folder, self._console, self._plan, candidate.key) as watch:
                 try:
                     training.run(until, lambda epoch: watch.epoch(epoch, seed))  # noqa: B023
                 except (TrainingFailure, RunError, InputError) as error:

@@ -110,7 +110,7 @@ class Training:
         self._drop_path = DropPath(drop_path)
         self._network = network.to(team.device)
         if recipe.channels_last:
-            self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._network.to(memory_format=torch.channels_last)
         self._frozen = frozen_layers(network, recipe)
         for layer in self._frozen:
             layer.requires_grad_(False)

@@ -77,12 +77,13 @@ def prepare(images: torch.Tensor) -> torch.Tensor:
     height, width = INPUT_SHAPE[1:]
     if pixels.shape[2:] != (height, width):
         factor = max(height / pixels.shape[2], width / pixels.shape[3])
-        size = [max(round(side * factor), least) for side, least in zip(pixels.shape[2:], (height, width))]
+        size = [max(round(pixels.shape[2] * factor), height)]
+        size.append(max(round(pixels.shape[3] * factor), width))
         pixels = torch.nn.functional.interpolate(pixels, size, mode="bilinear", antialias=True)
         top, left = (size[0] - height) // 2, (size[1] - width) // 2
         pixels = pixels[:, :, top : top + height, left : left + width]
-    mean, std = (torch.tensor(values, device=pixels.device).view(1, -1, 1, 1) for values in (MEAN, STD))
-    return (pixels - mean) / std
+    mean = torch.tensor(MEAN, device=pixels.device).view(1, -1, 1, 1)
+    return (pixels - mean) / torch.tensor(STD, device=pixels.device).view(1, -1, 1, 1)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from nas_search.errors import InputError
 from nas_search.training.loop import Epoch
 
 if TYPE_CHECKING:
-    from nas_search.training.confirm import Candidate, Plan
+    from nas_search.training.confirm import Plan
 
 
 class Watch:
@@ -24,8 +24,8 @@ class Watch:
         InputError: TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, folder: Path, console: Console, plan: Plan, candidate: Candidate) -> None:
-        self._console, self._recipe, self._key = console, plan.recipe, candidate.key
+    def __init__(self, folder: Path, console: Console, plan: Plan, key: str) -> None:
+        self._console, self._recipe, self._key = console, plan.recipe, key
         self._writer: Any = None
         if plan.finalists.tensorboard and not console.quiet:
             if importlib.util.find_spec("tensorboard") is None:

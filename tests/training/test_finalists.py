@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -75,7 +77,7 @@ def test_rungs_rise_and_leave_fewer(epochs: int, count: int, eta: int) -> None:
     assert plan[-1] == (epochs, 1)
     assert [e for e, _ in plan] == sorted({e for e, _ in plan})
     left = [count, *(n for _, n in plan)]
-    assert all(after <= before for before, after in zip(left, left[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(left))
     assert all(n < count for _, n in plan[:-1])  # no rung that lets everybody go on
 
 

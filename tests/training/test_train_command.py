@@ -180,8 +180,8 @@ def test_fine_tuning_from_a_finalist(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "finalists" / table(tmp_path / "a")[0]["key"]
     (tmp_path / "other").mkdir()
     second = train(
-        tmp_path / "b", f"weights={folder}", *data(tmp_path / "other", classes=2), "recipe=finetune",
-        "recipe.epochs=1", "recipe.freeze=2", "device=cpu",
+        tmp_path / "b", f"weights={folder}", *data(tmp_path / "other", classes=2),
+        "recipe=finetune", "recipe.epochs=1", "recipe.freeze=2", "device=cpu",
     )  # fmt: skip
     assert second.returncode == 0, second.stderr
     assert "new weights for head.4.weight, head.4.bias" in second.stdout
