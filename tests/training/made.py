@@ -20,7 +20,8 @@ from nas_search.training.recipe import Augmentation, Optimizer, Recipe, Schedule
 ALONE = Team(0, 1, "cpu")
 CELLS = {
     "darts": "DARTS_V2",
-    "nasbench201": "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|",
+    "nasbench201": "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+"
+    "|avg_pool_3x3~0|none~1|nor_conv_1x1~2|",
     "nasbench101": "ModelSpec(matrix=[[0,1,1,0],[0,0,1,1],[0,0,0,1],[0,0,0,0]], "
     "ops=['input','conv3x3-bn-relu','maxpool3x3','output'])",
 }
