@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -26,6 +27,8 @@ from nas_search.scoring import Constraints, Executor, Measuring, Scheme
 from nas_search.scoring.initialise import SCHEMES
 from nas_search.search import ALGORITHMS, AlgorithmRecord, Budget
 from nas_search.spaces import SPACES, SearchSpace, SpaceRecord
+from nas_search.training.finalists import Finalists
+from nas_search.training.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -107,6 +110,8 @@ class SearchConfig:
         precision: of the scores' arithmetic.
         top: architectures in the table at the end and with drawings.
         table: accuracies to report of what is found; None when no benchmark is chosen.
+        finalists: how many of the best are trained at the end, and how.
+        recipe: by which recipe.
     """
 
     seed: int
@@ -126,6 +131,8 @@ class SearchConfig:
     precision: Precision = "fp32"
     top: int = 10
     table: Table | None = None
+    finalists: Finalists = field(default_factory=Finalists)
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         for key, least in (("seed", 0), ("algorithm.batch", 1), ("top", 1)):
@@ -166,6 +173,8 @@ GROUPS = (
     "executor",
     "constraints",
     "benchmark",
+    "finalists",
+    "recipe",
 )
 
 
@@ -209,6 +218,8 @@ def read_config(config: DictConfig) -> SearchConfig:
         constraints=read_as(Constraints, "constraints", group["constraints"]),
         top=top.top,
         table=read_table(space, group["benchmark"]),
+        finalists=read_finalists(group["finalists"]),
+        recipe=read_as(Recipe, "recipe", group["recipe"]),
     )
 
 
@@ -250,6 +261,15 @@ def read_table(space: SearchSpace[Any], values: dict[str, Any]) -> Table | None:
         return None
     record = BENCHMARKS.get(values["name"])
     return record.read(space, read_as(record.options, "benchmark", _nameless(values)))
+
+
+def read_finalists(values: dict[str, Any]) -> Finalists:
+    """Return the group ``finalists``.
+
+    Raises:
+        InputError: an unknown key or an impossible value.
+    """
+    return read_as(Finalists, "finalists", values)
 
 
 def plain(value: Any) -> Any:
@@ -308,12 +328,20 @@ def read_as(schema: type[T], where: str, values: dict[str, Any]) -> T:
     known = [item.name for item in dataclasses.fields(cast(Any, schema))]
     _check_keys(where, values, known)
     prefix = f"{where}." if where else ""
+    hints = typing.get_type_hints(schema)
+    parts = {
+        key: read_as(hints[key], f"{prefix}{key}", value)
+        for key, value in values.items()
+        if dataclasses.is_dataclass(hints[key]) and isinstance(value, dict)
+    }
+    rest = {key: value for key, value in values.items() if key not in parts}
     try:
-        typed = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(schema), values))
+        typed = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(schema), rest))
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         raise InputError(f"{prefix}{key}: {_first_line(error)}") from None
-    return schema(**cast(dict[str, Any], typed))
+    given = {key: value for key, value in cast(dict[str, Any], typed).items() if key in values}
+    return schema(**{**given, **parts})
 
 
 def _check_keys(where: str, values: dict[str, Any], known: Any) -> None:

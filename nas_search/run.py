@@ -27,6 +27,8 @@ from nas_search.evaluation import STATUSES, Evaluation
 from nas_search.scoring import ScoringTask, Workers, start_workers
 from nas_search.search import Algorithm, Outcome, run_loop
 from nas_search.store import Store
+from nas_search.train_config import finalists_of, for_training
+from nas_search.training import Candidate, Plan, confirm
 
 AHEAD = 256
 """Candidates handed to the workers at once where none depends on another's result."""
@@ -108,7 +110,32 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Outco
             f"none of the {len(outcome.evaluations)} candidates got a score; "
             f"{directory / 'history.csv'} says why of each"
         )
+    if config.finalists.k and config.recipe is not None and outcome.stop != "interrupted":
+        _train_finalists(config, task, outcome, directory, console)
     return outcome
+
+
+def _train_finalists(
+    config: SearchConfig,
+    task: ScoringTask,
+    outcome: Outcome,
+    directory: Path,
+    console: Console,
+) -> None:
+    assert config.recipe is not None
+    basis = Architecture(
+        search_space=config.space.name,
+        genotype="",
+        input_shape=task.input_shape,
+        num_classes=task.num_classes,
+        macro=config.macro,
+        space_options=config.space_options,
+    )
+    data = config.dataset.load(config.dataset_options)
+    found = finalists_of(outcome.evaluations, config.proxy.name, basis, config.finalists)
+    candidates = [Candidate(for_training(a, data, config.recipe), score) for a, score in found]
+    plan = Plan(config.recipe, config.finalists, resolve_device(config.device), versions())
+    confirm(candidates, data, plan, directory, console)
 
 
 _STOPS = {

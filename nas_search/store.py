@@ -33,6 +33,36 @@ CREATE TABLE IF NOT EXISTS evaluations (
 """
 
 
+def read_evaluations(path: Path) -> list[Evaluation]:
+    """Return the evaluations in a store that this or another process may be writing.
+
+    Raises:
+        InputError: there is no store.
+        RunError: it cannot be read.
+    """
+    if not path.exists():
+        raise InputError(f"there is no store {path}; give the directory of a search")
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            return _rows(connection)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise RunError(f"cannot read {path} ({error})") from error
+
+
+def _rows(connection: sqlite3.Connection) -> list[Evaluation]:
+    rows = connection.execute(
+        "SELECT genotype, key, status, scores, params, macs, seconds, reason"
+        " FROM evaluations ORDER BY number"
+    ).fetchall()
+    return [
+        Evaluation(genotype, key, status, json.loads(scores), *rest)
+        for genotype, key, status, scores, *rest in rows
+    ]
+
+
 class Store:
     """Evaluations and facts of one run, on disk.
 
@@ -101,14 +131,7 @@ class Store:
     def evaluations(self) -> list[Evaluation]:
         """Return all evaluations in the order in which they were proposed."""
         with self._clear_errors():
-            rows = self._connection.execute(
-                "SELECT genotype, key, status, scores, params, macs, seconds, reason"
-                " FROM evaluations ORDER BY number"
-            ).fetchall()
-            return [
-                Evaluation(genotype, key, status, json.loads(scores), *rest)
-                for genotype, key, status, scores, *rest in rows
-            ]
+            return _rows(self._connection)
 
     def elapsed(self) -> float:
         """Return the search time in seconds at the last evaluation, 0 when there is none."""

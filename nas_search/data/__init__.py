@@ -1,6 +1,15 @@
 """Data sets, one file each, and the class-balanced probe batch that candidates are scored on."""
 
+from nas_search.data.assemble import stratified_holdout
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Split, normalise
 from nas_search.data.probe import probe_batch
 
-__all__ = ["DATASETS", "DatasetRecord", "ImageData", "Split", "normalise", "probe_batch"]
+__all__ = [
+    "DATASETS",
+    "DatasetRecord",
+    "ImageData",
+    "Split",
+    "normalise",
+    "probe_batch",
+    "stratified_holdout",
+]

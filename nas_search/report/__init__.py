@@ -17,6 +17,7 @@ from nas_search.report.ranking import (
     score_scatter,
 )
 from nas_search.report.table import leaderboard_table
+from nas_search.report.training import finalists_table, learning_curve
 from nas_search.report.truth import truth_curve
 
 __all__ = [
@@ -24,7 +25,9 @@ __all__ = [
     "Progress",
     "best_first",
     "draw_cell",
+    "finalists_table",
     "leaderboard_table",
+    "learning_curve",
     "ranking_tables",
     "score_heatmap",
     "score_scatter",

@@ -153,6 +153,14 @@ class SearchSpace(ABC, Generic[G]):
         """
         raise NotImplementedError(f"{self.name} builds networks one at a time")
 
+    def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return the modules of :meth:`build`'s network that drop path acts on in training.
+
+        Those are a cell's operations, all but identities, each of whose outputs is added to others
+        or to zero; none where a space does not say.
+        """
+        return ()
+
     @abstractmethod
     def cost(
         self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any

@@ -27,6 +27,7 @@ from nas_search.spaces.darts_moves import input_moves, operation_moves, replace_
 from nas_search.spaces.darts_network import (
     SMALLEST_AUXILIARY_IMAGE,
     SMALLEST_IMAGE,
+    DartsCell,
     DartsMacro,
     DartsNetwork,
 )
@@ -185,6 +186,16 @@ class DartsSpace(SearchSpace[Genotype]):
         sizes = read_macro(DartsMacro, macro)
         _check(input_shape, num_classes, sizes)
         return PopulationDartsNetwork(genotypes, sizes, input_shape[0], num_classes, pool, whole)
+
+    def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return the operations on the edges of all cells but identities."""
+        return [
+            operation
+            for cell in network.modules()
+            if isinstance(cell, DartsCell)
+            for name, operation in cell.named_children()
+            if name.startswith("node") and not isinstance(operation, nn.Identity)
+        ]
 
     def cost(
         self,

@@ -28,7 +28,11 @@ from nas_search.spaces.nasbench101_graph import (
     pruned_writing,
     published_hash,
 )
-from nas_search.spaces.nasbench101_network import Nasbench101Macro, Nasbench101Network
+from nas_search.spaces.nasbench101_network import (
+    Nasbench101Cell,
+    Nasbench101Macro,
+    Nasbench101Network,
+)
 from nas_search.spaces.nasbench101_population import PopulationNetwork101, skeleton
 from nas_search.spaces.population import Pool, PopulationNetwork
 
@@ -163,6 +167,16 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         _check(input_shape, num_classes, sizes)
         graphs = [_canonical_graph(genotype) for genotype in genotypes]
         return PopulationNetwork101(graphs, sizes, input_shape[0], num_classes, pool)
+
+    def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return the operations in the vertices of all cells, not their projections."""
+        return [
+            operation
+            for cell in network.modules()
+            if isinstance(cell, Nasbench101Cell)
+            for name, operation in cell.named_children()
+            if not name.endswith("projection")
+        ]
 
     def cost(
         self,

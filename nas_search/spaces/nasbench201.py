@@ -22,6 +22,7 @@ from nas_search.spaces.nasbench201_network import (
     EDGES,
     OPERATIONS,
     SMALLEST_IMAGE,
+    Nasbench201Cell,
     Nasbench201Macro,
     Nasbench201Network,
     head,
@@ -167,6 +168,16 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
         _check(input_shape, num_classes)
         candidates = [genotype.operations for genotype in genotypes]
         return PopulationNetwork201(candidates, sizes, input_shape[0], num_classes, pool, whole)
+
+    def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return the operations on the edges of all cells but identities."""
+        return [
+            operation
+            for cell in network.modules()
+            if isinstance(cell, Nasbench201Cell)
+            for name, operation in cell.named_children()
+            if name.startswith("node") and not isinstance(operation, nn.Identity)
+        ]
 
     def cost(
         self,

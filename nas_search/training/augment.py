@@ -1,0 +1,104 @@
+"""Augmentation of whole batches, on whatever device they lie.
+
+Crops, mirrors and holes differ from image to image yet are made for a batch at once, which
+torchvision's transforms (one draw a call) do not do; policies and mixing are torchvision's.
+All draws come from torch's global generator of the CPU, so that a seed fixes them on any device.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms import v2
+
+from nas_search.data import normalise
+from nas_search.errors import InputError
+from nas_search.training.recipe import Augmentation
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Channel means and standard deviations."""
+
+
+def augmented(raw: Tensor, how: Augmentation, statistics: Statistics) -> Tensor:
+    """Return normalised float32 images of the same shape as ``raw``.
+
+    Args:
+        raw: (b, C, H, W) pixels, uint8 or float32.
+        how: what is done; the policy comes first, then the crop and the mirror, on raw pixels;
+            the hole comes last, on normalised ones, so that it holds the channel means.
+        statistics: what :func:`nas_search.data.normalise` takes.
+
+    Raises:
+        InputError: a policy is asked for images that are not 8-bit.
+    """
+    if how.policy != "none":
+        raw = _by_policy(raw, how.policy)
+    if how.crop:
+        raw = shifted(raw, torch.randint(2 * how.crop + 1, (len(raw), 2)) - how.crop)
+    if how.flip:
+        mirror = (torch.rand(len(raw)) < 0.5).to(raw.device)
+        raw = torch.where(mirror[:, None, None, None], raw.flip(3), raw)
+    images = normalise(raw, *statistics)
+    if how.cutout:
+        height, width = images.shape[2:]
+        centre = torch.stack(
+            [torch.randint(height, (len(raw),)), torch.randint(width, (len(raw),))], dim=1
+        )
+        images = images * kept(centre, how.cutout, height, width).to(images.device)
+    return images
+
+
+def shifted(raw: Tensor, offset: Tensor) -> Tensor:
+    """Return images (b, C, H, W) moved by ``offset`` (b, 2) rows and columns, zeros coming in.
+
+    A crop at (top, left) of an image padded by p is a shift by (top - p, left - p).
+    """
+    height, width = raw.shape[2:]
+    reach = int(offset.abs().max()) if len(offset) else 0
+    padded = functional.pad(raw, (reach,) * 4)
+    start = (offset + reach).to(raw.device)
+    rows = start[:, :1] + torch.arange(height, device=raw.device)
+    columns = start[:, 1:] + torch.arange(width, device=raw.device)
+    image = torch.arange(len(raw), device=raw.device)[:, None, None]
+    # Advanced indices around a slice put the channels last.
+    return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+
+
+def kept(centre: Tensor, side: int, height: int, width: int) -> Tensor:
+    """Return (b, 1, H, W) ones with a square of zeros of ``side`` around each centre (b, 2).
+
+    As published (DeVries and Taylor 2017), a square may reach over the edge and is smaller there.
+    """
+    start = centre - side // 2
+    rows = torch.arange(height)[None] - start[:, :1]
+    columns = torch.arange(width)[None] - start[:, 1:]
+    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[
+        :, None, :
+    ]
+    return (~inside)[:, None].float()
+
+
+def mixed(images: Tensor, labels: Tensor, mix: str, classes: int) -> tuple[Tensor, Tensor]:
+    """Return images and labels, the latter (b, classes) shares where ``mix`` is not ``none``."""
+    if mix == "none":
+        return images, labels
+    kind = v2.MixUp if mix == "mixup" else v2.CutMix
+    # Published alphas: MixUp .2 (Zhang et al. 2018, ImageNet), CutMix 1 (Yun et al. 2019).
+    pair = kind(num_classes=classes, alpha=0.2 if mix == "mixup" else 1.0)(images, labels)
+    return pair[0], pair[1]
+
+
+def _by_policy(raw: Tensor, policy: str) -> Tensor:
+    if raw.dtype != torch.uint8:
+        raise InputError(
+            f"recipe.augmentation.policy={policy} is for 8-bit images (0..255) and these are "
+            "floats; save them as uint8 or set recipe.augmentation.policy=none"
+        )
+    if raw.shape[1] not in (1, 3):
+        raise InputError(
+            f"recipe.augmentation.policy={policy} is for 1 or 3 channels, these images have "
+            f"{raw.shape[1]}; set recipe.augmentation.policy=none"
+        )
+    change = v2.TrivialAugmentWide() if policy == "trivial_augment" else v2.RandAugment()
+    return torch.stack([change(image) for image in raw])

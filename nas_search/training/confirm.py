@@ -1,0 +1,387 @@
+"""Train finalists for real, rank them by validation accuracy, test the winner once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from nas_search import report
+from nas_search.architecture import Architecture
+from nas_search.data import ImageData, stratified_holdout
+from nas_search.errors import InputError, RunError
+from nas_search.training import checkpoint
+from nas_search.training.distributed import Team, team
+from nas_search.training.finalists import Finalists, rungs
+from nas_search.training.fine_tune import Pretrained, take_weights
+from nas_search.training.formats import check_formats, export
+from nas_search.training.images import Images
+from nas_search.training.loop import Training, TrainingFailure, evaluate
+from nas_search.training.recipe import Recipe
+from nas_search.training.standalone import write_folder
+from nas_search.training.watch import Watch
+
+SPLIT_SEED = 0
+"""Which training images are kept to choose by: the same for all finalists and seeds."""
+
+
+@dataclass
+class Candidate:
+    """An architecture to train, and what became of it.
+
+    Attributes:
+        architecture: in the sizes in which it is trained, for the data that it is trained on.
+        score: its training-free score, where it has one.
+        status: ``waiting``, ``trained``, ``stopped`` (by successive halving) or ``failed``.
+        reason: why it failed or was stopped.
+        validation: accuracy of each seed, %, at the last epoch that all have.
+        test: likewise on test images; the winner's alone.
+        epochs: trained ones.
+        seconds: of training, all seeds together.
+        micro_batch: images at a time; less than the batch where memory ended.
+    """
+
+    architecture: Architecture
+    score: float | None = None
+    status: str = "waiting"
+    reason: str = ""
+    validation: list[float] = field(default_factory=list)
+    test: list[float] = field(default_factory=list)
+    epochs: int = 0
+    seconds: float = 0.0
+    micro_batch: int = 0
+
+    @property
+    def key(self) -> str:
+        """Eight characters that name the architecture: its folder."""
+        space = self.architecture.space
+        canonical = space.canonical(space.parse(self.architecture.genotype))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+    @property
+    def accuracy(self) -> float:
+        """Mean validation accuracy over seeds, %; NaN when there is none."""
+        return statistics.fmean(self.validation) if self.validation else math.nan
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How candidates are trained.
+
+    Attributes:
+        recipe: the recipe.
+        finalists: seeds, halving, exports.
+        device: where.
+        versions: to write beside results.
+        pretrained: weights to start from.
+    """
+
+    recipe: Recipe
+    finalists: Finalists
+    device: str
+    versions: Mapping[str, str]
+    pretrained: Pretrained | None = None
+
+
+def confirm(
+    candidates: Sequence[Candidate],
+    data: ImageData,
+    plan: Plan,
+    directory: Path,
+    console: Console,
+) -> list[Candidate]:
+    """Train ``candidates``, or go on where ``directory`` stopped, and write their folders there.
+
+    Args:
+        candidates: what to train; their fields are filled in.
+        data: the images; ``data.test`` is read once, for the winner.
+        plan: how.
+        directory: the run directory; ``finalists/`` is made in it.
+        console: where progress and the table go.
+
+    Returns:
+        The candidates, best first.
+
+    Raises:
+        InputError: the request cannot be carried out as written.
+        RunError: none could be trained.
+    """
+    check_formats(plan.finalists.export)
+    _check(candidates, data, plan.recipe)
+    with team(plan.device) as members:
+        return _Confirmation(candidates, data, plan, directory, console, members).run()
+
+
+class _Confirmation:
+    """One run of :func:`confirm`."""
+
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        data: ImageData,
+        plan: Plan,
+        directory: Path,
+        console: Console,
+        members: Team,
+    ) -> None:
+        self._candidates, self._data, self._plan, self._team = candidates, data, plan, members
+        self._directory = directory / "finalists"
+        self._console = console if members.leads else Console(quiet=True)
+        labels, share = data.train.labels, plan.recipe.validation
+        train, held = torch.arange(len(labels)), torch.arange(0)
+        if share:
+            train, held = stratified_holdout(labels, share, SPLIT_SEED)
+        self._train = Images(data.train, train, members.device)
+        self._held = Images(data.train, held, members.device)
+
+    def run(self) -> list[Candidate]:
+        plan, recipe = self._plan, self._plan.recipe
+        alive = list(self._candidates)
+        self._say(
+            f"training {len(alive)} network{'s' * (len(alive) > 1)} by recipe {recipe.name}: "
+            f"{len(self._train)} images to learn from, {len(self._held)} to choose by, "
+            f"{recipe.epochs} epochs, on {self._team.device}"
+        )
+        for until, survivors in rungs(recipe.epochs, len(alive), plan.finalists.halving):
+            for candidate in alive:
+                self._train_one(candidate, until)
+            alive = _best_first([c for c in alive if c.status != "failed"])
+            if until < recipe.epochs:
+                for candidate in alive[survivors:]:
+                    candidate.status = "stopped"
+                    candidate.reason = f"not among the best {survivors} after {until} epochs"
+                alive = alive[:survivors]
+        for candidate in self._candidates:
+            if candidate.status == "waiting":
+                candidate.status = "trained"
+        ranked = _ranked(self._candidates)
+        if ranked[0].status == "trained":
+            self._test(ranked[0])
+        if self._team.leads:
+            self._write(ranked)
+        return ranked
+
+    def _train_one(self, candidate: Candidate, until: int) -> None:
+        """Train all seeds of one candidate to epoch ``until``; a failure is kept as its reason."""
+        candidate.validation, seconds = [], 0.0
+        for seed in self._plan.finalists.seeds:
+            training = self._training(candidate, seed)
+            problem = ""
+            folder = self._folder(candidate, seed)
+            with Watch(folder, self._console, self._plan, candidate.key) as watch:
+                try:
+                    training.run(until, lambda epoch: watch.epoch(epoch, seed))  # noqa: B023
+                except (TrainingFailure, RunError, InputError) as error:
+                    problem = str(error)
+            problem = self._team.agree(problem)
+            candidate.micro_batch = training.micro_batch
+            candidate.epochs = training.done
+            if problem:
+                candidate.status, candidate.reason = "failed", problem
+                self._say(f"{candidate.key} seed {seed} failed: {problem}")
+                break
+            candidate.validation.append(training.accuracy())
+            seconds += training.log[-1].seconds
+            if until == self._plan.recipe.epochs and self._team.leads:
+                self._pack(candidate, seed, training)
+        candidate.seconds = seconds
+        if self._team.leads:
+            self._describe(candidate)
+
+    def _training(self, candidate: Candidate, seed: int) -> Training:
+        plan = self._plan
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = candidate.architecture.build()
+        if plan.pretrained is not None:
+            fresh = take_weights(network, plan.pretrained.weights)
+            if fresh:
+                self._say(f"{candidate.key} seed {seed}: new weights for {', '.join(fresh)}")
+        space = candidate.architecture.space
+        folder = self._folder(candidate, seed)
+        if self._team.leads:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RunError(f"cannot make {folder} ({error.strerror})") from error
+        return Training(
+            network,
+            plan.recipe,
+            self._train,
+            self._held,
+            seed,
+            folder,
+            self._facts(candidate, seed),
+            self._team,
+            tuple(space.droppable(network)),
+        )
+
+    def _facts(self, candidate: Candidate, seed: int) -> dict[str, Any]:
+        """Return what defines a training: its checkpoint is continued by no other."""
+        labels = self._data.train.labels.numpy().tobytes()
+        started = self._plan.pretrained
+        return {
+            "architecture": repr(candidate.architecture),
+            "recipe": repr(self._plan.recipe),
+            "seed": seed,
+            "data": f"{self._data.name} {hashlib.sha256(labels).hexdigest()[:16]}",
+            "weights": str(started.folder.resolve()) if started else "",
+            "processes": self._team.size,
+        }
+
+    def _folder(self, candidate: Candidate, seed: int) -> Path:
+        return self._directory / candidate.key / f"seed{seed}"
+
+    def _pack(self, candidate: Candidate, seed: int, training: Training) -> None:
+        """Write the folder that stands alone, with the weights of the best seed."""
+        if training.accuracy() < max(candidate.validation):
+            return
+        folder = self._directory / candidate.key
+        network = training.result()
+        try:
+            version = self._plan.versions["nas_search"]
+            write_folder(
+                folder, network, candidate.architecture, self._data, self._plan.recipe, version
+            )
+            report.learning_curve([asdict(e) for e in training.log], folder / "curve.png")
+        except (InputError, RunError, OSError) as error:
+            self._say(f"{candidate.key}: {error}")
+
+    def _test(self, winner: Candidate) -> None:
+        """Measure the winner's networks on the test images, and write its other formats."""
+        test = Images(self._data.test, torch.arange(len(self._data.test)), self._team.device)
+        chosen = max(range(len(winner.validation)), key=lambda i: (winner.validation[i], -i))
+        for place, seed in enumerate(self._plan.finalists.seeds):
+            network = self._training(winner, seed).result()
+            winner.test.append(evaluate(network, test, self._plan.recipe, self._team)[1])
+            if place == chosen and self._team.leads:
+                for name in self._plan.finalists.export:
+                    self._export(network, winner, name)
+        if self._team.leads:
+            self._describe(winner)
+
+    def _export(self, network: torch.nn.Module, winner: Candidate, name: str) -> None:
+        images = self._data.train.images(torch.arange(4))
+        folder = self._directory / winner.key
+        try:
+            difference = export(network.cpu(), images, folder, name)
+            self._say(
+                f"{folder / f'model.{name}'}: logits within {difference:.0e} of the network's"
+            )
+        except (RunError, OSError) as error:
+            self._say(f"{winner.key}: {error}")
+        finally:
+            network.to(self._team.device)
+
+    def _describe(self, candidate: Candidate) -> None:
+        """Write a candidate's ``metrics.json``."""
+        cost = candidate.architecture.cost()
+        facts = {
+            "status": candidate.status,
+            "reason": candidate.reason,
+            "score": candidate.score,
+            "validation_accuracy": _mean(candidate.validation),
+            "validation_accuracies": candidate.validation,
+            "test_accuracy": _mean(candidate.test),
+            "test_accuracies": candidate.test,
+            "seeds": list(self._plan.finalists.seeds),
+            "epochs": candidate.epochs,
+            "micro_batch": candidate.micro_batch,
+            "seconds": round(candidate.seconds, 2),
+            "params": cost.params,
+            "macs": cost.macs,
+            "recipe": self._plan.recipe.name,
+            "device": self._team.device,
+            "versions": dict(self._plan.versions),
+        }
+        folder = self._directory / candidate.key
+        checkpoint.on_disk(lambda: report.write_json(folder / "metrics.json", _without_nan(facts)))
+
+    def _write(self, ranked: Sequence[Candidate]) -> None:
+        for candidate in ranked:
+            self._describe(candidate)
+        rows = [
+            [
+                *(place, c.key, c.status, c.score, _mean(c.validation), _mean(c.test), c.epochs),
+                *(round(c.seconds, 1), c.architecture.cost().params, c.architecture.genotype),
+                c.reason,
+            ]
+            for place, c in enumerate(ranked, 1)
+        ]
+        checkpoint.on_disk(
+            lambda: report.write_csv(self._directory / "finalists.csv", COLUMNS, rows)
+        )
+        self._console.print(report.finalists_table(COLUMNS, rows))
+        if all(c.status == "failed" for c in ranked):
+            raise RunError(f"no network could be trained: {ranked[0].reason}")
+        winner = ranked[0]
+        if winner.status == "trained":
+            spread = f" +- {statistics.stdev(winner.test):.2f}" if len(winner.test) > 1 else ""
+            self._say(
+                f"number 1, {winner.key}: test accuracy {_mean(winner.test):.2f}{spread} %; "
+                f"model and weights in {self._directory / winner.key}"
+            )
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+COLUMNS = (
+    *("rank", "key", "status", "score", "validation_accuracy", "test_accuracy", "epochs"),
+    *("seconds", "params", "genotype", "reason"),
+)
+"""Columns of ``finalists.csv``."""
+
+
+def _check(candidates: Sequence[Candidate], data: ImageData, recipe: Recipe) -> None:
+    """Refuse before the first epoch what cannot work."""
+    if not candidates:
+        raise InputError("there is no architecture to train; give architecture=... or run=...")
+    if len(candidates) > 1 and not recipe.validation:
+        raise InputError(
+            "recipe.validation=0 leaves nothing to choose among finalists by; set "
+            "recipe.validation=0.1 or train one architecture"
+        )
+    keys = [c.key for c in candidates]
+    for candidate in candidates:
+        candidate.architecture.cost()
+        if keys.count(candidate.key) > 1:
+            raise InputError(
+                f"{candidate.architecture.genotype} is given twice (or another writing of it)"
+            )
+    if recipe.augmentation.crop >= min(data.input_shape[1:]):
+        raise InputError(
+            f"recipe.augmentation.crop={recipe.augmentation.crop} moves images of "
+            f"{data.input_shape[1]}x{data.input_shape[2]} out of sight; lower it"
+        )
+
+
+def _best_first(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Sort by validation accuracy; in ties the order given (by score) decides."""
+    return sorted(candidates, key=lambda c: -c.accuracy if c.validation else math.inf)
+
+
+def _ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
+    order = {"trained": 0, "stopped": 1, "failed": 2, "waiting": 3}
+    return sorted(_best_first(candidates), key=lambda c: (order[c.status], -c.epochs))
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(statistics.fmean(values), 4) if values else None
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return value

@@ -1,0 +1,88 @@
+"""Several processes as one training, started by torchrun: who they are, and what they share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from nas_search.errors import InputError
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of one training.
+
+    Attributes:
+        rank: this one's number, from 0.
+        size: how many there are.
+        device: where this one computes.
+    """
+
+    rank: int
+    size: int
+    device: str
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return self.rank == 0
+
+    def share(self, batch: Tensor) -> Tensor:
+        """Return this process's part of a batch's positions."""
+        return batch.tensor_split(self.size)[self.rank]
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum of ``values`` over all processes."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def agree(self, problem: str) -> str:
+        """Return the first problem that any process has; empty where none has."""
+        if self.size == 1:
+            return problem
+        problems: list[str] = [""] * self.size
+        dist.all_gather_object(problems, problem)
+        return next((text for text in problems if text), "")
+
+    def wrapped(self, network: nn.Module) -> nn.Module:
+        """Return what averages gradients, and on GPUs batch statistics, over all processes."""
+        if self.size == 1:
+            return network
+        if torch.device(self.device).type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        # An architecture may have branches that no path leads on from.
+        return nn.parallel.DistributedDataParallel(network, find_unused_parameters=True)
+
+
+@contextmanager
+def team(device: str) -> Iterator[Team]:
+    """Join the processes that torchrun started; alone where it did not.
+
+    Raises:
+        InputError: more processes on this machine than GPUs.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Team(0, 1, device)
+        return
+    rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+    if torch.device(device).type == "cuda":
+        if local >= torch.cuda.device_count():
+            raise InputError(
+                f"torchrun started more processes than the {torch.cuda.device_count()} GPUs here; "
+                "use --nproc-per-node with at most as many"
+            )
+        device = f"cuda:{local}"
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield Team(rank, size, device)
+    finally:
+        dist.destroy_process_group()

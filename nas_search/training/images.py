@@ -1,0 +1,76 @@
+"""Images by the batch: held on the device where they fit, read ahead by threads where not."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from nas_search.data import Split
+
+RESIDENT_BYTES = 2 << 30
+"""Pixels of a part that are held in a CPU's memory at most."""
+DEVICE_SHARE = 0.25
+"""Share of a GPU's free memory that they may take there."""
+READERS = 4
+"""Threads that read ahead, as many batches as there are threads."""
+_CHUNK = 512
+
+
+class Images:
+    """Some rows of a split, raw pixels and labels, in batches on a device.
+
+    Args:
+        split: the labelled images.
+        rows: (n,) int64, which of them.
+        device: where batches go.
+
+    Raises:
+        InputError: an image cannot be read; the message names it.
+    """
+
+    def __init__(self, split: Split, rows: Tensor, device: str) -> None:
+        self.split = split
+        self._rows = rows
+        self._device = device
+        self._labels = split.labels[rows].to(device)
+        self._held: Tensor | None = None
+        if len(rows):
+            one = split.read(rows[:1])
+            if one.nbytes * len(rows) <= _room(device):
+                held = torch.empty((len(rows), *one.shape[1:]), dtype=one.dtype, device=device)
+                for at in torch.arange(len(rows)).split(_CHUNK):
+                    held[at[0] : at[-1] + 1] = split.read(rows[at]).to(device)
+                self._held = held
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batches(self, parts: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield raw pixels (b, C, H, W) and labels (b,) on the device for each of ``parts``.
+
+        Args:
+            parts: positions (b,) int64 among these images, one batch each.
+        """
+        if self._held is not None:
+            for part in parts:
+                at = part.to(self._device)
+                yield self._held[at], self._labels[at]
+            return
+        with ThreadPoolExecutor(READERS) as readers:
+            waiting: deque[Future[Tensor]] = deque()
+            coming = iter(parts)
+            for part in parts:
+                while len(waiting) < READERS and (ahead := next(coming, None)) is not None:
+                    waiting.append(readers.submit(self.split.read, self._rows[ahead]))
+                pixels = waiting.popleft().result()
+                yield pixels.to(self._device), self._labels[part.to(self._device)]
+
+
+def _room(device: str) -> float:
+    if torch.device(device).type == "cuda":
+        return DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+    return RESIDENT_BYTES

@@ -1,0 +1,359 @@
+"""The training loop: one network, one recipe, one seed; continued wherever it was killed.
+
+All randomness of an epoch (order, augmentation, drop path) follows from (seed, epoch), so that a
+training that continues from the checkpoint of an epoch does what the uninterrupted one did: to
+the last bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
+
+from nas_search.errors import InputError
+from nas_search.report import write_csv
+from nas_search.training import checkpoint
+from nas_search.training.augment import augmented, mixed
+from nas_search.training.distributed import Team
+from nas_search.training.drop_path import DropPath
+from nas_search.training.images import Images
+from nas_search.training.optimise import frozen_layers, make_optimizer, make_schedule
+from nas_search.training.recipe import Augmentation, Recipe
+
+_PLAIN = Augmentation()
+_ORDER, _DRAWS = 0, 1
+
+
+class TrainingFailure(Exception):
+    """A network that cannot be trained as asked; the message says why and what may help."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: its number, from 1.
+        lr: learning rate at its end.
+        loss: mean training loss.
+        train_accuracy: on the augmented training images as they passed, %; NaN with mixed labels.
+        validation_loss: NaN without validation images.
+        validation_accuracy: %, likewise.
+        images_per_second: of training, validation not counted.
+        seconds: of all epochs so far.
+    """
+
+    epoch: int
+    lr: float
+    loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    images_per_second: float
+    seconds: float
+
+
+class Training:
+    """A training under way.
+
+    Args:
+        network: fresh weights, on the CPU; trained in place.
+        recipe: how.
+        train: images to learn from.
+        validation: images to choose by; may be empty.
+        seed: of order, augmentation and drop path, 0 or more.
+        folder: where ``checkpoint.pt`` and ``log.csv`` are kept; what is there is continued.
+        facts: what defines this training; a checkpoint of another one is refused.
+        team: the processes that train together.
+        drop_path: modules that drop path acts on.
+
+    Raises:
+        InputError: the recipe does not fit the network, or ``folder`` holds another training.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        train: Images,
+        validation: Images,
+        seed: int,
+        folder: Path,
+        facts: dict[str, Any],
+        team: Team,
+        drop_path: tuple[nn.Module, ...] = (),
+    ) -> None:
+        if recipe.drop_path and not drop_path:
+            raise InputError(
+                f"recipe.drop_path={recipe.drop_path}: this search space does not say which "
+                "operations it acts on; set recipe.drop_path=0"
+            )
+        if len(train) < 2 * team.size:
+            raise InputError(f"{len(train)} training images are too few; give more")
+        self.recipe = recipe
+        self.log: list[Epoch] = []
+        self.micro_batch = min(recipe.batch_size, len(train))
+        self._train, self._validation = train, validation
+        self._seed, self._folder, self._facts, self._team = seed, folder, facts, team
+        self._drop_path = DropPath(drop_path)
+        self._network = network.to(team.device)
+        if recipe.channels_last:
+            self._network.to(memory_format=torch.channels_last)
+        self._frozen = frozen_layers(network, recipe)
+        for layer in self._frozen:
+            layer.requires_grad_(False)
+        run = torch.compile(self._network) if recipe.compile else self._network
+        self._run = team.wrapped(run)  # type: ignore[arg-type]
+        self._optimizer = make_optimizer(network, recipe)
+        self._steps = len(self._parts(torch.arange(len(train))))
+        self._schedule = make_schedule(self._optimizer, recipe, self._steps)
+        self._average: AveragedModel | None = None
+        if recipe.ema is not None:
+            self._average = AveragedModel(
+                network, avg_fn=partial(_averaged, recipe.ema), use_buffers=True
+            )
+        self._best: tuple[float, dict[str, Tensor]] | None = None
+        self._continue()
+
+    @property
+    def done(self) -> int:
+        """Epochs that are trained."""
+        return len(self.log)
+
+    def run(self, until: int, watch: Callable[[Epoch], None]) -> None:
+        """Train to the end of epoch ``until``, with a checkpoint after each.
+
+        Raises:
+            TrainingFailure: the loss is no number, or one image is too much for the memory.
+            RunError: the disk refuses; the checkpoint before is whole.
+        """
+        while self.done < until:
+            epoch = self._epoch(self.done + 1)
+            self.log.append(epoch)
+            if self.recipe.keep == "best" and (
+                self._best is None or epoch.validation_accuracy > self._best[0]
+            ):
+                weights = {k: v.detach().clone() for k, v in self._evaluated().state_dict().items()}
+                self._best = (epoch.validation_accuracy, weights)
+            if self._team.leads:
+                self._save()
+            watch(epoch)
+
+    def result(self) -> nn.Module:
+        """Return the network with the weights that the recipe keeps, in evaluation mode."""
+        if self.recipe.keep == "best" and self._best is not None:
+            self._network.load_state_dict(self._best[1])
+        elif self._average is not None:
+            self._network.load_state_dict(self._average.module.state_dict())
+        return self._network.eval()
+
+    def accuracy(self) -> float:
+        """Return the validation accuracy of :meth:`result`, %; NaN when there is none."""
+        values = [epoch.validation_accuracy for epoch in self.log]
+        if not values:
+            return math.nan
+        return max(values) if self.recipe.keep == "best" else values[-1]
+
+    def _epoch(self, number: int) -> Epoch:
+        recipe, team = self.recipe, self._team
+        self._drop_path.rate = recipe.drop_path * (number - 1) / max(recipe.epochs - 1, 1)
+        self._run.train()
+        for layer in self._frozen:
+            layer.eval()  # their running statistics stay as they are too
+        begun = time.perf_counter()
+        sums = torch.zeros(3, dtype=torch.float64, device=team.device)  # loss, right, images
+        with _seeded(team.device, self._seed, number, _ORDER):
+            parts = self._parts(torch.randperm(len(self._train)))
+        with _seeded(team.device, self._seed, number, _DRAWS, team.rank):
+            for raw, labels in self._train.batches([team.share(part) for part in parts]):
+                sums += self._step(raw, labels)
+                if recipe.schedule.interval == "step":
+                    self._schedule.step()
+        if recipe.schedule.interval == "epoch":
+            self._schedule.step()
+        loss, right, images = team.total(sums).tolist()
+        seconds = time.perf_counter() - begun
+        if not math.isfinite(loss):
+            raise TrainingFailure(
+                f"the loss is {loss / images} in epoch {number}; lower recipe.optimizer.lr="
+                f"{recipe.optimizer.lr} or set recipe.optimizer.clip=5"
+            )
+        held, accuracy = evaluate(self._evaluated(), self._validation, recipe, team)
+        before = self.log[-1].seconds if self.log else 0.0
+        return Epoch(
+            epoch=number,
+            lr=max(group["lr"] for group in self._optimizer.param_groups),
+            loss=loss / images,
+            train_accuracy=math.nan if recipe.augmentation.mix != "none" else 100 * right / images,
+            validation_loss=held,
+            validation_accuracy=accuracy,
+            images_per_second=images / seconds,
+            seconds=before + time.perf_counter() - begun,
+        )
+
+    def _parts(self, order: Tensor) -> list[Tensor]:
+        """Cut an order into batches; a last one too small for batch statistics is left out."""
+        parts = list(order.split(min(self.recipe.batch_size, len(order))))
+        return parts if len(parts[-1]) >= 2 * self._team.size else parts[:-1]
+
+    def _step(self, raw: Tensor, labels: Tensor) -> Tensor:
+        """Take one step on a batch, in smaller pieces where memory ends; return sums."""
+        split = self._train.split
+        images = augmented(raw, self.recipe.augmentation, (split.mean, split.std))
+        classes = int(split.labels.max()) + 1
+        images, targets = mixed(images, labels, self.recipe.augmentation.mix, classes)
+        while True:
+            try:
+                sums = self._forward_backward(images, targets, labels)
+                break
+            except torch.OutOfMemoryError as error:
+                if self._team.size > 1 or self.micro_batch <= 2:
+                    raise TrainingFailure(
+                        f"out of memory at {self.micro_batch} images; lower recipe.batch_size or "
+                        "recipe.network.channels"
+                    ) from error
+                self.micro_batch = max(self.micro_batch // 2, 2)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        if self.recipe.optimizer.clip is not None:
+            nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.optimizer.clip)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self._network)
+        return sums
+
+    def _forward_backward(self, images: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        recipe = self.recipe
+        self._optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(3, dtype=torch.float64, device=images.device)
+        pieces = -(-len(images) // self.micro_batch)
+        for part in torch.arange(len(images), device=images.device).tensor_split(pieces):
+            with autocast(recipe, images.device.type):
+                output = self._run(memory_form(images[part], recipe))
+                logits, aside = output if isinstance(output, tuple) else (output, None)
+                smoothing = recipe.label_smoothing
+                loss = functional.cross_entropy(logits, targets[part], label_smoothing=smoothing)
+                whole = loss
+                if aside is not None:
+                    whole = loss + recipe.auxiliary_weight * functional.cross_entropy(
+                        aside, targets[part], label_smoothing=smoothing
+                    )
+            (whole * (len(part) / len(images))).backward()
+            right = (logits.detach().argmax(1) == labels[part]).sum()
+            sums += torch.stack(
+                [loss.detach().double() * len(part), right.double(), sums.new_tensor(len(part))]
+            )
+        return sums
+
+    def _evaluated(self) -> nn.Module:
+        return self._network if self._average is None else self._average.module
+
+    def _save(self) -> None:
+        checkpoint.save(
+            self._folder / "checkpoint.pt",
+            {
+                "facts": self._facts,
+                "network": self._network.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "schedule": self._schedule.state_dict(),
+                "average": self._average.state_dict() if self._average is not None else None,
+                "best": self._best,
+                "micro_batch": self.micro_batch,
+                "log": [asdict(epoch) for epoch in self.log],
+            },
+        )
+        names = list(asdict(self.log[0]))
+        rows = [[_shown(value) for value in asdict(epoch).values()] for epoch in self.log]
+        checkpoint.on_disk(lambda: write_csv(self._folder / "log.csv", names, rows))
+
+    def _continue(self) -> None:
+        state = checkpoint.load(self._folder / "checkpoint.pt", self._team.device)
+        if state is None:
+            return
+        other = sorted(
+            key
+            for key in {**self._facts, **state["facts"]}
+            if self._facts.get(key) != state["facts"].get(key)
+        )
+        if other:
+            raise InputError(
+                f"{self._folder} holds a training with another {', '.join(other)}; repeat its "
+                "command to continue it, or choose another hydra.run.dir"
+            )
+        self._network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self._best = state["best"]
+        self.micro_batch = state["micro_batch"]
+        self.log = [Epoch(**values) for values in state["log"]]
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, images: Images, recipe: Recipe, team: Team) -> tuple[float, float]:
+    """Return (mean loss, accuracy in %) in evaluation mode; NaN for no images."""
+    if not len(images):
+        return math.nan, math.nan
+    network.eval()
+    sums = torch.zeros(3, dtype=torch.float64, device=team.device)
+    parts = torch.arange(len(images)).split(recipe.batch_size)
+    for raw, labels in images.batches([team.share(part) for part in parts]):
+        shown = augmented(raw, _PLAIN, (images.split.mean, images.split.std))
+        with autocast(recipe, raw.device.type):
+            logits = network(memory_form(shown, recipe)).float()
+        loss = functional.cross_entropy(logits, labels, reduction="sum")
+        right = (logits.argmax(1) == labels).sum()
+        sums += torch.stack([loss.double(), right.double(), sums.new_tensor(len(labels))])
+    loss_sum, right_sum, count = team.total(sums).tolist()
+    return loss_sum / count, 100 * right_sum / count
+
+
+def autocast(recipe: Recipe, device_type: str) -> torch.autocast:
+    """Return the context of the recipe's precision."""
+    return torch.autocast(device_type, torch.bfloat16, enabled=recipe.precision == "bf16")
+
+
+def memory_form(images: Tensor, recipe: Recipe) -> Tensor:
+    """Return ``images`` in the recipe's memory format."""
+    if recipe.channels_last:
+        return images.contiguous(memory_format=torch.channels_last)
+    return images
+
+
+def _averaged(decay: float, average: Tensor, value: Tensor, steps: int | Tensor) -> Tensor:
+    """Return the moving average after a step; first ones count more, so that it forgets its start.
+
+    Counts of batches are no averages: the present one stays.
+    """
+    if not average.is_floating_point():
+        return value
+    number = int(steps)
+    return torch.lerp(average, value, 1 - min(decay, (1 + number) / (10 + number)))
+
+
+@contextmanager
+def _seeded(device: str, *words: int) -> Iterator[None]:
+    """Seed torch's global generators by ``words`` and restore them afterwards."""
+    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0]) >> 1)
+        yield
+
+
+def _shown(value: float) -> object:
+    if isinstance(value, float):
+        return None if math.isnan(value) else f"{value:.6g}"
+    return value

@@ -1,0 +1,200 @@
+"""A recipe: everything that decides how a network is trained, in one typed record.
+
+The yaml files of ``conf/recipe`` are the recipes by name; each says which publication it follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas_search.errors import InputError
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("cosine", "one_cycle", "constant")
+INTERVALS = ("step", "epoch")
+POLICIES = ("none", "trivial_augment", "rand_augment")
+MIXES = ("none", "mixup", "cutmix")
+PRECISIONS = ("fp32", "bf16")
+KEEPS = ("last", "best")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How weights are changed.
+
+    Attributes:
+        name: ``sgd`` or ``adamw``.
+        lr: the highest learning rate, positive.
+        momentum: of SGD, in [0, 1); AdamW's first beta.
+        nesterov: Nesterov's form of SGD's momentum.
+        weight_decay: 0 or more.
+        decay_all: decay biases and batch-norm too, as published recipes do; otherwise only
+            weights of two or more dimensions.
+        clip: greatest norm of the gradient; None for no bound.
+    """
+
+    name: str = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    decay_all: bool = True
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("optimizer.name", self.name, OPTIMIZERS)
+        _between("optimizer.lr", self.lr, 0, None, open_low=True)
+        _between("optimizer.momentum", self.momentum, 0, 1)
+        _between("optimizer.weight_decay", self.weight_decay, 0, None)
+        if self.clip is not None:
+            _between("optimizer.clip", self.clip, 0, None, open_low=True)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate moves over a training.
+
+    Attributes:
+        name: ``cosine`` (to 0), ``one_cycle`` (Smith 2018: up, then down to 0) or ``constant``.
+        interval: ``step`` moves it after every batch, ``epoch`` after every epoch.
+        warmup: share of the training over which it rises, in [0, 1).
+    """
+
+    name: str = "cosine"
+    interval: str = "step"
+    warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        _one_of("schedule.name", self.name, SCHEDULES)
+        _one_of("schedule.interval", self.interval, INTERVALS)
+        _between("schedule.warmup", self.warmup, 0, 1)
+        if self.name == "one_cycle" and self.interval == "epoch":
+            raise InputError("recipe.schedule: one_cycle moves by step; set interval=step")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to training images, anew in every epoch.
+
+    Attributes:
+        crop: pixels of zeros around the image before a random crop of its own size; 0 for none.
+        flip: mirror left and right with probability 1/2.
+        cutout: side of a square of zeros (the channel means) put at a random place; 0 for none.
+        policy: ``none``, ``trivial_augment`` (Mueller and Hutter 2021) or ``rand_augment``
+            (Cubuk et al. 2020), torchvision's; for 8-bit images.
+        mix: ``none``, ``mixup`` or ``cutmix``: pairs of images and labels, torchvision's.
+    """
+
+    crop: int = 0
+    flip: bool = False
+    cutout: int = 0
+    policy: str = "none"
+    mix: str = "none"
+
+    def __post_init__(self) -> None:
+        _between("augmentation.crop", self.crop, 0, None)
+        _between("augmentation.cutout", self.cutout, 0, None)
+        _one_of("augmentation.policy", self.policy, POLICIES)
+        _one_of("augmentation.mix", self.mix, MIXES)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How networks are trained.
+
+    Attributes:
+        name: what it is called.
+        source: the publication that it follows, or what it is for.
+        network: sizes of the skeleton that differ from those in which candidates were scored;
+            None for none.
+        epochs: passes over the training images, 1 or more.
+        batch_size: images a step, 2 or more; all devices together.
+        optimizer: see :class:`Optimizer`.
+        schedule: see :class:`Schedule`.
+        augmentation: see :class:`Augmentation`.
+        label_smoothing: in [0, 1).
+        drop_path: probability at the last epoch, in [0, 1), with which an operation's output is
+            dropped for an image; it rises linearly from 0 (Larsson et al. 2017).
+        auxiliary_weight: of the auxiliary head's loss, where ``network`` has one.
+        ema: decay of the moving average of weights that is evaluated, a step; None for none.
+        precision: ``fp32``, or ``bf16`` for autocast.
+        channels_last: memory format of images and weights.
+        compile: run through ``torch.compile``.
+        validation: share of the training images kept to choose by, in [0, 1).
+        keep: weights of the ``last`` epoch, or of that with the ``best`` validation accuracy.
+        freeze: first layers (stem, cells, ..., head, in order) that keep their weights.
+        layer_decay: learning rate of a layer in units of that of the next one, in (0, 1].
+
+    Raises:
+        InputError: an impossible value; the message says which and what is possible.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    source: str = ""
+    network: dict[str, Any] | None = None
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    label_smoothing: float = 0.0
+    drop_path: float = 0.0
+    auxiliary_weight: float = 0.0
+    ema: float | None = None
+    precision: str = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    validation: float = 0.1
+    keep: str = "last"
+    freeze: int = 0
+    layer_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        _between("epochs", self.epochs, 1, None)
+        _between("batch_size", self.batch_size, 2, None)
+        _between("label_smoothing", self.label_smoothing, 0, 1)
+        _between("drop_path", self.drop_path, 0, 1)
+        _between("auxiliary_weight", self.auxiliary_weight, 0, None)
+        _between("validation", self.validation, 0, 1)
+        _between("freeze", self.freeze, 0, None)
+        _between("layer_decay", self.layer_decay, 0, 1, open_low=True, closed_high=True)
+        if self.ema is not None:
+            _between("ema", self.ema, 0, 1)
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("keep", self.keep, KEEPS)
+        if self.keep == "best" and not self.validation:
+            raise InputError("recipe.keep=best needs validation images; set recipe.validation=0.1")
+
+
+def typed(values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of nested plain ``values`` whose keys and types are right already."""
+    parts = {"optimizer": Optimizer, "schedule": Schedule, "augmentation": Augmentation}
+    return Recipe(
+        **{key: parts[key](**value) if key in parts else value for key, value in values.items()}
+    )
+
+
+def _one_of(key: str, value: str, possible: tuple[str, ...]) -> None:
+    if value not in possible:
+        raise InputError(f"unknown recipe.{key} '{value}'; possible: {', '.join(possible)}")
+
+
+def _between(
+    key: str,
+    value: float,
+    low: float,
+    high: float | None,
+    *,
+    open_low: bool = False,
+    closed_high: bool = False,
+) -> None:
+    fits = (value > low if open_low else value >= low) and (
+        high is None or (value <= high if closed_high else value < high)
+    )
+    if not fits:
+        bounds = f"more than {low}" if open_low else f"{low} or more"
+        if high is not None:
+            bounds += f" and {'at most' if closed_high else 'less than'} {high}"
+        raise InputError(f"recipe.{key}={value} must be {bounds}")

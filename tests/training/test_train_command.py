@@ -1,0 +1,237 @@
+"""``python -m nas_search.train`` and the search command's finalists, as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.made import CELLS, stripes
+
+FAST = (
+    *("recipe.epochs=3", "recipe.batch_size=16", "recipe.validation=0.25", "recipe.ema=null"),
+    *("device=cpu",),
+)
+TINY = ("search_space=nasbench201", "search_space.cells=1", "search_space.channels=2")
+
+
+def command(module: str, directory: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, f"hydra.run.dir={directory}", *arguments]
+
+
+def run(module: str, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(module, directory, *arguments), capture_output=True, text=True, check=False
+    )
+
+
+def train(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run("nas_search.train", directory, *arguments)
+
+
+def data(folder: Path, **sizes: int) -> tuple[str, ...]:
+    return ("dataset=npz", f"dataset.path={stripes(folder, **sizes)}")
+
+
+def table(directory: Path) -> list[dict[str, str]]:
+    with (directory / "finalists" / "finalists.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def metrics(directory: Path, key: str) -> dict[str, object]:
+    return json.loads((directory / "finalists" / key / "metrics.json").read_text(encoding="utf-8"))
+
+
+def test_a_search_trains_its_finalists_and_tests_the_winner_alone(tmp_path: Path) -> None:
+    search = (
+        *(*TINY, *data(tmp_path), "proxy=naswot", "proxy.batch_size=12", "executor=inline"),
+        *("algorithm=random", "budget.evaluations=12", "finalists.k=3", *FAST),
+    )
+    done = run("nas_search", tmp_path / "a", *search)
+    assert done.returncode == 0, done.stderr
+    rows = table(tmp_path / "a")
+    assert len(rows) == 3 and {row["status"] for row in rows} == {"trained"}
+    accuracies = [float(row["validation_accuracy"]) for row in rows]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert [bool(row["test_accuracy"]) for row in rows] == [True, False, False]
+    assert f"test accuracy {float(rows[0]['test_accuracy']):.2f}" in done.stdout
+    for row in rows:
+        folder = tmp_path / "a" / "finalists" / row["key"]
+        names = {path.name for path in folder.iterdir()}
+        assert names == {
+            *("model.py", "weights.safetensors", "genotype.json", "metrics.json", "recipe.yaml"),
+            *("preprocessing.json", "curve.png", "seed0"),
+        }
+        assert len((folder / "seed0" / "log.csv").read_text().splitlines()) == 4
+    # Later, in a directory of its own, by the other command: the same trainings.
+    later = train(tmp_path / "b", f"run={tmp_path / 'a'}", "finalists.k=3", *FAST)
+    assert later.returncode == 0, later.stderr
+    untimed = [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    assert [{k: v for k, v in row.items() if k != "seconds"} for row in table(tmp_path / "b")] == (
+        untimed
+    )
+    # Once more: nothing is trained again.
+    again = train(tmp_path / "b", f"run={tmp_path / 'a'}", "finalists.k=3", *FAST)
+    assert "epoch" not in again.stdout.replace("epochs", "")
+    assert [row["seconds"] for row in table(tmp_path / "b")]
+
+
+def test_killed_and_continued_is_uninterrupted(tmp_path: Path) -> None:
+    arguments = (
+        f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path, n=600, side=16),
+        *FAST, "recipe.epochs=6", "recipe.drop_path=0.2",
+    )  # fmt: skip
+    whole = train(tmp_path / "whole", *arguments)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        command("nas_search.train", tmp_path / "cut", *arguments), stdout=subprocess.DEVNULL
+    )
+    for _ in range(600):
+        time.sleep(0.1)
+        if list((tmp_path / "cut").glob("finalists/*/seed0/log.csv")):
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (log,) = (tmp_path / "cut").glob("finalists/*/seed0/log.csv")
+    assert len(log.read_text().splitlines()) < 7, "it was finished before it was killed"
+    rest = train(tmp_path / "cut", *arguments)
+    assert rest.returncode == 0, rest.stderr
+    (key,) = {row["key"] for row in table(tmp_path / "whole")}
+    first, second = (
+        load_file(tmp_path / name / "finalists" / key / "weights.safetensors")
+        for name in ("whole", "cut")
+    )
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    names = ("test_accuracy", "validation_accuracy")
+    assert [metrics(tmp_path / "cut", key)[n] for n in names] == [
+        metrics(tmp_path / "whole", key)[n] for n in names
+    ]
+
+
+def test_one_that_fails_leaves_the_others(tmp_path: Path) -> None:
+    """A folder in the way of one finalist's checkpoint stands for a disk that refuses."""
+    cells = [
+        CELLS["nasbench201"],
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|",
+    ]
+    arguments = (
+        'architecture=["' + '","'.join(cells) + '"]', *TINY, *data(tmp_path), *FAST,
+    )  # fmt: skip
+    assert train(tmp_path / "a", *arguments).returncode == 0
+    broken = table(tmp_path / "a")[0]["key"]
+    folder = tmp_path / "b" / "finalists" / broken / "seed0" / "log.csv"
+    folder.mkdir(parents=True)
+    done = train(tmp_path / "b", *arguments)
+    rows = table(tmp_path / "b")
+    assert [row["status"] for row in rows] == ["trained", "failed"], done.stdout + done.stderr
+    assert rows[1]["key"] == broken and "log.csv" in rows[1]["reason"]
+    assert rows[0]["test_accuracy"] and done.returncode == 0
+    folder.rmdir()
+    mended = train(tmp_path / "b", *arguments)
+    assert mended.returncode == 0, mended.stderr
+    assert [row["validation_accuracy"] for row in table(tmp_path / "b")] == [
+        row["validation_accuracy"] for row in table(tmp_path / "a")
+    ]
+
+
+def test_a_loss_that_is_no_number_fails_with_what_to_do(tmp_path: Path) -> None:
+    done = train(
+        tmp_path / "a", f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path), *FAST,
+        "recipe.optimizer.lr=1e30", "recipe.optimizer.clip=null",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "lower recipe.optimizer.lr" in done.stderr and "Traceback" not in done.stderr
+    assert table(tmp_path / "a")[0]["status"] == "failed"
+
+
+def test_halving_stops_the_hopeless_and_seeds_are_averaged(tmp_path: Path) -> None:
+    search = (
+        *(*TINY, *data(tmp_path), "proxy=naswot", "proxy.batch_size=12", "executor=inline"),
+        *("algorithm=random", "budget.evaluations=12", "finalists.k=4", "finalists.halving=2"),
+        *("finalists.seeds=[0,1]", *FAST, "recipe.epochs=4"),
+    )
+    done = run("nas_search", tmp_path / "a", *search)
+    assert done.returncode == 0, done.stderr
+    rows = table(tmp_path / "a")
+    assert [(row["status"], row["epochs"]) for row in rows] == [
+        ("trained", "4"), ("stopped", "2"), ("stopped", "1"), ("stopped", "1"),
+    ]  # fmt: skip
+    winner = metrics(tmp_path / "a", rows[0]["key"])
+    assert len(winner["test_accuracies"]) == 2
+    mean = sum(winner["validation_accuracies"]) / 2
+    assert winner["validation_accuracy"] == pytest.approx(mean, abs=1e-3)
+
+
+def test_fine_tuning_from_a_finalist(tmp_path: Path) -> None:
+    first = train(
+        tmp_path / "a", f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path), *FAST
+    )
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "a" / "finalists" / table(tmp_path / "a")[0]["key"]
+    (tmp_path / "other").mkdir()
+    second = train(
+        tmp_path / "b", f"weights={folder}", *data(tmp_path / "other", classes=2),
+        "recipe=finetune", "recipe.epochs=1", "recipe.freeze=2", "device=cpu",
+    )  # fmt: skip
+    assert second.returncode == 0, second.stderr
+    assert "new weights for head.4.weight, head.4.bias" in second.stdout
+    before, after = (
+        load_file(path / "weights.safetensors")
+        for path in (folder, tmp_path / "b" / "finalists" / folder.name)
+    )
+    assert all(torch.equal(before[n], after[n]) for n in before if n.startswith("stem"))
+    assert after["head.4.weight"].shape[0] == 2
+
+
+def test_torchrun_trains_with_two_processes(tmp_path: Path) -> None:
+    arguments = (
+        f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path), *FAST,
+    )  # fmt: skip
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", "-m", "nas_search.train"),
+            *(f"hydra.run.dir={tmp_path / 'a'}", *arguments),
+        ],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 3/3") == 1  # one process speaks
+    assert table(tmp_path / "a")[0]["status"] == "trained"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "choose the images to train on"),
+        (("dataset=digits",), "say what to train"),
+        (("dataset=digits", "architecture=nonsense"), "no search space reads it"),
+        (("dataset=digits", "architecture=7"), "add benchmark=NAME"),
+        (("run=nowhere",), "is not the directory of a search"),
+        (("weights=nowhere", "dataset=digits"), "nowhere"),
+        (("dataset=digits", "architecture=DARTS_V2", "recipe.epochs=0"), "recipe.epochs=0"),
+        (("dataset=digits", "architecture=DARTS_V2", "recipe=nothing"), "possible: darts, fast"),
+        (("dataset=digits", "architecture=[DARTS_V2,PC_DARTS]", "recipe.validation=0"), "choose"),
+        (("dataset=digits", "architecture=[DARTS_V2,darts_v2]"), "given twice"),
+        (("dataset=digits", "architecture=DARTS_V2", "recipe.network={width:3}"), "no such size"),
+        (("dataset=digits", "architecture=DARTS_V2", "recipe=darts"), "auxiliary head"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = train(tmp_path / "a", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
