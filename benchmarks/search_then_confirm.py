@@ -53,7 +53,7 @@ def main() -> None:
             search="evolution with the command's own settings",
         )
     )
-    say("| finalists | at least so many edges apart | trained for | " + " | ".join(table.test) + " |")
+    say(f"| finalists | edges apart, at least | trained for | {' | '.join(table.test)} |")
     say("|---|---|---|" + "---|" * len(table.test))
     outcomes = [search(table, scores, seed, options.evaluations) for seed in range(options.seeds)]
     for k in FINALISTS:
