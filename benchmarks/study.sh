@@ -46,7 +46,7 @@ changed() { # NAME OVERRIDES...: the chosen form with other settings, developmen
 
 "$python" -m benchmarks.halves --table "$tables/nasbench201.csv" --architecture arch_str --out "$halves"
 "$python" -m benchmarks.halves --table "$tables/darts_trained.csv" --architecture genotype --out "$halves"
-forms=$("$python" -c 'from benchmarks.gradalign_forms import FORMS; print(*FORMS, sep=",")')
+forms=$("$python" -c 'from benchmarks.forms import FORMS; print(*FORMS, sep=",")')
 forms="plugins=[benchmarks.gradalign_forms] proxies=[gradalign,params,flops,depth,$forms]"
 ours="proxies=[gradalign,params,flops,depth,naswot,gradalign_ii_layerwise]"
 light="proxies=[gradalign_i,gradalign_ii,gradsign,gradsign_mean,naswot,jacob_cov,epe_nas,synflow,snip,grasp,fisher,grad_norm,plain,l2_norm,zico,zen,meco,swap,params_live,az_nas]"

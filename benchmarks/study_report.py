@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import study_plots
-from benchmarks.gradalign_forms import FORMS
+from benchmarks.forms import FORMS
 
 PAGE = Path(__file__).parent.parent / "docs" / "study.md"
 KEPT_IN = PAGE.parent / "study"

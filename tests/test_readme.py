@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import nas_search.__main__ as command
+from nas_search import rank, train
 from nas_search.report import write_json
 from nas_search.spaces import SPACES
 
@@ -20,7 +21,10 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
 
 
-def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+COMMANDS = {"nas_search": command, "nas_search.rank": rank, "nas_search.train": train}
+
+
+def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch, command: Any = command) -> int:
     monkeypatch.setattr(sys, "argv", ["nas_search", *arguments])
     monkeypatch.setattr(command, "_exit_code", 0)
     with pytest.raises(SystemExit) as ended:
@@ -31,7 +35,7 @@ def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 def test_python_blocks_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rebuild, score, gradients = blocks("README.md", "python")
+    rebuild, _, score, gradients = blocks("README.md", "python")  # _: tests/training/
     space = SPACES.get("darts").space()
     best = {
         "search_space": "darts",
@@ -56,16 +60,16 @@ def test_python_blocks_run(
 def test_commands_compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     lines = [
-        line.split("#")[0].split()[3:]
+        line.split("#")[0].split()[2:]
         for block in blocks("README.md", "sh")
         for line in block.splitlines()
         if line.startswith("python -m nas_search")
     ]
-    assert len(lines) >= 6
-    for arguments in lines:
+    assert {line[0] for line in lines} == {"nas_search", "nas_search.rank", "nas_search.train"}
+    for module, *arguments in lines:
         shown = [a for a in arguments if a not in ("--help", "-m")] + ["--cfg", "job"]
         if not any("," in argument for argument in arguments):
-            assert call(shown, monkeypatch) == 0, arguments
+            assert call(shown, monkeypatch, COMMANDS[module]) == 0, arguments
 
 
 def test_a_proxy_from_outside_the_package(

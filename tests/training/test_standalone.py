@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +32,18 @@ sys.meta_path.insert(0, Forbid())
 import torch
 images = torch.load("../images.pt")
 
-import model
-network = model.load()
-print(model.predict(network, images))
-
+{readme}
 torch.save((network(model.prepare(images)), sorted(network.state_dict())), "../out.pt")
 assert isinstance(model.build_network(), type(network))
 assert model.prepare(torch.zeros(3, 20, 13, dtype=torch.uint8)).shape == (1, *model.INPUT_SHAPE)
 """
+
+
+def shown_in_the_readme() -> str:
+    """Return the lines by which the README loads a network and predicts."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(import model.*?)```", readme, re.DOTALL)
+    return str(block)
 
 
 @pytest.mark.parametrize("space", sorted(CELLS))
@@ -56,7 +60,7 @@ def test_the_folder_needs_torch_alone_and_gives_the_same_logits(tmp_path: Path, 
     torch.save(raw, tmp_path / "images.pt")
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT)],
+        [sys.executable, "-c", SCRIPT.replace("{readme}", shown_in_the_readme())],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
