@@ -13,12 +13,13 @@ cifar=$1 tables=$2 out=$3
 shift 3
 python=${PYTHON:-python}
 halves=$out/halves
+images=(dataset=npz "dataset.path=$cifar")
 
 ranked() { # SPACE TABLE NAME ARCHITECTURES [OVERRIDES...]: rank by one table into $out/NAME
   local space=$1 table=$2 name=$3 count=$4
   shift 4
   "$python" -m nas_search.rank "search_space=$space" benchmark=csv "benchmark.path=$table" \
-    dataset=npz "dataset.path=$cifar" "architectures=$count" "hydra.run.dir=$out/$name" "$@"
+    "${images[@]}" "architectures=$count" "hydra.run.dir=$out/$name" "$@"
 }
 nasbench201() { # HALF NAME ARCHITECTURES [OVERRIDES...]
   local half=$1 name=$2 count=$3
@@ -38,8 +39,9 @@ darts() { # HALF NAME [OVERRIDES...]: each protocol by itself
 }
 
 changed() { # NAME OVERRIDES...: the chosen form with other settings, development halves
-  local name=$1
+  local name=$1 images=("${images[@]}")
   shift
+  if [[ " $* " == *" dataset="* ]]; then images=(); fi
   darts development "settings_$name" "proxies=[gradalign]" seeds=[0] "$@"
   nasbench201 development "settings_$name" 300 "proxies=[gradalign]" seeds=[0] "$@"
 }
@@ -63,9 +65,9 @@ for part in "$@"; do
         changed "$name" $changes
       done <<'END' ;;
 n32 batch_size=32
-digits16 dataset=digits ~dataset.path dataset.size=16
+digits16 dataset=digits dataset.size=16
 kaiming_normal init=kaiming_normal
-digits32 dataset=digits ~dataset.path dataset.size=32
+digits32 dataset=digits dataset.size=32
 n16 batch_size=16
 n64 batch_size=64
 END
@@ -78,7 +80,7 @@ END
     field) # the paper's variants and every other score, by their own definitions: a held-out half
       nasbench201 heldout field 500 "$light" seeds=[0,1,2] ;;
     az_nas) # by itself: it looks at noise and shares no pass with the others
-      nasbench201 heldout az_nas 500 "proxies=[az_nas]" seeds=[0] ;;
+      nasbench201 heldout az_nas 300 "proxies=[az_nas]" seeds=[0] ;;
     heavy) # the slow ones: many backward passes, crops or draws a network
       nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
     darts_field)
