@@ -132,7 +132,8 @@ class _Confirmation:
         members: Team,
     ) -> None:
         self._candidates, self._data, self._plan, self._team = candidates, data, plan, members
-        self._directory = directory / "finalists"
+        # Each process may have been given a directory named after its own clock.
+        self._directory = Path(members.leaders(str(directory.resolve()))) / "finalists"
         self._console = console if members.leads else Console(quiet=True)
         labels, share = data.train.labels, plan.recipe.validation
         train, held = torch.arange(len(labels)), torch.arange(0)

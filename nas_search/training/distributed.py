@@ -51,6 +51,13 @@ class Team:
         dist.all_gather_object(problems, problem)
         return next((text for text in problems if text), "")
 
+    def leaders(self, value: str) -> str:
+        """Return the leading process's ``value``."""
+        values = [value]
+        if self.size > 1:
+            dist.broadcast_object_list(values, src=0)
+        return values[0]
+
     def wrapped(self, network: nn.Module) -> nn.Module:
         """Return what averages gradients, and on GPUs batch statistics, over all processes."""
         if self.size == 1:

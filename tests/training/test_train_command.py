@@ -15,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.training.made import CELLS, stripes
+import nas_search
+from tests.training.made import CELLS, stripes, stripes_data
 
 FAST = (
     *("recipe.epochs=3", "recipe.batch_size=16", "recipe.validation=0.25", "recipe.ema=null"),
@@ -201,14 +202,27 @@ def test_torchrun_trains_with_two_processes(tmp_path: Path) -> None:
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
             *("--nproc-per-node", "2", "-m", "nas_search.train"),
-            *(f"hydra.run.dir={tmp_path / 'a'}", *arguments),
+            # As the clock may do it: a directory of its own for each process.
+            *(f"hydra.run.dir={tmp_path}/${{oc.env:RANK}}", *arguments),
         ],
         capture_output=True, text=True, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("epoch 3/3") == 1  # one process speaks
-    assert table(tmp_path / "a")[0]["status"] == "trained"
+    (row,) = table(tmp_path / "0")
+    assert row["status"] == "trained"
+    assert not (tmp_path / "1" / "finalists").exists()
+    # The accuracy that both measured together is that of the network in the folder.
+    data_set = stripes_data(tmp_path)
+    network = nas_search.load(tmp_path / "0" / "finalists" / row["key"] / "genotype.json").build()
+    network.load_state_dict(
+        load_file(tmp_path / "0" / "finalists" / row["key"] / "weights.safetensors")
+    )
+    images = data_set.test.images(range(len(data_set.test)))
+    with torch.no_grad():
+        right = network.eval()(images).argmax(1) == data_set.test.labels
+    assert float(row["test_accuracy"]) == pytest.approx(100 * float(right.float().mean()), abs=1e-3)
 
 
 @pytest.mark.parametrize(
