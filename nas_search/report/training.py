@@ -21,7 +21,7 @@ SHOWN = {
     "key": "key",
     "status": "status",
     "score": "score",
-    "validation_accuracy": "validation %",
+    "validation_accuracy": "val. %",
     "test_accuracy": "test %",
     "epochs": "epochs",
     "seconds": "s",
