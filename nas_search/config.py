@@ -223,6 +223,18 @@ def read_config(config: DictConfig) -> SearchConfig:
     )
 
 
+def read_beside(schema: type[T], config: DictConfig, groups: Sequence[str]) -> T:
+    """Return the keys of a configuration beside its groups; imports the plugins that they name.
+
+    Raises:
+        InputError: an unknown key, a wrong type, or a plugin that cannot be imported.
+    """
+    values = {str(key): plain(config[key]) for key in config if key not in groups}
+    if isinstance(values.get("plugins"), list):
+        import_plugins(values["plugins"])
+    return read_as(schema, "", values)
+
+
 def import_plugins(modules: Sequence[str]) -> None:
     """Import a user's own modules, which register what they bring.
 

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 
 from nas_search.benchmarks import Table
 from nas_search.benchmarks.ranking import Aggregate
-from nas_search.config import import_plugins, plain, read_group, read_name, read_space, read_table
 from nas_search.config import read_as as read
+from nas_search.config import read_beside, read_group, read_name, read_space, read_table
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.errors import InputError
 from nas_search.gradients import SCHEMES, Normalisation, Parameters, Precision, Scheme
@@ -162,10 +162,7 @@ def read_rank_config(config: DictConfig) -> RankConfig:
         InputError: a key is unknown or has the wrong type or an impossible value; the message says
             which and what is possible.
     """
-    loose = {str(key): plain(config[key]) for key in config if key not in GROUPS}
-    if isinstance(loose.get("plugins"), list):
-        import_plugins(loose["plugins"])
-    study = read(Study, "", loose)
+    study = read_beside(Study, config, GROUPS)
     group = {name: read_group(config, name) for name in GROUPS}
     dataset = DATASETS.get(read_name(group["dataset"], "dataset"))
     space, macro, options = read_space(group["search_space"])

@@ -19,6 +19,7 @@ from nas_search.config import (
     import_plugins,
     plain,
     read_as,
+    read_beside,
     read_finalists,
     read_group,
     read_name,
@@ -90,10 +91,7 @@ def read_train_config(config: DictConfig) -> TrainConfig:
         InputError: a key is unknown or has the wrong type or an impossible value; the message says
             which and what is possible.
     """
-    loose = {str(key): plain(config[key]) for key in config if key not in GROUPS}
-    if isinstance(loose.get("plugins"), list):
-        import_plugins(loose["plugins"])
-    what = read_as(What, "", loose)
+    what = read_beside(What, config, GROUPS)
     recipe = read_as(Recipe, "recipe", read_group(config, "recipe"))
     finalists = read_finalists(read_group(config, "finalists"))
     pretrained = read_pretrained(Path(what.weights)) if what.weights else None

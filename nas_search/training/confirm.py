@@ -242,7 +242,8 @@ class _Confirmation:
 
     def _pack(self, candidate: Candidate, seed: int, training: Training) -> None:
         """Write the folder that stands alone, with the weights of the best seed."""
-        if training.accuracy() < max(candidate.validation):
+        before = candidate.validation[:-1]
+        if before and not training.accuracy() > max(before):  # of equal ones the first, as tested
             return
         folder = self._directory / candidate.key
         network = training.result()
@@ -265,8 +266,6 @@ class _Confirmation:
             if place == chosen and self._team.leads:
                 for name in self._plan.finalists.export:
                     self._export(network, winner, name)
-        if self._team.leads:
-            self._describe(winner)
 
     def _export(self, network: torch.nn.Module, winner: Candidate, name: str) -> None:
         images = self._data.train.images(torch.arange(4))

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +105,7 @@ class Training:
         self.log: list[Epoch] = []
         self.micro_batch = min(recipe.batch_size, len(train))
         self._train, self._validation = train, validation
+        self._classes = int(train.split.labels.max()) + 1
         self._seed, self._folder, self._facts, self._team = seed, folder, facts, team
         self._drop_path = DropPath(drop_path)
         self._network = network.to(team.device)
@@ -121,9 +121,8 @@ class Training:
         self._schedule = make_schedule(self._optimizer, recipe, self._steps)
         self._average: AveragedModel | None = None
         if recipe.ema is not None:
-            self._average = AveragedModel(
-                network, avg_fn=partial(_averaged, recipe.ema), use_buffers=True
-            )
+            self._average = AveragedModel(network, avg_fn=self._averaged, use_buffers=True)
+        self._updates = 0
         self._best: tuple[float, dict[str, Tensor]] | None = None
         self._continue()
 
@@ -212,8 +211,7 @@ class Training:
         """Take one step on a batch, in smaller pieces where memory ends; return sums."""
         split = self._train.split
         images = augmented(raw, self.recipe.augmentation, (split.mean, split.std))
-        classes = int(split.labels.max()) + 1
-        images, targets = mixed(images, labels, self.recipe.augmentation.mix, classes)
+        images, targets = mixed(images, labels, self.recipe.augmentation.mix, self._classes)
         while True:
             try:
                 sums = self._forward_backward(images, targets, labels)
@@ -232,6 +230,7 @@ class Training:
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self._network)
+            self._updates += 1
         return sums
 
     def _forward_backward(self, images: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
@@ -256,6 +255,17 @@ class Training:
                 [loss.detach().double() * len(part), right.double(), sums.new_tensor(len(part))]
             )
         return sums
+
+    def _averaged(self, average: Tensor, value: Tensor, _: int | Tensor) -> Tensor:
+        """Return the moving average after a step; first ones count more: it forgets its start.
+
+        The steps are counted here, since reading torch's own count would wait for the device.
+        Counts of batches are no averages: the present one stays.
+        """
+        if not average.is_floating_point():
+            return value
+        decay = min(self.recipe.ema or 0.0, (1 + self._updates) / (10 + self._updates))
+        return torch.lerp(average, value, 1 - decay)
 
     def _evaluated(self) -> nn.Module:
         return self._network if self._average is None else self._average.module
@@ -300,6 +310,7 @@ class Training:
         self._best = state["best"]
         self.micro_batch = state["micro_batch"]
         self.log = [Epoch(**values) for values in state["log"]]
+        self._updates = self.done * self._steps
 
 
 @torch.no_grad()
@@ -331,17 +342,6 @@ def memory_form(images: Tensor, recipe: Recipe) -> Tensor:
     if recipe.channels_last:
         return images.contiguous(memory_format=torch.channels_last)
     return images
-
-
-def _averaged(decay: float, average: Tensor, value: Tensor, steps: int | Tensor) -> Tensor:
-    """Return the moving average after a step; first ones count more, so that it forgets its start.
-
-    Counts of batches are no averages: the present one stays.
-    """
-    if not average.is_floating_point():
-        return value
-    number = int(steps)
-    return torch.lerp(average, value, 1 - min(decay, (1 + number) / (10 + number)))
 
 
 @contextmanager

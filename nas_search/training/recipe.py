@@ -5,7 +5,6 @@ The yaml files of ``conf/recipe`` are the recipes by name; each says which publi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,14 +165,6 @@ class Recipe:
         _one_of("keep", self.keep, KEEPS)
         if self.keep == "best" and not self.validation:
             raise InputError("recipe.keep=best needs validation images; set recipe.validation=0.1")
-
-
-def typed(values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of nested plain ``values`` whose keys and types are right already."""
-    parts = {"optimizer": Optimizer, "schedule": Schedule, "augmentation": Augmentation}
-    return Recipe(
-        **{key: parts[key](**value) if key in parts else value for key, value in values.items()}
-    )
 
 
 def _one_of(key: str, value: str, possible: tuple[str, ...]) -> None:
