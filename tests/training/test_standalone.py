@@ -33,7 +33,7 @@ import torch
 images = torch.load("../images.pt")
 
 {readme}
-torch.save((network(model.prepare(images)), sorted(network.state_dict())), "../out.pt")
+torch.save((network(model.prepare(images)).detach(), sorted(network.state_dict())), "../out.pt")
 assert isinstance(model.build_network(), type(network))
 assert model.prepare(torch.zeros(3, 20, 13, dtype=torch.uint8)).shape == (1, *model.INPUT_SHAPE)
 """
@@ -67,7 +67,8 @@ def test_the_folder_needs_torch_alone_and_gives_the_same_logits(tmp_path: Path, 
     logits, names = torch.load(tmp_path / "out.pt")
     with torch.no_grad():
         expected = network(data.test.images(range(6)))
-    assert torch.equal(logits, expected)
+    # Another process may use another number of threads, and so add in another order.
+    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-6)
     assert names == sorted(network.state_dict())
     shown = [data.class_names[i] for i in expected.argmax(1).tolist()]
     assert done.stdout.strip() == str(shown)
