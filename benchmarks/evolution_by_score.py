@@ -9,7 +9,7 @@ first cell of each class: what a perfect score would reach. Nothing is scored or
 takes about two minutes.
 
     python -m benchmarks.evolution_by_score --table nasbench201.csv \
-        --scores outputs/study/nasbench201/classes/scores.csv [--seeds 50] [--out evolution.csv]
+        --scores outputs/study/nasbench201/classes [MORE RUNS...] [--seeds 50] [--out evolution.csv]
 """
 
 from __future__ import annotations
@@ -59,15 +59,18 @@ class Lookup:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", required=True)
-    parser.add_argument("--scores", type=Path, required=True)
+    parser.add_argument("--scores", type=Path, required=True, nargs="+", metavar="RUN")
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--out", type=Path, help="a .csv for the same figures")
     options = parser.parse_args()
     reader, space = BENCHMARKS.get("nasbench201"), SPACES.get("nasbench201").space()
     table = reader.read(space, reader.options(options.table))
-    scores = read_scores(options.scores, table) | {"oracle": oracle(table)}
+    scores: dict[str, dict[str, float]] = {}
+    for run in options.scores:
+        scores |= read_scores(run / "scores.csv", table)
+    scores["oracle"] = oracle(table)
     lines = []
-    say(header(seeds=f"0 to {options.seeds - 1}", space="nasbench201", scores=options.scores.name))
+    say(header(seeds=f"0 to {options.seeds - 1}", space="nasbench201", scores=" ".join(run.name for run in options.scores)))
     say("| fitness | search | evaluations | " + " | ".join(table.test) + " | rank of the score |")
     say("|---|---|---|" + "---|" * (len(table.test) + 1))
     for name, of_class in scores.items():

@@ -5,7 +5,7 @@
 #
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
 # nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch settings
-# noise nasbench101 field az_nas darts_field heavy classes evolution. Then:
+# noise nasbench101 field az_nas darts_field heavy classes classes_full evolution. Then:
 # python -m benchmarks.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -44,6 +44,21 @@ changed() { # NAME OVERRIDES...: the chosen form with other settings, developmen
   if [[ " $* " == *" dataset="* ]]; then images=(); fi
   darts development "settings_$name" "proxies=[gradalign]" seeds=[0] "$@"
   nasbench201 development "settings_$name" 300 "proxies=[gradalign]" seeds=[0] "$@"
+}
+
+classes() { # NAME OVERRIDES...: one cell of every class of equal ones
+  local name=$1 all=$out/nasbench201_classes.csv
+  shift
+  "$python" -m benchmarks.classes --table "$tables/nasbench201.csv" --out "$all"
+  ranked nasbench201 "$all" "nasbench201/$name" all \
+    benchmark.architecture=arch_str benchmark.validation=c10_test_200 \
+    'benchmark.test=[c10_test_200,c100_test_200,in16_test_200]' seeds=[0] "$@"
+}
+searched() { # NAME RUNS...: regularized evolution on the scores of those runs of classes
+  local name=$1
+  shift
+  "$python" -m benchmarks.evolution_by_score --table "$tables/nasbench201.csv" --seeds 50 \
+    --scores "${@/#/$out/nasbench201/}" --out "$out/nasbench201/$name.csv"
 }
 
 "$python" -m benchmarks.halves --table "$tables/nasbench201.csv" --architecture arch_str --out "$halves"
@@ -85,16 +100,15 @@ END
       nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
     darts_field)
       darts heldout field "$light" seeds=[0] ;;
-    classes) # one cell of every class of equal ones, for benchmarks.evolution_by_score
-      "$python" -m benchmarks.classes --table "$tables/nasbench201.csv" \
-        --out "$out/nasbench201_classes.csv"
-      ranked nasbench201 "$out/nasbench201_classes.csv" nasbench201/classes all \
-        benchmark.architecture=arch_str benchmark.validation=c10_test_200 \
-        'benchmark.test=[c10_test_200,c100_test_200,in16_test_200]' search_space.cells=1 \
-        "proxies=[gradalign,gradalign_ii_layerwise,naswot,synflow]" seeds=[0] ;;
-    evolution) # what a search finds with each score of the part classes as fitness
-      "$python" -m benchmarks.evolution_by_score --table "$tables/nasbench201.csv" --seeds 50 \
-        --scores "$out/nasbench201/classes/scores.csv" --out "$out/nasbench201/evolution.csv" ;;
+    classes) # every score on one cell of every class of equal ones, for the part evolution
+      classes classes search_space.cells=1 \
+        "proxies=[gradalign,gradalign_ii_layerwise,naswot,synflow]"
+      classes classes_field search_space.cells=1 "$light" ;;
+    classes_full) # the same at full size, for the scores that can be afforded
+      classes classes_full search_space.cells=5 "proxies=[gradalign,naswot]" ;;
+    evolution) # what a search finds with each of those scores as fitness
+      searched evolution classes classes_field
+      searched evolution_full classes_full ;;
     nasbench101) # a space that nothing was chosen on
       "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
         "benchmark.path=$tables/nasbench101.npz" dataset=npz "dataset.path=$cifar" \
