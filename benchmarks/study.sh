@@ -103,9 +103,9 @@ END
     classes) # every score on one cell of every class of equal ones, for the part evolution
       classes classes search_space.cells=1 \
         "proxies=[gradalign,gradalign_ii_layerwise,naswot,synflow]"
-      classes classes_field search_space.cells=1 "$light" ;;
+      classes classes_field search_space.cells=1 "$light" batch_size=32 ;;
     classes_full) # the same at full size, for the scores that can be afforded
-      classes classes_full search_space.cells=5 "proxies=[gradalign,naswot]" ;;
+      classes classes_full search_space.cells=5 "proxies=[gradalign,naswot]" batch_size=32 ;;
     evolution) # what a search finds with each of those scores as fitness
       searched evolution classes classes_field
       searched evolution_full classes_full ;;
