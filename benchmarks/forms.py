@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -173,13 +174,33 @@ FORMS: dict[str, tuple[str, Statistic, Reduce]] = {
 contrast(K_l)."""
 
 
+def powers(size: float, factors: float, opposed: float) -> tuple[str, Statistic, Reduce]:
+    """Return the form sum_l P_l^size (A E)^factors c_l^opposed."""
+
+    def statistic(m: Measurement) -> Tensor:
+        values = (spread(_a(m)) * spread(_e(m))) ** factors
+        return values * between(m) ** opposed if opposed else values
+
+    def reduce(values: Tensor, sizes: Tensor) -> Tensor:
+        return (sizes.to(values.dtype) ** size * values).sum()
+
+    return f"sum_l P_l^{size} (A E)^{factors} c_l^{opposed}", statistic, reduce
+
+
+GRID = {
+    f"powers_{p}_{a}_{c}": powers(p / 100, a / 100, c / 100)
+    for p, a, c in product((25, 50, 75, 100), (25, 50, 75), (0, 25, 50))
+}
+"""What ``benchmarks.choice`` chooses from, before powers of the depth: exponents in hundredths."""
+
+
 @dataclass(frozen=True)
 class Form:
-    """The score of one of :data:`FORMS`; found by its name, since workers must unpickle it."""
+    """The score of one of :data:`FORMS` or :data:`GRID`; found by its name, since workers must unpickle it."""
 
     name: str
 
     def __call__(self, measurement: Measurement) -> float:
         """Return the form's value, higher is better."""
-        _, statistic, reduce = FORMS[self.name]
+        _, statistic, reduce = (FORMS | GRID)[self.name]
         return reduce(statistic(measurement), measurement[LayerFactors].sizes).item()

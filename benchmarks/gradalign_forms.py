@@ -5,11 +5,11 @@ python -m nas_search.rank plugins=[benchmarks.gradalign_forms] proxies=[gradalig
 
 from __future__ import annotations
 
-from benchmarks.forms import FORMS, Form
+from benchmarks.forms import FORMS, GRID, Form
 from nas_search.passes import Depth, Grams, LayerFactors
 from nas_search.proxies import PROXIES, ProxyRecord
 
-for _name, (_formula, _, _) in FORMS.items():
+for _name, (_formula, _, _) in (FORMS | GRID).items():
     PROXIES.add(
         ProxyRecord(
             name=_name,

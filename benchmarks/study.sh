@@ -4,8 +4,8 @@
 #   benchmarks/study.sh CIFAR10.npz TABLES OUT PART...
 #
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
-# nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch settings
-# noise nasbench101 field az_nas darts_field heavy classes classes_full evolution. Then:
+# nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid
+# settings noise nasbench101 field az_nas darts_field heavy classes classes_full evolution. Then:
 # python -m benchmarks.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,10 +21,13 @@ ranked() { # SPACE TABLE NAME ARCHITECTURES [OVERRIDES...]: rank by one table in
   "$python" -m nas_search.rank "search_space=$space" benchmark=csv "benchmark.path=$table" \
     "${images[@]}" "architectures=$count" "hydra.run.dir=$out/$name" "$@"
 }
+table() { # NAME HALF: the file of the table, all of it or a half
+  if [[ $2 == all ]]; then echo "$tables/$1.csv"; else echo "$halves/$1_$2.csv"; fi
+}
 nasbench201() { # HALF NAME ARCHITECTURES [OVERRIDES...]
   local half=$1 name=$2 count=$3
   shift 3
-  ranked nasbench201 "$halves/nasbench201_$half.csv" "nasbench201/$name" "$count" \
+  ranked nasbench201 "$(table nasbench201 "$half")" "nasbench201/$name" "$count" \
     benchmark.architecture=arch_str benchmark.validation=c10_test_200 \
     'benchmark.test=[c10_test_200,c100_test_200,in16_test_200]' "$@"
 }
@@ -32,10 +35,18 @@ darts() { # HALF NAME [OVERRIDES...]: each protocol by itself
   local half=$1 name=$2
   shift 2
   for protocol in full_600 small_200 short_50; do
-    ranked darts "$halves/darts_trained_$half.csv" "$protocol/$name" all \
+    ranked darts "$(table darts_trained "$half")" "$protocol/$name" all \
       benchmark.architecture=genotype benchmark.validation=c10_acc \
       "benchmark.where={protocol:$protocol}" "$@"
   done
+}
+
+nasbench101() { # NAME [OVERRIDES...]
+  local name=$1
+  shift
+  "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
+    "benchmark.path=$tables/nasbench101.npz" "${images[@]}" architectures=300 \
+    "hydra.run.dir=$out/nasbench101/$name" "$@"
 }
 
 changed() { # NAME OVERRIDES...: the chosen form with other settings, development halves
@@ -66,6 +77,8 @@ searched() { # NAME RUNS...: regularized evolution on the scores of those runs o
 forms=$("$python" -c 'from benchmarks.forms import FORMS; print(*FORMS, sep=",")')
 forms="plugins=[benchmarks.gradalign_forms] proxies=[gradalign,params,flops,depth,$forms]"
 ours="proxies=[gradalign,params,flops,depth,naswot,gradalign_ii_layerwise]"
+grid=$("$python" -c 'from benchmarks.forms import GRID; print(*GRID, sep=",")')
+grid="plugins=[benchmarks.gradalign_forms] proxies=[gradalign,params,flops,depth,$grid]"
 light="proxies=[gradalign_i,gradalign_ii,gradsign,gradsign_mean,naswot,jacob_cov,epe_nas,synflow,snip,grasp,fisher,grad_norm,plain,l2_norm,zico,zen,meco,swap,params_live,az_nas]"
 heavy="proxies=[ntk_cond,linear_regions,vkdnw,te_nas]"
 
@@ -74,6 +87,10 @@ for part in "$@"; do
     frozen | sample | batch) # which form, with these batch-norm statistics: development halves
       darts development "forms_$part" $forms seeds=[0] "normalisation=$part"
       nasbench201 development "forms_$part" 500 $forms seeds=[0] "normalisation=$part" ;;
+    grid) # what benchmarks.choice chooses from: all cells of DARTS, 1,000 and 300 of the others
+      darts all grid $grid seeds=[0]
+      nasbench201 all grid 1000 $grid seeds=[0]
+      nasbench101 grid $grid seeds=[0] ;;
     settings) # how the chosen form depends on its settings: development halves
       while read -r name changes; do
         # shellcheck disable=SC2086
@@ -82,9 +99,9 @@ for part in "$@"; do
 n32 batch_size=32
 digits16 dataset=digits dataset.size=16
 kaiming_normal init=kaiming_normal
-digits32 dataset=digits dataset.size=32
 n16 batch_size=16
 n64 batch_size=64
+digits32 dataset=digits dataset.size=32
 END
     noise) # no images at all
       "$python" -m benchmarks.noise_images --out "$out/noise.npz"
@@ -99,7 +116,7 @@ END
     heavy) # the slow ones: many backward passes, crops or draws a network
       nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
     darts_field)
-      darts heldout field "$light" seeds=[0] ;;
+      darts heldout field "$light" seeds=[0] batch_size=32 ;;
     classes) # every score on one cell of every class of equal ones, for the part evolution
       classes classes search_space.cells=1 \
         "proxies=[gradalign,gradalign_ii_layerwise,naswot,synflow]"
@@ -110,9 +127,7 @@ END
       searched evolution classes classes_field
       searched evolution_full classes_full ;;
     nasbench101) # a space that nothing was chosen on
-      "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
-        "benchmark.path=$tables/nasbench101.npz" dataset=npz "dataset.path=$cifar" \
-        architectures=300 "hydra.run.dir=$out/nasbench101/scores" "$ours" seeds=[0,1,2] ;;
+      nasbench101 scores "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;
   esac
 done
