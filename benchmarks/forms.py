@@ -196,7 +196,10 @@ GRID = {
 
 @dataclass(frozen=True)
 class Form:
-    """The score of one of :data:`FORMS` or :data:`GRID`; found by its name, since workers must unpickle it."""
+    """The score of one of :data:`FORMS` or :data:`GRID`.
+
+    It is found by its name, since workers must unpickle it.
+    """
 
     name: str
 
