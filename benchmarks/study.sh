@@ -4,9 +4,9 @@
 #   benchmarks/study.sh CIFAR10.npz TABLES OUT PART...
 #
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
-# nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid
-# settings noise nasbench101 field az_nas darts_field heavy classes classes_full evolution. Then:
-# python -m benchmarks.study_report OUT
+# nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid choice
+# settings noise nasbench101 field az_nas darts_field heavy classes classes_full evolution.
+# Then: python -m benchmarks.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cifar=$1 tables=$2 out=$3
@@ -91,6 +91,8 @@ for part in "$@"; do
       darts all grid $grid seeds=[0]
       nasbench201 all grid 1000 $grid seeds=[0]
       nasbench101 grid $grid seeds=[0] ;;
+    choice) # how good the choice of a form is, from the part grid
+      "$python" -m benchmarks.choice "$out" ;;
     settings) # how the chosen form depends on its settings: development halves
       while read -r name changes; do
         # shellcheck disable=SC2086

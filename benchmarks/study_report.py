@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import study_plots
+from benchmarks.choice import FIXED
 from benchmarks.forms import FORMS
 
 PAGE = Path(__file__).parent.parent / "docs" / "study.md"
@@ -49,6 +50,9 @@ SETTINGS = {
     "noise": "normal noise with random labels",
     "kaiming_normal": "kaiming_normal",
 }
+MEASURED = (*(f"{place} rho" for place in DARTS), "tau C10", "C100", "IN16")
+"""The measures of ``benchmarks.choice``, in its order."""
+
 FIELD = ("field", "heavy", "az_nas")
 """Runs of the field; of a score in two of them the later one counts."""
 
@@ -77,7 +81,10 @@ def filled(page: str, kept: Path) -> str:
         "settings": settings(kept),
         "field": field(kept),
         "darts_field": darts_field(kept),
-        "evolution": evolution(kept),
+        "choice": choice(kept),
+        "chosen": chosen(kept),
+        "evolution": evolution(kept, "evolution"),
+        "evolution_full": evolution(kept, "evolution_full"),
     }
     for name, table in tables.items():
         if table:
@@ -207,21 +214,45 @@ def darts_field(out: Path) -> str:
     return markdown(titles, lines)
 
 
-def evolution(out: Path) -> str:
-    """Return what evolution and random search find with each score as fitness."""
-    path = out / "evolution.csv"
-    if not path.exists():
-        return ""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    cells = [
-        [f"`{row['fitness']}`", row["search"], row["evaluations"]]
-        + [f"{row[c]} +- {row[f'{c}_deviation']}" for c in NASBENCH201]
-        + [row["score_rank"]]
-        for row in rows
-    ]
-    titles = ("fitness", "search", "evaluations", "C10", "C100", "IN16", "rank of the score")
-    return markdown(titles, cells)
+def evolution(out: Path, name: str) -> str:
+    """Return what evolution and random search find with each score as fitness, best first."""
+    rows = listed(out / f"{name}.csv")
+    longest = max((int(row["evaluations"]) for row in rows), default=0)
+    found = {
+        (row["fitness"], row["search"]): row for row in rows if int(row["evaluations"]) == longest
+    }
+    lines = []
+    for fitness in dict.fromkeys(row["fitness"] for row in rows):
+        pair = [found[fitness, search] for search in ("evolution", "random search")]
+        cells = [
+            " / ".join(f"{row[c]} +- {row[f'{c}_deviation']}" for c in NASBENCH201) for row in pair
+        ]
+        ranks = [row["score_rank"] for row in pair]
+        lines.append([f"`{fitness}`", cells[0], ranks[0], cells[1], ranks[1]])
+    shown = f"after {longest}: C10 / C100 / IN16"
+    titles = ("fitness", f"evolution {shown}", "rank", f"random search {shown}", "rank")
+    return markdown(titles, sorted(lines, key=lambda line: -float(line[1].split(" ")[0])))
+
+
+def choice(out: Path) -> str:
+    """Return how good forms are that were chosen on random halves, on the other halves."""
+    lines = []
+    for row in listed(out / "choice.csv"):
+        pairs = [(name, row[name], row[f"{name} deviation"]) for name in list(row)[1::2]]
+        cells = [f"{number(value)} +- {number(deviation)}" for _, value, deviation in pairs]
+        title = row["chosen by"]
+        lines.append([f"`{title}`, not chosen" if title in FIXED else title, *cells])
+    return markdown(("chosen by", *MEASURED), lines)
+
+
+def chosen(out: Path) -> str:
+    """Return which forms were chosen most often, and what they reach on all architectures."""
+    lines = []
+    for row in listed(out / "chosen.csv"):
+        share = f"{100 * float(row['share']):.0f} %" if row["share"] else "-"
+        cells = [number(value) for value in list(row.values())[3:]]
+        lines.append([row["chosen by"] or "-", f"`{row['form']}`", share, *cells])
+    return markdown(("chosen by", "form", "share of splits", *MEASURED), lines)
 
 
 def across(out: Path, run: str, proxy: str) -> list[str]:
@@ -250,7 +281,11 @@ def ranking(out: Path, place: str, run: str) -> list[Row]:
 
 def every(out: Path, place: str, run: str) -> list[Row]:
     """Return all kept rows of a run; none where it was not run."""
-    path = out / f"{place}_{run}.csv"
+    return listed(out / f"{place}_{run}.csv")
+
+
+def listed(path: Path) -> list[Row]:
+    """Return the rows of a CSV file; none where it does not exist."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
@@ -285,9 +320,8 @@ def keep(out: Path, directory: Path) -> None:
             writer = csv.DictWriter(file, KEPT, extrasaction="ignore", restval="")
             writer.writeheader()
             writer.writerows(map(rounded, rows))
-    found = out / "nasbench201" / "evolution.csv"
-    if found.exists():
-        (directory / "evolution.csv").write_bytes(found.read_bytes())
+    for path in (*(out / "nasbench201").glob("evolution*.csv"), *out.glob("cho*.csv")):
+        (directory / path.name).write_bytes(path.read_bytes())
 
 
 def keep_scores(out: Path, directory: Path, place: str = "full_600") -> None:

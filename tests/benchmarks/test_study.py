@@ -116,14 +116,23 @@ def test_tables_of_settings_draws_and_a_field_that_is_partly_measured(tmp_path: 
     assert line == "| `meco` | single | .500 [.250, .750] | .625 | -.125 | 1 |"
     (line,) = study_report.field(tmp_path).splitlines()[2:]
     assert ".750 / .750 / .750" in line
-    assert study_report.evolution(tmp_path) == study_report.statistics(tmp_path) == ""
+    assert study_report.evolution(tmp_path, "evolution") == ""
+    assert study_report.statistics(tmp_path) == ""
 
 
 def test_a_row_of_the_evolution_table(tmp_path: Path) -> None:
     columns = [key for c in study_report.NASBENCH201 for key in (c, f"{c}_deviation")]
+    accuracies = ["70", ".2", "44", ".3"]
     with (tmp_path / "evolution.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["fitness", "search", "evaluations", "seeds", *columns, "score_rank"])
-        writer.writerow(["swap", "evolution", "200", "50", "93", ".1", "70", ".2", "44", ".3", "1"])
-    (line,) = study_report.evolution(tmp_path).splitlines()[2:]
-    assert line == "| `swap` | evolution | 200 | 93 +- .1 | 70 +- .2 | 44 +- .3 | 1 |"
+        for place, fitness in enumerate(("swap", "meco")):
+            for search in ("evolution", "random search"):
+                for budget, top in (("200", 90), ("500", 92)):
+                    found = [str(top + place), ".1", *accuracies]
+                    writer.writerow([fitness, search, budget, "50", *found, search[0]])
+    cell = "/ 70 +- .2 / 44 +- .3"
+    assert study_report.evolution(tmp_path, "evolution").splitlines()[2:] == [
+        f"| `meco` | 93 +- .1 {cell} | e | 93 +- .1 {cell} | r |",
+        f"| `swap` | 92 +- .1 {cell} | e | 92 +- .1 {cell} | r |",
+    ]
