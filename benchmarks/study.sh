@@ -4,8 +4,8 @@
 #   benchmarks/study.sh CIFAR10.npz TABLES OUT PART...
 #
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
-# nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid choice
-# settings noise nasbench101 field az_nas darts_field heavy classes classes_full evolution.
+# nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid
+# choice settings noise nasbench101 field az_nas darts_field heavy classes classes_full evolution.
 # Then: python -m benchmarks.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -6,25 +6,19 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from nas_search.errors import InputError
+from nas_search.errors import InputError, RunError
 
 # In a wheel the configuration lies inside the package, in a checkout beside it.
 _PLACES = (Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf")
 CONF = next((str(place) for place in _PLACES if place.is_dir()), str(_PLACES[0]))
-
-
-def say_failure(error: Exception, command: str) -> int:
-    """Say what went wrong in one line; return the exit code, 2 (bad input) or 1 (failure)."""
-    print(f"nas_search: {one_line(error, command)}", file=sys.stderr)
-    return 2 if isinstance(error, InputError | HydraException) else 1
 
 
 def one_line(error: Exception, command: str) -> str:
@@ -43,27 +37,56 @@ def one_line(error: Exception, command: str) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def run(command: Callable[[], Any], fail: Callable[[Exception], None]) -> None:
-    """Call a Hydra command; what it raises on the way to its job is told to ``fail``.
+class Command:
+    """A command of Hydra's: what goes wrong in it becomes one line and an exit code.
 
-    Exits with code 1 on Ctrl-C.
+    Args:
+        name: what a person types after ``python -m``.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed as traces
 
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._exit_code = 0
+        self._composed = False
 
-    signal.signal(signal.SIGTERM, interrupt)
-    try:
-        command()
-    except KeyboardInterrupt:
-        print("nas_search: interrupted", file=sys.stderr)
-        sys.exit(1)
-    except (HydraException, OmegaConfBaseException) as error:
-        fail(error if isinstance(error, HydraException) else InputError(str(error)))
-    except OSError as error:
-        fail(error)
-    except ValueError as error:
-        if HydraConfig.initialized():  # the configuration was composed: a defect of ours
-            raise
-        fail(InputError(str(error)))  # e.g. search_space=null
+    @contextmanager
+    def job(self) -> Iterator[None]:
+        """Around one job: a sweep goes on with the next one when this one fails."""
+        self._composed = True
+        try:
+            yield
+        except OmegaConfBaseException as error:
+            self._fail(InputError(str(error)))
+        except (InputError, RunError, OSError) as error:
+            self._fail(error)
+
+    def main(self, command: Callable[[], Any]) -> NoReturn:
+        """Call Hydra's ``command``; exit with 0, 2 (bad input) or 1 (failure or Ctrl-C)."""
+        self._exit_code, self._composed = 0, False
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed as traces
+
+        def interrupt(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGTERM, interrupt)
+        try:
+            command()
+        except KeyboardInterrupt:
+            print("nas_search: interrupted", file=sys.stderr)
+            sys.exit(1)
+        except OmegaConfBaseException as error:
+            self._fail(InputError(str(error)))
+        except (HydraException, OSError) as error:
+            self._fail(error)
+        except ValueError as error:
+            if self._composed:  # a defect of ours
+                raise
+            self._fail(InputError(str(error)))  # e.g. search_space=null
+        sys.exit(self._exit_code)
+
+    def _fail(self, error: Exception) -> None:
+        """Say what went wrong in one line, in one process of many, and remember the exit code."""
+        if os.environ.get("RANK", "0") == "0":
+            print(f"nas_search: {one_line(error, self._name)}", file=sys.stderr)
+        code = 2 if isinstance(error, InputError | HydraException) else 1
+        self._exit_code = max(self._exit_code, code)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 import hydra
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from nas_search import report
 from nas_search.benchmarks import ranking
 from nas_search.benchmarks.ranking import Column, Row
-from nas_search.command import CONF, run, say_failure
+from nas_search.command import CONF, Command
 from nas_search.data import probe_batch
 from nas_search.device import resolve_device
-from nas_search.errors import InputError, RunError
+from nas_search.errors import RunError
 from nas_search.evaluation import Evaluation
 from nas_search.gradients import Precision
 from nas_search.proxies import PROXIES
@@ -33,7 +31,7 @@ from nas_search.store import Store
 AHEAD = 256
 """Architectures handed to the workers at once."""
 
-_exit_code = 0
+_COMMAND = Command("nas_search.rank")
 
 
 def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[Row]:
@@ -197,20 +195,10 @@ def _write(
 
 
 @hydra.main(config_path=CONF, config_name="rank", version_base="1.3")
-def _command(config: DictConfig) -> None:
-    try:
+def _rank(config: DictConfig) -> None:
+    with _COMMAND.job():
         directory = Path(HydraConfig.get().runtime.output_dir)
         run_ranking(read_rank_config(config), directory, Console())
-    except OmegaConfBaseException as error:
-        _fail(InputError(str(error)))
-    except (InputError, RunError, OSError) as error:
-        _fail(error)
-
-
-def _fail(error: Exception) -> None:
-    """Say what went wrong in one line and remember the exit code."""
-    global _exit_code
-    _exit_code = max(_exit_code, say_failure(error, "nas_search.rank"))
 
 
 def _list_of_scores() -> str:
@@ -218,11 +206,10 @@ def _list_of_scores() -> str:
     return "\n".join(f"  {record.name:22}  {record.summary}" for record in PROXIES)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command; exit code 0, 2 (bad input) or 1 (failure)."""
     OmegaConf.register_new_resolver("nas_search_scores", _list_of_scores, replace=True)
-    run(_command, _fail)
-    sys.exit(_exit_code)
+    _COMMAND.main(_rank)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,6 @@ def call(
     def run(*arguments: str, base: Sequence[str] = TINY) -> Ended:
         flags = [argument for argument in arguments if argument == "-m"]  # Hydra wants them first
         values = [argument for argument in arguments if argument != "-m"]
-        monkeypatch.setattr(command, "_exit_code", 0)
         monkeypatch.setattr(sys, "argv", ["nas_search", *flags, *base, *values])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:

@@ -26,7 +26,6 @@ COMMANDS = {"nas_search": command, "nas_search.rank": rank, "nas_search.train": 
 
 def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch, command: Any = command) -> int:
     monkeypatch.setattr(sys, "argv", ["nas_search", *arguments])
-    monkeypatch.setattr(command, "_exit_code", 0)
     with pytest.raises(SystemExit) as ended:
         command.main()
     return int(ended.value.code or 0)

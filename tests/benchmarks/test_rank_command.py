@@ -52,7 +52,6 @@ def call(
     handler = signal.getsignal(signal.SIGTERM)
 
     def run(*arguments: str, base: tuple[str, ...] = TINY) -> tuple[int, str, str]:
-        monkeypatch.setattr(command, "_exit_code", 0)
         monkeypatch.setattr(sys, "argv", ["rank", *base, *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
