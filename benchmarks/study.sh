@@ -87,10 +87,9 @@ for part in "$@"; do
     frozen | sample | batch) # which form, with these batch-norm statistics: development halves
       darts development "forms_$part" $forms seeds=[0] "normalisation=$part"
       nasbench201 development "forms_$part" 500 $forms seeds=[0] "normalisation=$part" ;;
-    grid) # what benchmarks.choice chooses from: all cells of DARTS, 1,000 and 300 of the others
-      darts all grid $grid seeds=[0]
-      nasbench201 all grid 1000 $grid seeds=[0]
-      nasbench101 grid $grid seeds=[0] ;;
+    grid) # what benchmarks.choice chooses from: all cells of DARTS, 500 of NAS-Bench-201
+      darts all grid $grid seeds=[0] batch_size=32
+      nasbench201 all grid 500 $grid seeds=[0] batch_size=32 ;;
     choice) # how good the choice of a form is, from the part grid
       "$python" -m benchmarks.choice "$out" ;;
     settings) # how the chosen form depends on its settings: development halves
