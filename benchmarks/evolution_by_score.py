@@ -70,7 +70,13 @@ def main() -> None:
         scores |= read_scores(run / "scores.csv", table)
     scores["oracle"] = oracle(table)
     lines = []
-    say(header(seeds=f"0 to {options.seeds - 1}", space="nasbench201", scores=" ".join(run.name for run in options.scores)))
+    say(
+        header(
+            seeds=f"0 to {options.seeds - 1}",
+            space="nasbench201",
+            scores=" ".join(run.name for run in options.scores),
+        )
+    )
     say("| fitness | search | evaluations | " + " | ".join(table.test) + " | rank of the score |")
     say("|---|---|---|" + "---|" * (len(table.test) + 1))
     for name, of_class in scores.items():
