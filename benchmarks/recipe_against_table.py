@@ -56,7 +56,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/recipe_against_table.csv"))
     options = parser.parse_args()
     reader = BENCHMARKS.get("nasbench201")
-    table = reader.read(SPACES.get("nasbench201").space(), reader.options(options.table))
+    columns = reader.options(options.table, test=[TRUTH, LATER])
+    table = reader.read(SPACES.get("nasbench201").space(), columns)
     recipe = with_crop(read_recipe("nasbench201_12"), options.size)
     chosen = {name: getattr(options, name) or "all" for name in SETTINGS}
     results = Results(options.out, COLUMNS, chosen, ("row", "seed"))

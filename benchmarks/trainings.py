@@ -25,8 +25,9 @@ from nas_search.command import CONF
 from nas_search.config import read_as
 from nas_search.data import DATASETS, ImageData, Split, stratified_holdout
 from nas_search.data.assemble import Part, channel_statistics, image_data
+from nas_search.report import finalists_table, learning_curve
 from nas_search.run import versions
-from nas_search.training import Candidate, Finalists, Plan, Recipe, confirm
+from nas_search.training import Candidate, Finalists, Plan, Recipe, Views, confirm
 
 Row = dict[str, str]
 
@@ -85,8 +86,9 @@ def train_once(
         RunError: it failed.
     """
     plan = Plan(recipe, Finalists(k=1, seeds=[seed]), device, versions())
+    views, quiet = Views(learning_curve, finalists_table), Console(quiet=True)
     with TemporaryDirectory() as folder:
-        (done,) = confirm([Candidate(architecture)], data, plan, Path(folder), Console(quiet=True))
+        (done,) = confirm([Candidate(architecture)], data, plan, Path(folder), quiet, views)
     return done
 
 

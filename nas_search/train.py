@@ -20,10 +20,11 @@ _exit_code = 0
 
 @hydra.main(config_path=CONF, config_name="train", version_base="1.3")
 def _command(config: DictConfig) -> None:
+    from nas_search import report
     from nas_search.device import resolve_device
     from nas_search.run import versions
     from nas_search.train_config import read_train_config
-    from nas_search.training import Plan, confirm
+    from nas_search.training import Plan, Views, confirm
 
     try:
         directory = Path(HydraConfig.get().runtime.output_dir)
@@ -35,7 +36,8 @@ def _command(config: DictConfig) -> None:
             versions(),
             wanted.pretrained,
         )
-        confirm(wanted.candidates, wanted.data, plan, directory, Console())
+        views = Views(report.learning_curve, report.finalists_table)
+        confirm(wanted.candidates, wanted.data, plan, directory, Console(), views)
     except OmegaConfBaseException as error:
         _fail(InputError(str(error)))
     except (InputError, RunError, OSError) as error:

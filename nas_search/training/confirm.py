@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from nas_search import report
 from nas_search.architecture import Architecture
 from nas_search.data import ImageData, stratified_holdout
 from nas_search.errors import InputError, RunError
+from nas_search.files import write_csv, write_json
 from nas_search.training import checkpoint
 from nas_search.training.distributed import Team, team
 from nas_search.training.finalists import Finalists, rungs
@@ -90,12 +90,26 @@ class Plan:
     pretrained: Pretrained | None = None
 
 
+@dataclass(frozen=True)
+class Views:
+    """How results are shown: given from outside, since what draws builds on what trains.
+
+    Attributes:
+        curve: draws a training's log, one mapping an epoch, to a file; may raise OSError.
+        table: makes of the names and the rows of ``finalists.csv`` what a console prints.
+    """
+
+    curve: Callable[[Sequence[Mapping[str, Any]], Path], None]
+    table: Callable[[Sequence[str], Sequence[Sequence[Any]]], RenderableType]
+
+
 def confirm(
     candidates: Sequence[Candidate],
     data: ImageData,
     plan: Plan,
     directory: Path,
     console: Console,
+    views: Views,
 ) -> list[Candidate]:
     """Train ``candidates``, or go on where ``directory`` stopped, and write their folders there.
 
@@ -105,6 +119,7 @@ def confirm(
         plan: how.
         directory: the run directory; ``finalists/`` is made in it.
         console: where progress and the table go.
+        views: how the table and the learning curves are made.
 
     Returns:
         The candidates, best first.
@@ -116,7 +131,7 @@ def confirm(
     check_formats(plan.finalists.export)
     _check(candidates, data, plan.recipe)
     with team(plan.device) as members:
-        return _Confirmation(candidates, data, plan, directory, console, members).run()
+        return _Confirmation(candidates, data, plan, directory, console, views, members).run()
 
 
 class _Confirmation:
@@ -129,9 +144,11 @@ class _Confirmation:
         plan: Plan,
         directory: Path,
         console: Console,
+        views: Views,
         members: Team,
     ) -> None:
         self._candidates, self._data, self._plan, self._team = candidates, data, plan, members
+        self._views = views
         # Each process may have been given a directory named after its own clock.
         self._directory = Path(members.leaders(str(directory.resolve()))) / "finalists"
         self._console = console if members.leads else Console(quiet=True)
@@ -252,7 +269,7 @@ class _Confirmation:
             write_folder(
                 folder, network, candidate.architecture, self._data, self._plan.recipe, version
             )
-            report.learning_curve([asdict(e) for e in training.log], folder / "curve.png")
+            self._views.curve([asdict(e) for e in training.log], folder / "curve.png")
         except (InputError, RunError, OSError) as error:
             self._say(f"{candidate.key}: {error}")
 
@@ -302,7 +319,7 @@ class _Confirmation:
             "versions": dict(self._plan.versions),
         }
         folder = self._directory / candidate.key
-        checkpoint.on_disk(lambda: report.write_json(folder / "metrics.json", _without_nan(facts)))
+        checkpoint.on_disk(lambda: write_json(folder / "metrics.json", _without_nan(facts)))
 
     def _write(self, ranked: Sequence[Candidate]) -> None:
         for candidate in ranked:
@@ -315,10 +332,8 @@ class _Confirmation:
             ]
             for place, c in enumerate(ranked, 1)
         ]
-        checkpoint.on_disk(
-            lambda: report.write_csv(self._directory / "finalists.csv", COLUMNS, rows)
-        )
-        self._console.print(report.finalists_table(COLUMNS, rows))
+        checkpoint.on_disk(lambda: write_csv(self._directory / "finalists.csv", COLUMNS, rows))
+        self._console.print(self._views.table(COLUMNS, rows))
         if all(c.status == "failed" for c in ranked):
             raise RunError(f"no network could be trained: {ranked[0].reason}")
         winner = ranked[0]
