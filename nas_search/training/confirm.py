@@ -126,7 +126,7 @@ def confirm(
 
     Raises:
         InputError: the request cannot be carried out as written.
-        RunError: none could be trained.
+        RunError: none could be trained, or the winner not tested; what could be is written.
     """
     check_formats(plan.finalists.export)
     _check(candidates, data, plan.recipe)
@@ -180,10 +180,19 @@ class _Confirmation:
             if candidate.status == "waiting":
                 candidate.status = "trained"
         ranked = _ranked(self._candidates)
+        untested = ""
         if ranked[0].status == "trained":
-            self._test(ranked[0])
+            try:
+                self._test(ranked[0])
+            except InputError as error:
+                ranked[0].test, untested = [], str(error)
         if self._team.leads:
             self._write(ranked)
+        if untested:
+            raise RunError(
+                f"the winner is trained but not tested: {untested}. Nothing is trained again when "
+                "the command is repeated"
+            )
         return ranked
 
     def _train_one(self, candidate: Candidate, until: int) -> None:
@@ -337,7 +346,7 @@ class _Confirmation:
         if all(c.status == "failed" for c in ranked):
             raise RunError(f"no network could be trained: {ranked[0].reason}")
         winner = ranked[0]
-        if winner.status == "trained":
+        if winner.test:
             spread = f" +- {statistics.stdev(winner.test):.2f}" if len(winner.test) > 1 else ""
             self._say(
                 f"number 1, {winner.key}: test accuracy {_mean(winner.test):.2f}{spread} %; "
