@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import found_against_published, recipe_against_table
+from benchmarks import found_against_published, recipe_against_table, training_speed
 from benchmarks.trainings import cifar10, read_recipe, with_crop
+from nas_search.training.loop import Epoch
 from tests.benchmarks.made import cells, read, write_csv
 
 
@@ -138,3 +139,19 @@ def test_the_found_cells_lead_is_the_mean_of_its_leads_by_seed() -> None:
     text = found_against_published.report(made)
     assert "found less DARTS_V2: +1.00 +- 2.83 points, ahead in 1 of 2 seeds" in text
     assert "random cells: +10.00 +- 0.00 points, ahead in 2 of 2 seeds" in text
+
+
+def test_forms_of_a_training_are_timed_without_their_first_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(
+        monkeypatch, training_speed, "--cifar10", images(tmp_path), "--cells", 3, "--channels", 2,
+        "--size", 8, "--images", 60, "--epochs", 2, "--forms", "fp32", "bf16, channels-last",
+    )  # fmt: skip
+    assert "| bf16, channels-last | " in capsys.readouterr().out
+
+    def log(first: float, rest: float) -> list[Epoch]:
+        return [Epoch(i, 0, 1, 0, 0, 0, 0, first + rest * (i - 1)) for i in (1, 2, 3)]
+
+    text = training_speed.report({"fp32": log(9, 4), "bf16": log(30, 2)})
+    assert "| bf16 | 2.00 [2.00, 2.00] | 2.00 | 30 | 1.000 |" in text
