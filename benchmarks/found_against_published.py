@@ -29,6 +29,7 @@ import nas_search
 from benchmarks.common import genotypes, header, say
 from benchmarks.trainings import Results, Row, cifar10, read_recipe, train_once, with_crop
 from nas_search.architecture import Architecture
+from nas_search.benchmarks.statistics import Array
 from nas_search.spaces import SPACES
 
 FOUND = (
@@ -124,38 +125,38 @@ def _found(text: str) -> str:
 
 
 def report(rows: list[Row]) -> str:
-    """Return accuracies by cell, best first, and how far the found cell is from the others."""
+    """Return accuracies by cell, best first, and how far the found cell is from the others.
+
+    Seeds with which not all cells are trained yet are left out.
+    """
     accuracies: dict[str, dict[str, float]] = {}
     facts = {}
     for row in rows:
         accuracies.setdefault(row["name"], {})[row["seed"]] = float(row["test_accuracy"])
         facts[row["name"]] = (int(row["params"]), float(row["seconds"]))
-    mean = {name: float(np.mean(list(by.values()))) for name, by in accuracies.items()}
-    lines = [
-        "| cell | parameters | test accuracy | seeds | s a training |",
-        "|---|---|---|---|---|",
-    ]
-    for name in sorted(mean, key=lambda name: -mean[name]):
-        values = list(accuracies[name].values())
+    seeds = sorted(set.intersection(*(set(by) for by in accuracies.values())))
+    values = {name: np.array([by[seed] for seed in seeds]) for name, by in accuracies.items()}
+    if not seeds or not {"found", PUBLISHED} < set(values):
+        return "not all cells are trained yet"
+    lines = ["| cell | parameters | test accuracy | of each seed | s a training |"]
+    lines.append("|---|---|---|---|---|")
+    for name in sorted(values, key=lambda name: -values[name].mean()):
         params, seconds = facts[name]
-        accuracy = f"{mean[name]:.2f}{_deviation(values)}"
-        each = " / ".join(f"{value:.2f}" for value in values)
+        each = " / ".join(f"{value:.2f}" for value in values[name])
+        accuracy = f"{values[name].mean():.2f}{_deviation(values[name])}"
         lines.append(f"| {name} | {params:,} | {accuracy} | {each} | {seconds:.0f} |")
-    lines.append("")
-    random = [name for name in mean if name.startswith("random")]
-    for title, others in ((PUBLISHED, [PUBLISHED]), ("the mean of the random cells", random)):
-        gaps = [
-            value - float(np.mean([accuracies[name][seed] for name in others]))
-            for seed, value in accuracies["found"].items()
+    random = np.mean([v for name, v in values.items() if name.startswith("random")], axis=0)
+    for title, other in ((PUBLISHED, values[PUBLISHED]), ("the mean of the random cells", random)):
+        lead = values["found"] - other
+        lines += [
+            "",
+            f"The found cell less {title}: {lead.mean():+.2f}{_deviation(lead)} points, ahead with "
+            f"{(lead > 0).sum()} of {len(lead)} seeds.",
         ]
-        lines.append(
-            f"found less {title}: {np.mean(gaps):+.2f}{_deviation(gaps)} points, ahead in "
-            f"{sum(gap > 0 for gap in gaps)} of {len(gaps)} seeds"
-        )
     return "\n".join(lines)
 
 
-def _deviation(values: list[float]) -> str:
+def _deviation(values: Array) -> str:
     return f" +- {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
 
 

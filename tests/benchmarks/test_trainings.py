@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import found_against_published, recipe_against_table, training_speed
+from benchmarks import (
+    found_against_published,
+    recipe_against_table,
+    training_report,
+    training_speed,
+)
 from benchmarks.trainings import cifar10, read_recipe, with_crop
 from nas_search.training.loop import Epoch
 from tests.benchmarks.made import cells, read, write_csv
@@ -136,9 +141,35 @@ def test_the_found_cells_lead_is_the_mean_of_its_leads_by_seed() -> None:
         for name, values in accuracies.items()
         for s, a in enumerate(values)
     ]
-    text = found_against_published.report(made)
-    assert "found less DARTS_V2: +1.00 +- 2.83 points, ahead in 1 of 2 seeds" in text
-    assert "random cells: +10.00 +- 0.00 points, ahead in 2 of 2 seeds" in text
+    unfinished = [{**made[0], "seed": "2", "test_accuracy": "99"}]
+    text = found_against_published.report(made + unfinished)
+    assert "found cell less DARTS_V2: +1.00 +- 2.83 points, ahead with 1 of 2 seeds" in text
+    assert "random cells: +10.00 +- 0.00 points, ahead with 2 of 2 seeds" in text
+    assert "trained yet" in found_against_published.report(made[:-4])
+
+
+def test_the_tables_of_the_page_are_those_of_the_files() -> None:
+    page = training_report.PAGE.read_text()
+    assert training_report.filled(page, training_report.KEPT_IN) == page, (
+        "run: python -m benchmarks.training_report"
+    )
+    assert page.split("<!-- recipe: begin -->\n")[1].startswith("Settings: stage cells ")
+
+
+def test_other_settings_are_other_tables(tmp_path: Path) -> None:
+    columns = recipe_against_table.COLUMNS
+    made = [
+        [i, "g", a, a, 1, 0, size, 16, 32, "all", "all", a - 1, 9]
+        for size in (1, 5)
+        for i, a in enumerate((50, 60, 70))
+    ]
+    write_csv(tmp_path / "recipe_against_table.csv", columns, made)
+    marks = "<!-- recipe: begin -->\n<!-- recipe: end -->\nrest\n"
+    page = training_report.filled(marks, tmp_path)
+    for size in (1, 5):
+        assert f"Settings: stage cells {size}, channels 16, size 32, images all" in page
+    assert page.count("| our accuracy | 1.00 [1.00, 1.00] | 1.00 |") == 2
+    assert page.endswith("<!-- recipe: end -->\nrest\n")
 
 
 def test_forms_of_a_training_are_timed_without_their_first_epoch(
