@@ -18,7 +18,7 @@ from nas_search.data import DATASETS, ImageData, imagefolder
 from nas_search.errors import InputError, RunError
 from nas_search.run import versions
 from nas_search.training import Candidate, Finalists, Plan, Views, confirm, images
-from tests.training.made import architecture, recipe, stripes_data
+from tests.training.made import architecture, recipe, stripes, stripes_data
 
 CLASSES = ("red", "green", "blue")
 PLAN = Plan(recipe(epochs=2, validation=0.25), Finalists(), "cpu", versions())
@@ -154,3 +154,17 @@ def test_a_broken_test_picture_keeps_the_ranking(
     ranked = train(load(folder), tmp_path / "a")
     assert ranked[0].test and [c.key for c in ranked] == list(rows)
     assert logs == {path: path.stat().st_mtime_ns for path in logs}  # nothing was trained again
+
+
+def test_a_test_image_of_nan_is_not_counted_as_some_class(tmp_path: Path) -> None:
+    path = stripes(tmp_path)
+    with np.load(path) as arrays:
+        images, labels = arrays["x_train"] / 255, arrays["y_train"]
+    tests = images[:6].copy()
+    tests[4, 0, 0, 0] = np.nan
+    np.savez(path, x_train=images, y_train=labels, x_test=tests, y_test=labels[:6])
+    record = DATASETS.get("npz")
+    data = record.load(record.options(path=str(path)))
+    with pytest.raises(RunError, match="not tested: .*x_test: image 4 holds NaN"):
+        train(data, tmp_path / "run")
+    assert {row["status"] for row in table(tmp_path / "run").values()} == {"trained"}
