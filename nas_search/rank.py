@@ -21,6 +21,7 @@ from nas_search.data import probe_batch
 from nas_search.device import resolve_device
 from nas_search.errors import RunError
 from nas_search.evaluation import Evaluation
+from nas_search.files import write_csv
 from nas_search.gradients import Precision
 from nas_search.proxies import PROXIES
 from nas_search.rank_config import RankConfig, facts, read_rank_config
@@ -162,10 +163,10 @@ def _write(
     fields = [field.name for field in dataclasses.fields(Row)]
     names = list(dict.fromkeys(column.name for column in found if column.group != "aggregate"))
     try:
-        report.write_csv(
+        write_csv(
             directory / "ranking.csv", fields, [list(dataclasses.astuple(row)) for row in rows]
         )
-        report.write_csv(
+        write_csv(
             directory / "scores.csv",
             [
                 *("seed", "genotype", "status", *names),

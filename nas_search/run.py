@@ -24,11 +24,12 @@ from nas_search.data import probe_batch
 from nas_search.device import resolve_device
 from nas_search.errors import RunError
 from nas_search.evaluation import STATUSES, Evaluation
+from nas_search.files import write_csv, write_json
 from nas_search.scoring import ScoringTask, Workers, start_workers
 from nas_search.search import Algorithm, Outcome, run_loop
 from nas_search.store import Store
 from nas_search.train_config import finalists_of, for_training
-from nas_search.training import Candidate, Plan, confirm
+from nas_search.training import Candidate, Plan, Views, confirm
 
 AHEAD = 256
 """Candidates handed to the workers at once where none depends on another's result."""
@@ -135,7 +136,8 @@ def _train_finalists(
     found = finalists_of(outcome.evaluations, config.proxy.name, basis, config.finalists)
     candidates = [Candidate(for_training(a, data, config.recipe), score) for a, score in found]
     plan = Plan(config.recipe, config.finalists, resolve_device(config.device), versions())
-    confirm(candidates, data, plan, directory, console)
+    views = Views(report.learning_curve, report.finalists_table)
+    confirm(candidates, data, plan, directory, console, views)
 
 
 _STOPS = {
@@ -282,7 +284,7 @@ def _write_report(
 ) -> None:
     score = config.proxy.name
     try:
-        report.write_json(directory / "summary.json", summary)
+        write_json(directory / "summary.json", summary)
         report.write_history(directory / "history.csv", outcome.evaluations, [score])
         report.write_leaderboard(directory / "leaderboard.csv", ranked, score, truths)
         report.search_curve(
@@ -312,7 +314,7 @@ def _write_report(
                 space_options=config.space_options,
             )
             found = {"params": best.params, "macs": best.macs, "number": number}
-            report.write_json(
+            write_json(
                 directory / "best.json",
                 {**architecture.facts(), "scores": best.scores, **found, "versions": versions()},
             )
@@ -326,7 +328,7 @@ def _write_report(
 def _write_truth(table: Table, outcome: Outcome, score: str, directory: Path) -> None:
     """Write how the true accuracy of the best so far came about, as a table and as a curve."""
     found = truth.incumbents(table, outcome.evaluations, score)
-    report.write_csv(
+    write_csv(
         directory / "accuracy.csv",
         ["number", score, *table.reported],
         [[number, value, *accuracies.values()] for number, value, accuracies in found],

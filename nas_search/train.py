@@ -17,10 +17,11 @@ _COMMAND = Command("nas_search.train")
 
 @hydra.main(config_path=CONF, config_name="train", version_base="1.3")
 def _train(config: DictConfig) -> None:
+    from nas_search import report
     from nas_search.device import resolve_device
     from nas_search.run import versions
     from nas_search.train_config import read_train_config
-    from nas_search.training import Plan, confirm
+    from nas_search.training import Plan, Views, confirm
 
     with _COMMAND.job():
         directory = Path(HydraConfig.get().runtime.output_dir)
@@ -32,7 +33,8 @@ def _train(config: DictConfig) -> None:
             versions(),
             wanted.pretrained,
         )
-        confirm(wanted.candidates, wanted.data, plan, directory, Console())
+        views = Views(report.learning_curve, report.finalists_table)
+        confirm(wanted.candidates, wanted.data, plan, directory, Console(), views)
 
 
 def main() -> NoReturn:

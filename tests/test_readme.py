@@ -11,7 +11,7 @@ import pytest
 
 import nas_search.__main__ as command
 from nas_search import rank, train
-from nas_search.report import write_json
+from nas_search.files import write_json
 from nas_search.spaces import SPACES
 
 REPOSITORY = Path(__file__).parent.parent

@@ -59,7 +59,14 @@ class Split:
         Raises:
             InputError: a file cannot be read, or an image holds NaN or infinite pixels.
         """
-        rows = torch.as_tensor(indices, dtype=torch.int64)
+        return normalise(self.raw(torch.as_tensor(indices, dtype=torch.int64)), self.mean, self.std)
+
+    def raw(self, rows: Tensor) -> Tensor:
+        """Return the pixels at ``rows`` (k,) int64 as (k, C, H, W) uint8 or finite float32.
+
+        Raises:
+            InputError: a file cannot be read, or an image holds NaN or infinite pixels.
+        """
         raw = self.read(rows)
         if raw.dtype != torch.uint8:
             broken = ~torch.isfinite(raw).flatten(1).all(1)
@@ -68,7 +75,7 @@ class Split:
                     f"{self.origin}: image {int(rows[broken][0])} holds NaN or infinite pixels; "
                     "remove it or repair the data"
                 )
-        return normalise(raw, self.mean, self.std)
+        return raw
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,7 @@
 
 from nas_search.report.cells import draw_cell
 from nas_search.report.curve import search_curve
-from nas_search.report.files import (
-    best_first,
-    write_csv,
-    write_history,
-    write_json,
-    write_leaderboard,
-)
+from nas_search.report.files import best_first, write_history, write_leaderboard
 from nas_search.report.progress import Progress
 from nas_search.report.ranking import (
     TABLE_WIDTH,
@@ -33,8 +27,6 @@ __all__ = [
     "score_scatter",
     "search_curve",
     "truth_curve",
-    "write_csv",
     "write_history",
-    "write_json",
     "write_leaderboard",
 ]

@@ -1,15 +1,12 @@
-"""The plain files of a run: CSV and JSON, each written whole or not at all."""
+"""The plain files of a search, for people and scripts."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from nas_search.evaluation import Evaluation
+from nas_search.files import write_csv
 
 
 def best_first(evaluations: Sequence[Evaluation], score: str) -> list[tuple[int, Evaluation]]:
@@ -68,23 +65,3 @@ def write_leaderboard(
         for rank, (number, e) in enumerate(ranked, 1)
     ]
     write_csv(path, ["rank", score, *columns, "params", "macs", "number", "genotype"], rows)
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write ``value`` as indented JSON."""
-    _write(path, json.dumps(value, indent=2) + "\n")
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write rows under a header; None is an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    _write(path, text.getvalue())
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_suffix(path.suffix + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

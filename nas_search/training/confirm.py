@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from nas_search import report
-from nas_search.architecture import Architecture
 from nas_search.data import ImageData, stratified_holdout
 from nas_search.errors import InputError, RunError
+from nas_search.files import write_csv, write_json
 from nas_search.training import checkpoint
+from nas_search.training.candidate import (
+    COLUMNS,
+    Candidate,
+    Plan,
+    Views,
+    best_first,
+    mean,
+    metrics,
+    ranked,
+    row,
+)
 from nas_search.training.distributed import Team, team
-from nas_search.training.finalists import Finalists, rungs
-from nas_search.training.fine_tune import Pretrained, take_weights
+from nas_search.training.finalists import rungs
+from nas_search.training.fine_tune import take_weights
 from nas_search.training.formats import check_formats, export
 from nas_search.training.images import Images
 from nas_search.training.loop import Training, TrainingFailure, evaluate
@@ -32,70 +41,13 @@ SPLIT_SEED = 0
 """Which training images are kept to choose by: the same for all finalists and seeds."""
 
 
-@dataclass
-class Candidate:
-    """An architecture to train, and what became of it.
-
-    Attributes:
-        architecture: in the sizes in which it is trained, for the data that it is trained on.
-        score: its training-free score, where it has one.
-        status: ``waiting``, ``trained``, ``stopped`` (by successive halving) or ``failed``.
-        reason: why it failed or was stopped.
-        validation: accuracy of each seed, %, at the last epoch that all have.
-        test: likewise on test images; the winner's alone.
-        epochs: trained ones.
-        seconds: of training, all seeds together.
-        micro_batch: images at a time; less than the batch where memory ended.
-    """
-
-    architecture: Architecture
-    score: float | None = None
-    status: str = "waiting"
-    reason: str = ""
-    validation: list[float] = field(default_factory=list)
-    test: list[float] = field(default_factory=list)
-    epochs: int = 0
-    seconds: float = 0.0
-    micro_batch: int = 0
-
-    @property
-    def key(self) -> str:
-        """Eight characters that name the architecture: its folder."""
-        space = self.architecture.space
-        canonical = space.canonical(space.parse(self.architecture.genotype))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:8]
-
-    @property
-    def accuracy(self) -> float:
-        """Mean validation accuracy over seeds, %; NaN when there is none."""
-        return statistics.fmean(self.validation) if self.validation else math.nan
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How candidates are trained.
-
-    Attributes:
-        recipe: the recipe.
-        finalists: seeds, halving, exports.
-        device: where.
-        versions: to write beside results.
-        pretrained: weights to start from.
-    """
-
-    recipe: Recipe
-    finalists: Finalists
-    device: str
-    versions: Mapping[str, str]
-    pretrained: Pretrained | None = None
-
-
 def confirm(
     candidates: Sequence[Candidate],
     data: ImageData,
     plan: Plan,
     directory: Path,
     console: Console,
+    views: Views,
 ) -> list[Candidate]:
     """Train ``candidates``, or go on where ``directory`` stopped, and write their folders there.
 
@@ -105,18 +57,19 @@ def confirm(
         plan: how.
         directory: the run directory; ``finalists/`` is made in it.
         console: where progress and the table go.
+        views: how the table and the learning curves are made.
 
     Returns:
         The candidates, best first.
 
     Raises:
         InputError: the request cannot be carried out as written.
-        RunError: none could be trained.
+        RunError: none could be trained, or the winner not tested; what could be is written.
     """
     check_formats(plan.finalists.export)
     _check(candidates, data, plan.recipe)
     with team(plan.device) as members:
-        return _Confirmation(candidates, data, plan, directory, console, members).run()
+        return _Confirmation(candidates, data, plan, directory, console, views, members).run()
 
 
 class _Confirmation:
@@ -129,9 +82,11 @@ class _Confirmation:
         plan: Plan,
         directory: Path,
         console: Console,
+        views: Views,
         members: Team,
     ) -> None:
         self._candidates, self._data, self._plan, self._team = candidates, data, plan, members
+        self._views = views
         # Each process may have been given a directory named after its own clock.
         self._directory = Path(members.leaders(str(directory.resolve()))) / "finalists"
         self._console = console if members.leads else Console(quiet=True)
@@ -153,7 +108,7 @@ class _Confirmation:
         for until, survivors in rungs(recipe.epochs, len(alive), plan.finalists.halving):
             for candidate in alive:
                 self._train_one(candidate, until)
-            alive = _best_first([c for c in alive if c.status != "failed"])
+            alive = best_first([c for c in alive if c.status != "failed"])
             if until < recipe.epochs:
                 for candidate in alive[survivors:]:
                     candidate.status = "stopped"
@@ -162,12 +117,21 @@ class _Confirmation:
         for candidate in self._candidates:
             if candidate.status == "waiting":
                 candidate.status = "trained"
-        ranked = _ranked(self._candidates)
-        if ranked[0].status == "trained":
-            self._test(ranked[0])
+        ranking = ranked(self._candidates)
+        untested = ""
+        if ranking[0].status == "trained":
+            try:
+                self._test(ranking[0])
+            except InputError as error:
+                ranking[0].test, untested = [], str(error)
         if self._team.leads:
-            self._write(ranked)
-        return ranked
+            self._write(ranking)
+        if untested:
+            raise RunError(
+                f"the winner is trained but not tested: {untested}. Nothing is trained again when "
+                "the command is repeated"
+            )
+        return ranking
 
     def _train_one(self, candidate: Candidate, until: int) -> None:
         """Train all seeds of one candidate to epoch ``until``; a failure is kept as its reason."""
@@ -252,7 +216,7 @@ class _Confirmation:
             write_folder(
                 folder, network, candidate.architecture, self._data, self._plan.recipe, version
             )
-            report.learning_curve([asdict(e) for e in training.log], folder / "curve.png")
+            self._views.curve([asdict(e) for e in training.log], folder / "curve.png")
         except (InputError, RunError, OSError) as error:
             self._say(f"{candidate.key}: {error}")
 
@@ -282,62 +246,28 @@ class _Confirmation:
 
     def _describe(self, candidate: Candidate) -> None:
         """Write a candidate's ``metrics.json``."""
-        cost = candidate.architecture.cost()
-        facts = {
-            "status": candidate.status,
-            "reason": candidate.reason,
-            "score": candidate.score,
-            "validation_accuracy": _mean(candidate.validation),
-            "validation_accuracies": candidate.validation,
-            "test_accuracy": _mean(candidate.test),
-            "test_accuracies": candidate.test,
-            "seeds": list(self._plan.finalists.seeds),
-            "epochs": candidate.epochs,
-            "micro_batch": candidate.micro_batch,
-            "seconds": round(candidate.seconds, 2),
-            "params": cost.params,
-            "macs": cost.macs,
-            "recipe": self._plan.recipe.name,
-            "device": self._team.device,
-            "versions": dict(self._plan.versions),
-        }
+        facts = metrics(candidate, self._plan, self._team.device)
         folder = self._directory / candidate.key
-        checkpoint.on_disk(lambda: report.write_json(folder / "metrics.json", _without_nan(facts)))
+        checkpoint.on_disk(lambda: write_json(folder / "metrics.json", facts))
 
-    def _write(self, ranked: Sequence[Candidate]) -> None:
-        for candidate in ranked:
+    def _write(self, ranking: Sequence[Candidate]) -> None:
+        for candidate in ranking:
             self._describe(candidate)
-        rows = [
-            [
-                *(place, c.key, c.status, c.score, _mean(c.validation), _mean(c.test), c.epochs),
-                *(round(c.seconds, 1), c.architecture.cost().params, c.architecture.genotype),
-                c.reason,
-            ]
-            for place, c in enumerate(ranked, 1)
-        ]
-        checkpoint.on_disk(
-            lambda: report.write_csv(self._directory / "finalists.csv", COLUMNS, rows)
-        )
-        self._console.print(report.finalists_table(COLUMNS, rows))
-        if all(c.status == "failed" for c in ranked):
-            raise RunError(f"no network could be trained: {ranked[0].reason}")
-        winner = ranked[0]
-        if winner.status == "trained":
+        rows = [row(place, candidate) for place, candidate in enumerate(ranking, 1)]
+        checkpoint.on_disk(lambda: write_csv(self._directory / "finalists.csv", COLUMNS, rows))
+        self._console.print(self._views.table(COLUMNS, rows))
+        if all(c.status == "failed" for c in ranking):
+            raise RunError(f"no network could be trained: {ranking[0].reason}")
+        winner = ranking[0]
+        if winner.test:
             spread = f" +- {statistics.stdev(winner.test):.2f}" if len(winner.test) > 1 else ""
             self._say(
-                f"number 1, {winner.key}: test accuracy {_mean(winner.test):.2f}{spread} %; "
+                f"number 1, {winner.key}: test accuracy {mean(winner.test):.2f}{spread} %; "
                 f"model and weights in {self._directory / winner.key}"
             )
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
-
-
-COLUMNS = (
-    *("rank", "key", "status", "score", "validation_accuracy", "test_accuracy", "epochs"),
-    *("seconds", "params", "genotype", "reason"),
-)
-"""Columns of ``finalists.csv``."""
 
 
 def _check(candidates: Sequence[Candidate], data: ImageData, recipe: Recipe) -> None:
@@ -361,27 +291,3 @@ def _check(candidates: Sequence[Candidate], data: ImageData, recipe: Recipe) -> 
             f"recipe.augmentation.crop={recipe.augmentation.crop} moves images of "
             f"{data.input_shape[1]}x{data.input_shape[2]} out of sight; lower it"
         )
-
-
-def _best_first(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Sort by validation accuracy; in ties the order given (by score) decides."""
-    return sorted(candidates, key=lambda c: -c.accuracy if c.validation else math.inf)
-
-
-def _ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    order = {"trained": 0, "stopped": 1, "failed": 2, "waiting": 3}
-    return sorted(_best_first(candidates), key=lambda c: (order[c.status], -c.epochs))
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return round(statistics.fmean(values), 4) if values else None
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return value

@@ -29,7 +29,7 @@ class Images:
         device: where batches go.
 
     Raises:
-        InputError: an image cannot be read; the message names it.
+        InputError: an image cannot be read or holds NaN; the message names it.
     """
 
     def __init__(self, split: Split, rows: Tensor, device: str) -> None:
@@ -39,11 +39,11 @@ class Images:
         self._labels = split.labels[rows].to(device)
         self._held: Tensor | None = None
         if len(rows):
-            one = split.read(rows[:1])
+            one = split.raw(rows[:1])
             if one.nbytes * len(rows) <= _room(device):
                 held = torch.empty((len(rows), *one.shape[1:]), dtype=one.dtype, device=device)
                 for at in torch.arange(len(rows)).split(_CHUNK):
-                    held[at[0] : at[-1] + 1] = split.read(rows[at]).to(device)
+                    held[at[0] : at[-1] + 1] = split.raw(rows[at]).to(device)
                 self._held = held
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class Images:
             coming = iter(parts)
             for part in parts:
                 while len(waiting) < READERS and (ahead := next(coming, None)) is not None:
-                    waiting.append(readers.submit(self.split.read, self._rows[ahead]))
+                    waiting.append(readers.submit(self.split.raw, self._rows[ahead]))
                 pixels = waiting.popleft().result()
                 yield pixels.to(self._device), self._labels[part.to(self._device)]
 

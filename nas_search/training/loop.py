@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from nas_search.errors import InputError
-from nas_search.report import write_csv
+from nas_search.files import write_csv
 from nas_search.training import checkpoint
 from nas_search.training.augment import augmented, mixed
 from nas_search.training.distributed import Team

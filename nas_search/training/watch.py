@@ -6,15 +6,13 @@ import importlib.util
 import math
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from nas_search.errors import InputError
+from nas_search.training.candidate import Plan
 from nas_search.training.loop import Epoch
-
-if TYPE_CHECKING:
-    from nas_search.training.confirm import Plan
 
 
 class Watch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 import nas_search
+from nas_search.data import DATASETS
 from tests.training.made import CELLS, stripes, stripes_data
 
 FAST = (
@@ -85,6 +87,50 @@ def test_a_search_trains_its_finalists_and_tests_the_winner_alone(tmp_path: Path
     again = train(tmp_path / "b", f"run={tmp_path / 'a'}", "finalists.k=3", *FAST)
     assert "epoch" not in again.stdout.replace("epochs", "")
     assert table(tmp_path / "b") == trained  # also the seconds: those of the epochs as logged
+
+
+def check_digits(directory: Path, stdout: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three different networks, best first; the winner's folder is as good as it was said to be."""
+    rows = table(directory)
+    assert [row["status"] for row in rows] == ["trained"] * 3
+    assert len({row["key"] for row in rows}) == len({row["genotype"] for row in rows}) == 3
+    folders = {path.name for path in (directory / "finalists").iterdir() if path.is_dir()}
+    assert folders == {row["key"] for row in rows}
+    accuracies = [float(row["validation_accuracy"]) for row in rows]
+    assert accuracies == sorted(accuracies, reverse=True)
+    accuracy = float(rows[0]["test_accuracy"])
+    assert accuracy > 80  # by chance 10
+    assert f"number 1, {rows[0]['key']}: test accuracy {accuracy:.2f} %" in stdout
+    record = DATASETS.get("digits")
+    test = record.load(record.options(size=size)).test
+    folder = directory / "finalists" / rows[0]["key"]
+    monkeypatch.delitem(sys.modules, "model", raising=False)
+    monkeypatch.syspath_prepend(folder)
+    model = importlib.import_module("model")
+    monkeypatch.delitem(sys.modules, "model")
+    said = model.predict(model.load(), test.read(torch.arange(len(test))))
+    right = sum(name == str(int(label)) for name, label in zip(said, test.labels, strict=True))
+    assert accuracy == round(100 * right / len(test), 4)
+
+
+def test_digits_from_nothing_to_a_trained_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The README's command in small: real digits, evolution by the default score, `fast`."""
+    done = run(
+        "nas_search", tmp_path / "a", "finalists.k=3", "search_space.cells=3",
+        "search_space.channels=8", "dataset.size=8", "budget.evaluations=20",
+        "algorithm.population=8", "algorithm.tournament=4", "recipe.epochs=6", "device=cpu",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    check_digits(tmp_path / "a", done.stdout, 8, monkeypatch)
+
+
+@pytest.mark.slow
+def test_digits_by_the_readmes_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run("nas_search", tmp_path / "a", "budget=quick", "finalists.k=3")
+    assert done.returncode == 0, done.stderr
+    check_digits(tmp_path / "a", done.stdout, 16, monkeypatch)
 
 
 def test_killed_and_continued_is_uninterrupted(tmp_path: Path) -> None:

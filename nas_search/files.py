@@ -1,0 +1,38 @@
+"""Plain files for people and scripts: CSV and JSON, each written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write ``value`` as indented JSON.
+
+    Raises:
+        OSError: the disk refuses; what was there before still is.
+    """
+    _write(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows under a header; None is an empty cell.
+
+    Raises:
+        OSError: the disk refuses; what was there before still is.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    _write(path, text.getvalue())
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(path.suffix + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

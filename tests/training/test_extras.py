@@ -1,0 +1,73 @@
+"""What needs an extra: TensorBoard and ONNX, as a training writes them and where they lack."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nas_search.errors import InputError
+from nas_search.run import versions
+from nas_search.training import Candidate, Finalists, Plan, Views, confirm
+from tests.training.made import architecture, recipe, stripes_data
+
+
+def train(folder: Path, finalists: Finalists) -> Path:
+    """Train one network; return the folder of the finalist."""
+    data = stripes_data(folder)
+    plan = Plan(recipe(epochs=3), finalists, "cpu", versions())
+    candidate = Candidate(architecture("nasbench201", data))
+    console = Console(file=io.StringIO())
+    views = Views(lambda log, path: None, lambda names, rows: "")
+    confirm([candidate], data, plan, folder, console, views)
+    return folder / "finalists" / candidate.key
+
+
+def test_tensorboard_shows_what_the_log_says(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = train(tmp_path, Finalists(tensorboard=True)) / "seed0"
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    with (folder / "log.csv").open(encoding="utf-8") as file:
+        log = list(csv.DictReader(file))
+    for name in ("loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr"):
+        shown = [(e.step, e.value) for e in events.Scalars(name)]
+        assert [step for step, _ in shown] == [1, 2, 3]
+        assert [value for _, value in shown] == pytest.approx(
+            [float(row[name]) for row in log], rel=1e-5, abs=1e-12
+        )
+
+
+def test_a_winner_is_exported(tmp_path: Path) -> None:
+    folder = train(tmp_path, Finalists(export=["pt2", "onnx"]))
+    assert (folder / "model.pt2").stat().st_size > 0
+    assert (folder / "model.onnx").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("finalists", "package", "extra"),
+    [
+        (Finalists(export=["onnx"]), "onnxscript", "nas-search[onnx]"),
+        (Finalists(tensorboard=True), "tensorboard", "nas-search[tensorboard]"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra_before_an_epoch(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    finalists: Finalists,
+    package: str,
+    extra: str,
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == package else find(name, *a)
+    )
+    with pytest.raises(InputError) as caught:
+        train(tmp_path, finalists)
+    assert package in str(caught.value) and extra in str(caught.value)
+    assert not list(tmp_path.rglob("log.csv"))
