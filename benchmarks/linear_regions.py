@@ -58,9 +58,11 @@ def patterns(job: ScoringTask, text: str, size: str, samples: int) -> int:
     """Return the number of distinct patterns of one cell's network."""
     genotype = SPACES.get("nasbench201").space().parse(text)
     if size == SIZES[0]:
-        return distinct_patterns(job.build(genotype), job.images[:samples])
-    network = job.build_thin(genotype, 0, "kaiming_normal")
-    return distinct_patterns(network, crops(job.images, samples))
+        (count,) = distinct_patterns(job.build(genotype), job.images[:samples])
+    else:
+        network = job.build_thin(genotype, 0, "kaiming_normal")
+        (count,) = distinct_patterns(network, crops(job.images, samples))
+    return count
 
 
 def crops(images: Tensor, samples: int) -> Tensor:

@@ -5,7 +5,8 @@
 #
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
 # nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid
-# choice settings noise nasbench101 field az_nas darts_field heavy classes classes_full evolution.
+# choice settings noise nasbench101 field az_nas darts_field heavy classes classes_full classes_heavy
+# evolution evolution_heavy.
 # Then: python -m benchmarks.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -124,9 +125,13 @@ END
       classes classes_field search_space.cells=1 "$light" batch_size=32 ;;
     classes_full) # the same at full size, for the scores that can be afforded
       classes classes_full search_space.cells=5 "proxies=[gradalign,naswot]" batch_size=32 ;;
+    classes_heavy) # the slow scores on the same cells, for the part evolution_heavy
+      classes classes_heavy search_space.cells=1 "$heavy" batch_size=32 ;;
     evolution) # what a search finds with each of those scores as fitness
       searched evolution classes classes_field
       searched evolution_full classes_full ;;
+    evolution_heavy)
+      searched evolution_heavy classes_heavy ;;
     nasbench101) # a space that nothing was chosen on
       nasbench101 scores "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;

@@ -16,6 +16,8 @@ from nas_search.gradients.modes import (
     Precision,
     Scheme,
 )
+from nas_search.gradients.own_parameters import OwnParameters
+from nas_search.gradients.recorder import Use
 from nas_search.gradients.sinks import (
     FactorSink,
     GramSink,
@@ -38,6 +40,7 @@ __all__ = [
     "GramSink",
     "NormSink",
     "Normalisation",
+    "OwnParameters",
     "Parameters",
     "Precision",
     "Reductions",
@@ -46,6 +49,7 @@ __all__ = [
     "SignSink",
     "Sink",
     "SumSink",
+    "Use",
     "forwards_replaced",
     "normalised_network",
     "per_sample_backward",

@@ -106,8 +106,14 @@ def normalised_network(network: nn.Module, normalisation: Normalisation) -> Iter
             f"unknown normalisation '{normalisation}'; possible: {', '.join(NORMALISATIONS)}"
         )
     rows = rows_of(network)
+
+    def run(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+        shared = (module.weight, module.bias) if module.affine else (None, None)
+        scale, shift = (v if v is None else v.expand(len(rows.members), -1) for v in shared)
+        return differentiable(name, module, rows, x, normalisation, scale, shift)
+
     rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {
-        module: partial(differentiable, name, module, rows, mode=normalisation)
+        module: partial(run, name, module)
         for name, module in network.named_modules()
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
     }

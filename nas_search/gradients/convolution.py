@@ -39,6 +39,19 @@ def convolution(name: str, module: nn.Conv2d, recorder: Recorder, x: Tensor) -> 
     Raises:
         InputError: the layer pads with something else than zeros.
     """
+    geometry = geometry_of(name, module)
+    counts = module.bias is not None and recorder.every_parameter
+    of_bias = recorder.used(f"{name}.bias") if counts else None
+    uses = recorder.used(f"{name}.weight"), of_bias
+    return _Convolution.apply(x, module.weight, module.bias, geometry, uses, recorder)
+
+
+def geometry_of(name: str, module: nn.Conv2d) -> Geometry:
+    """Return how ``module`` moves over its input.
+
+    Raises:
+        InputError: it pads with something else than zeros, or differently on two sides.
+    """
     if module.padding_mode != "zeros":
         raise InputError(
             f"layer '{name}' pads with '{module.padding_mode}'; "
@@ -56,16 +69,12 @@ def convolution(name: str, module: nn.Conv2d, recorder: Recorder, x: Tensor) -> 
             padding = (total[0] // 2, total[1] // 2)
     else:
         padding = (module.padding[0], module.padding[1])
-    geometry = Geometry(
+    return Geometry(
         (module.stride[0], module.stride[1]),
         padding,
         (module.dilation[0], module.dilation[1]),
         module.groups,
     )
-    counts = module.bias is not None and recorder.every_parameter
-    of_bias = recorder.used(f"{name}.bias") if counts else None
-    uses = recorder.used(f"{name}.weight"), of_bias
-    return _Convolution.apply(x, module.weight, module.bias, geometry, uses, recorder)
 
 
 class _Convolution(torch.autograd.Function):

@@ -9,6 +9,7 @@ from nas_search.passes.activations import CodeAgreement, PatternCount
 from nas_search.passes.base import (
     PASSES,
     PASSES_OF_ALL,
+    WHOLE,
     DeadNetwork,
     Facts,
     Outcome,
@@ -41,6 +42,7 @@ __all__ = [
     "PatternCount",
     "PASSES",
     "PASSES_OF_ALL",
+    "WHOLE",
     "DeadNetwork",
     "Facts",
     "Outcome",

@@ -15,9 +15,7 @@ from nas_search.passes.base import (
     DeadNetwork,
     Outcome,
     Subject,
-    collects,
     collects_of_all,
-    of_one,
 )
 from nas_search.passes.logits import logits_faults
 from nas_search.passes.reach import calls_on_paths
@@ -55,7 +53,7 @@ class PatternCount:
     distinct: int
 
 
-@collects_of_all(CodeAgreement, PatternCount)
+@collects_of_all(CodeAgreement, PatternCount, whole=(PatternCount,))
 def activations_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Forward the batch and look at every ``nn.ReLU``.
 
@@ -95,9 +93,6 @@ def activations_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
     return [
         DeadNetwork(fault) if fault else found for fault, found in zip(faults, results, strict=True)
     ]
-
-
-collects(CodeAgreement, PatternCount)(of_one(activations_of_all))
 
 
 def _packed(on: Tensor, members: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -38,14 +38,15 @@ class Subject:
     """What a pass looks at; it leaves all of it as it was.
 
     Attributes:
-        network: maps images to logits (n, classes).
+        network: maps images to logits (n, classes), or those of K candidates to (K n, classes).
         images: (n, C, H, W) on the network's device, in its dtype; n is 2 or more.
         labels: (n,) int64.
         normalisation: statistics that batch-norm uses, for the passes that leave the choice.
         parameters: parameters that count.
         seed: from which a pass draws what it needs beside the images.
         thin: makes the same cells in a network as narrow and as short as it gets, for crops of
-            the images (:data:`nas_search.passes.regions.THIN_IMAGE`); None where nobody knows how.
+            the images (:data:`nas_search.passes.regions.THIN_IMAGE`), of all K candidates where
+            the network is theirs; None where nobody knows how.
         precision: of the pass of per-sample gradients.
     """
 
@@ -74,23 +75,36 @@ PassOfAll = Callable[[Subject, frozenset[type]], Sequence[Outcome]]
 PASSES_OF_ALL: dict[type, PassOfAll] = {}
 """The pass over populations that gives each kind of result, where there is one."""
 
+WHOLE: set[type] = set()
+"""Kinds that look at what leads nowhere too: their population networks must have it."""
+
 
 def collects(*kinds: type) -> Callable[[Pass], Pass]:
     """Register the decorated pass as the one that gives results of ``kinds``."""
 
     def register(run: Pass) -> Pass:
-        for kind in kinds:
-            PASSES[kind] = run
+        PASSES.update(dict.fromkeys(kinds, run))
         return run
 
     return register
 
 
-def collects_of_all(*kinds: type) -> Callable[[PassOfAll], PassOfAll]:
-    """Register the decorated pass as the one that gives ``kinds`` for populations."""
+def collects_of_all(*kinds: type, whole: Iterable[type] = ()) -> Callable[[PassOfAll], PassOfAll]:
+    """Register the decorated pass as the one that gives ``kinds`` for populations.
+
+    It is the pass over ordinary networks too, where no other is registered.
+
+    Args:
+        kinds: kinds of results.
+        whole: those of them that look at what leads nowhere too.
+    """
 
     def register(run: PassOfAll) -> PassOfAll:
         PASSES_OF_ALL.update(dict.fromkeys(kinds, run))
+        WHOLE.update(whole)
+        alone = of_one(run)
+        for kind in kinds:
+            PASSES.setdefault(kind, alone)
         return run
 
     return register

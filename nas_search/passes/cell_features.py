@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from nas_search.errors import InputError
 from nas_search.gradients import normalised_network
-from nas_search.passes.base import Subject, collects
-from nas_search.passes.logits import check_logits
+from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.passes.logits import where_alive
+from nas_search.spaces.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,19 @@ class CellFeatures:
     gains: tuple[float | None, ...]
 
 
-@collects(CellFeatures)
-def cell_features(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(CellFeatures)
+def cell_features_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Run the network once on noise and differentiate each cell's output by the output before it.
 
-    The noise is standard normal and of the probe batch's shape.
+    The noise is standard normal and of the probe batch's shape. A candidate is dead whose logits
+    are not finite or do not depend on the image.
 
     Raises:
-        DeadNetwork: the logits are not finite or do not depend on the image.
         InputError: the network has no ``stem`` and list of ``cells``.
     """
-    stem, cells = (getattr(subject.network, name, None) for name in ("stem", "cells"))
+    network = subject.network
+    candidates = len(rows_of(network).everyone)
+    stem, cells = (getattr(network, name, None) for name in ("stem", "cells"))
     if not isinstance(stem, nn.Module) or not isinstance(cells, nn.ModuleList):
         raise InputError("AZ-NAS needs a network with a stem and a list of cells")
     maps: list[Tensor] = []
@@ -58,32 +61,51 @@ def cell_features(subject: Subject, wanted: frozenset[type]) -> Sequence[object]
     noise = torch.randn(subject.images.shape, generator=generator).to(subject.images)
     noise.requires_grad_()
     try:
-        with normalised_network(subject.network, subject.normalisation), torch.enable_grad():
-            check_logits(subject.network(noise).detach())
+        with normalised_network(network, subject.normalisation), torch.enable_grad():
+            logits = network(noise).detach()
     finally:
         for handle in handles:
             handle.remove()
-    gains = [_gain(before, after, generator) for before, after in pairwise(maps)]
-    return [CellFeatures(tuple(_entropy(m.detach()) for m in maps), tuple(gains))]
+    gains = torch.stack([_gains(b, a, candidates, generator) for b, a in pairwise(maps)], 1)
+    entropies = torch.stack([_entropies(m.detach(), candidates) for m in maps], 1)
+    found = [
+        CellFeatures(tuple(own), tuple(None if gain < 0 else gain for gain in own_gains))
+        for own, own_gains in zip(entropies.tolist(), gains.tolist(), strict=True)
+    ]
+    return where_alive(logits, [[own] for own in found])
 
 
-def _entropy(feature: Tensor) -> float:
-    rows = feature.transpose(0, 1).flatten(1).double()
-    rows = rows - rows.mean(1, keepdim=True)
-    values = torch.linalg.eigvalsh(rows @ rows.T / rows.shape[1]).clamp_min(0)
-    shares = values / values.sum()
-    return -(shares * (shares + 1e-8).log()).sum().item()
+def _channels(maps: Tensor, candidates: int) -> Tensor:
+    """Return each channel's values over images and pixels, (K, C, n H W) float64."""
+    own = maps.reshape(candidates, -1, *maps.shape[-3:])
+    return own.transpose(1, 2).flatten(2).double()
 
 
-def _gain(before: Tensor, after: Tensor, generator: torch.Generator) -> float | None:
-    signs = torch.randint(0, 2, after.shape, generator=generator).to(after) * 2 - 1
-    (back,) = torch.autograd.grad(after, before, signs, retain_graph=True, allow_unused=True)
+def _entropies(maps: Tensor, candidates: int) -> Tensor:
+    rows = _channels(maps, candidates)
+    rows = rows - rows.mean(2, keepdim=True)
+    values = torch.linalg.eigvalsh(rows @ rows.mT / rows.shape[2]).clamp_min(0)
+    shares = values / values.sum(1, keepdim=True)
+    return -(shares * (shares + 1e-8).log()).sum(1)
+
+
+def _gains(before: Tensor, after: Tensor, candidates: int, generator: torch.Generator) -> Tensor:
+    """Return the largest singular values (K,); -1 where the signs come out as they went in."""
+    n = after[..., 0, 0, 0].numel() // candidates
+    drawn = torch.randint(0, 2, (n, *after.shape[-3:]), generator=generator)
+    signs = (drawn.to(after) * 2 - 1).repeat(candidates, 1, 1, 1)
+    (back,) = torch.autograd.grad(
+        after, before, signs.view(after.shape), retain_graph=True, allow_unused=True
+    )
     if back is None:
-        return 0.0
-    if back.shape == signs.shape and torch.equal(back, signs):
-        return None
+        return signs.new_zeros(candidates, dtype=torch.float64)
+    back = back.reshape(len(signs), *back.shape[-3:])
+    unchanged = torch.zeros(candidates, dtype=torch.bool, device=back.device)
+    if back.shape == signs.shape:
+        unchanged = (back == signs).view(candidates, -1).all(1)
     stride = back.shape[-1] // signs.shape[-1]
     if stride > 1:
         back = F.pixel_unshuffle(back, stride)
-    rows_in, rows_out = (g.transpose(0, 1).flatten(1).double() for g in (back, signs))
-    return torch.linalg.matrix_norm(rows_in @ rows_out.T / rows_out.shape[1], ord=2).item()
+    rows_in, rows_out = _channels(back, candidates), _channels(signs, candidates)
+    products = rows_in @ rows_out.mT / rows_out.shape[2]
+    return torch.linalg.matrix_norm(products, ord=2).masked_fill(unchanged, -1)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.gradients import normalised_network
-from nas_search.passes.base import Subject, collects
+from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.passes.series import Series
+from nas_search.spaces.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,21 @@ class ChannelCorrelations:
     smallest: tuple[float, ...]
 
 
-@collects(ChannelCorrelations)
-def channels(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(ChannelCorrelations, whole=(ChannelCorrelations,))
+def channels_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Forward one standard normal image of the probe batch's shape."""
+    rows = rows_of(subject.network)
     generator = torch.Generator().manual_seed(subject.seed)
     image = torch.randn(1, *subject.images.shape[1:], generator=generator).to(subject.images)
-    smallest: list[Tensor] = []
+    smallest = Series()
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.dim() == 4:
-            rows = output[0].flatten(1).double()
-            centred = rows - rows.mean(1, keepdim=True)
-            norms = centred.norm(dim=1, keepdim=True)
+            values = output.flatten(2).double()
+            centred = values - values.mean(2, keepdim=True)
+            norms = centred.norm(dim=2, keepdim=True)
             units = torch.where(norms > 0, centred / norms, 0.0)
-            smallest.append(torch.linalg.eigvalsh(units @ units.T)[0])
+            smallest.add(rows.members, torch.linalg.eigvalsh(units @ units.mT)[:, 0])
 
     leaves = [m for m in subject.network.modules() if next(m.children(), None) is None]
     handles = [leaf.register_forward_hook(look) for leaf in leaves]
@@ -48,4 +51,4 @@ def channels(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
     finally:
         for handle in handles:
             handle.remove()
-    return [ChannelCorrelations(tuple(torch.stack(smallest).tolist()) if smallest else ())]
+    return [[ChannelCorrelations(own)] for own in smallest.on_host(len(rows.everyone))]

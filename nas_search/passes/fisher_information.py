@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_search.gradients import SampleGradient, per_sample_backward
-from nas_search.passes.base import Subject, collects
-from nas_search.passes.logits import check_logits
-from nas_search.spaces.rows import Members
+from nas_search.gradients import Reductions, SampleGradient, per_sample_backward
+from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.passes.logits import where_alive
+from nas_search.passes.reach import layers_of_all
+from nas_search.spaces.rows import Members, rows_of
 
 SMOOTHING = 0.05
 """Share of the uniform distribution in p, as in the code: logits at initialization can be so large
@@ -37,38 +38,59 @@ class FisherInformation:
 
 
 class _FirstElements:
-    """Keeps of every per-sample gradient its first element."""
+    """Keeps of every per-sample gradient its first element.
+
+    Attributes:
+        found: (n,) float64 of every candidate and parameter.
+    """
 
     def __init__(self) -> None:
-        self.columns: dict[str, Tensor] = {}
+        self.found = Reductions()
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
-        """Reduce ``gradient`` to its first element, (n,) float64."""
-        self.columns[parameter] = gradient.matrix()[:, 0].double()
+        """Reduce ``gradient`` to the members' first elements."""
+        own = gradient.matrix()[:, 0].unflatten(0, (len(members), -1))
+        self.found.add(parameter, members, own.double())
 
 
-@collects(FisherInformation)
-def fisher_information(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(FisherInformation, whole=(FisherInformation,))
+def fisher_information_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate the logits class by class.
 
+    A candidate is dead whose logits are not finite or do not depend on the image.
+
     Raises:
-        DeadNetwork: the logits are not finite or do not depend on the image.
         InputError: a layer has no per-sample rule, see
             :func:`nas_search.gradients.per_sample_backward`.
     """
-    logits, first = _jacobian_of_class(subject, 0)
-    check_logits(logits)
-    rows = [first, *(_jacobian_of_class(subject, k)[1] for k in range(1, logits.shape[1]))]
-    jacobians = torch.stack(rows, 1)  # (n, classes, T)
+    names = _parameters_of_all(subject)
+    logits, first = _first_elements(subject, 0)
+    classes = [first, *(_first_elements(subject, k)[1] for k in range(1, logits.shape[1]))]
+    none = logits.new_zeros(len(subject.images), dtype=torch.float64)
+    results = []
+    for number, own_logits in enumerate(logits.unflatten(0, (len(names), -1))):
+        columns = [
+            torch.stack([of_class[number].get(name, none) for name in names[number]], 1)
+            for of_class in classes
+        ]
+        spectrum = _spectrum(torch.stack(columns, 1), own_logits)
+        results.append([FisherInformation(spectrum)])
+    return where_alive(logits, results)
+
+
+def _spectrum(jacobians: Tensor, logits: Tensor) -> Tensor:
+    """Return the eigenvalues (T,) from Jacobians (n, classes, T) and logits (n, classes)."""
+    if not logits.isfinite().all():  # dead, and the library refuses it
+        return jacobians.new_zeros(jacobians.shape[2])
     p = (1 - SMOOTHING) * logits.double().softmax(1) + SMOOTHING / logits.shape[1]
     covariance = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
     weighted = (covariance @ jacobians).flatten(0, 1)
     information = jacobians.flatten(0, 1).T @ weighted / len(logits)
-    return [FisherInformation(torch.linalg.eigvalsh(information).clamp_min(0))]
+    return torch.linalg.eigvalsh(information).clamp_min(0)
 
 
-def _jacobian_of_class(subject: Subject, number: int) -> tuple[Tensor, Tensor]:
-    """Return the logits (n, classes) and the gradients (n, T) of those of one class."""
+def _first_elements(subject: Subject, number: int) -> tuple[Tensor, list[dict[str, Tensor]]]:
+    """Return the logits (K n, classes) and the gradients of those of one class, by parameter."""
     sink = _FirstElements()
     logits = per_sample_backward(
         subject.network,
@@ -79,6 +101,17 @@ def _jacobian_of_class(subject: Subject, number: int) -> tuple[Tensor, Tensor]:
         parameters="all",
         objective=lambda logits, labels: logits[:, number].sum(),
     )
-    none = logits.new_zeros(len(logits), dtype=torch.float64)
-    names = [name for name, _ in subject.network.named_parameters()]
-    return logits, torch.stack([sink.columns.get(name, none) for name in names], 1)
+    return logits, sink.found.by_candidate(len(rows_of(subject.network).everyone))
+
+
+def _parameters_of_all(subject: Subject) -> list[list[str]]:
+    """Return the names of each candidate's parameter tensors."""
+    network = subject.network
+    return [
+        [
+            f"{layer}.{name}"
+            for layer in layers
+            for name, _ in network.get_submodule(layer).named_parameters(recurse=False)
+        ]
+        for layers in layers_of_all(network, subject.images[:1])
+    ]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from nas_search.gradients import normalised_network
-from nas_search.passes.base import Subject, collects, weighted_layers
-from nas_search.passes.logits import check_logits
+from nas_search.gradients import OwnParameters, Reductions
+from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.passes.logits import mean_losses, where_alive
+from nas_search.spaces.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -25,24 +25,31 @@ class HalfGradients:
     gradients: dict[str, Tensor]
 
 
-@collects(HalfGradients)
-def halves(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(HalfGradients)
+def halves_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate the loss of the first and of the second half, each a batch of its own.
 
-    Raises:
-        DeadNetwork: the logits are not finite or do not depend on the image.
+    A candidate is dead whose logits are not finite or do not depend on the image.
     """
-    layers = weighted_layers(subject.network)
-    rows: dict[str, list[Tensor]] = {}
+    network = subject.network
+    candidates = len(rows_of(network).everyone)
     middle = len(subject.images) // 2
+    batches: list[Reductions] = []
+    logits: list[Tensor] = []
     for half in (slice(0, middle), slice(middle, None)):
-        with normalised_network(subject.network, subject.normalisation), torch.enable_grad():
-            logits = subject.network(subject.images[half])
-            check_logits(logits.detach())
-            loss = F.cross_entropy(logits, subject.labels[half])
-            weights = [layer.weight for layer in layers.values()]
-            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
-        for name, gradient in zip(layers, gradients, strict=True):
-            if gradient is not None:
-                rows.setdefault(name, []).append(gradient.flatten().double())
-    return [HalfGradients({name: torch.stack(pair) for name, pair in rows.items()})]
+        own, found = OwnParameters(network), Reductions()
+        with own.in_place(subject.normalisation):
+            logits.append(network(subject.images[half]))
+            gradients = own.gradients(mean_losses(logits[-1], subject.labels[half]).sum())
+        for use, gradient in gradients.items():
+            found.add(use.parameter.removesuffix(".weight"), use.members, gradient)
+        batches.append(found)
+    results = [
+        [HalfGradients({name: _pair(first[name], second[name]) for name in first})]
+        for first, second in zip(*(b.by_candidate(candidates) for b in batches), strict=True)
+    ]
+    return where_alive(logits[1].detach(), where_alive(logits[0].detach(), results))
+
+
+def _pair(first: Tensor, second: Tensor) -> Tensor:
+    return torch.stack([first.flatten(), second.flatten()]).double()

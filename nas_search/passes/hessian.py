@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from nas_search.gradients import normalised_network
-from nas_search.passes.base import Subject, collects, weighted_layers
-from nas_search.passes.logits import check_logits
+from nas_search.gradients import OwnParameters, Reductions
+from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.passes.logits import mean_losses, where_alive
+from nas_search.spaces.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -27,30 +27,32 @@ class HessianGradient:
     products: dict[str, Tensor]
 
 
-@collects(HessianGradient)
-def hessian(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(HessianGradient)
+def hessian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate <g, stop(g)> once more: its gradient is H g.
 
-    Raises:
-        DeadNetwork: the logits are not finite or do not depend on the image.
+    A candidate is dead whose logits are not finite or do not depend on the image.
     """
-    layers = weighted_layers(subject.network)
-    parameters = [layer.weight for layer in layers.values()]
-    with normalised_network(subject.network, subject.normalisation), torch.enable_grad():
-        logits = subject.network(subject.images)
-        check_logits(logits.detach())
-        loss = F.cross_entropy(logits, subject.labels)
-        gradients = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
-        inner = torch.stack([(g * g.detach()).sum() for g in gradients if g is not None]).sum()
-        products = torch.autograd.grad(inner, parameters, allow_unused=True)
-    reached = {
-        name: (layer.weight.detach(), product)
-        for (name, layer), product in zip(layers.items(), products, strict=True)
-        if product is not None
-    }
-    return [
-        HessianGradient(
-            {name: weight for name, (weight, _) in reached.items()},
-            {name: product for name, (_, product) in reached.items()},
+    network = subject.network
+    candidates = len(rows_of(network).everyone)
+    own = OwnParameters(network)
+    weights, products = Reductions(), Reductions()
+    with own.in_place(subject.normalisation):
+        logits = network(subject.images)
+        loss = mean_losses(logits, subject.labels).sum()
+        gradients = own.gradients(loss, create_graph=True)
+        inner = torch.zeros_like(loss)
+        for gradient in gradients.values():
+            inner = inner + (gradient * gradient.detach()).sum()
+        second = own.gradients(inner)
+    for use, product in second.items():
+        name = use.parameter.removesuffix(".weight")
+        weights.add(name, use.members, own.values[use].detach())
+        products.add(name, use.members, product)
+    results = [
+        [HessianGradient(of_it, product)]
+        for of_it, product in zip(
+            weights.by_candidate(candidates), products.by_candidate(candidates), strict=True
         )
     ]
+    return where_alive(logits.detach(), results)

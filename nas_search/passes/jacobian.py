@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from nas_search.gradients import normalised_network
-from nas_search.passes.base import Subject, collects
-from nas_search.passes.logits import check_logits
+from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.passes.logits import where_alive
+from nas_search.spaces.population import own_images
+from nas_search.spaces.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,18 @@ class InputJacobian:
     labels: Tensor
 
 
-@collects(InputJacobian)
-def jacobian(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
-    """Differentiate the sum of all logits with respect to the images.
+@collects_of_all(InputJacobian)
+def jacobian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+    """Differentiate the sum of all logits with respect to each candidate's copy of the images.
 
-    Raises:
-        DeadNetwork: the logits are not finite or do not depend on the image.
+    A candidate is dead whose logits are not finite or do not depend on the image.
     """
-    images = subject.images.detach().clone().requires_grad_()
-    with normalised_network(subject.network, subject.normalisation), torch.enable_grad():
-        logits = subject.network(images)
-        check_logits(logits.detach())
-        (rows,) = torch.autograd.grad(logits.sum(), images)
-    return [InputJacobian(rows.flatten(1).double(), subject.labels)]
+    network = subject.network
+    candidates = len(rows_of(network).everyone)
+    images = own_images(network, subject.images.detach()).requires_grad_()
+    with normalised_network(network, subject.normalisation), torch.enable_grad():
+        logits = network(images)
+        (found,) = torch.autograd.grad(logits.sum(), images, allow_unused=True)
+    found = torch.zeros_like(images) if found is None else found
+    rows = found.view(candidates, len(subject.images), -1).double()
+    return where_alive(logits.detach(), [[InputJacobian(own, subject.labels)] for own in rows])

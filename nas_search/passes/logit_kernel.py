@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_search.gradients import GramSink, normalised_network, per_sample_backward
-from nas_search.passes.base import DeadNetwork, Subject, collects
-from nas_search.passes.logits import check_logits
+from nas_search.gradients import GramSink, OwnParameters, Use, per_sample_backward
+from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
+from nas_search.passes.logits import where_alive
+from nas_search.spaces.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -27,36 +28,47 @@ class LogitKernel:
     eps: float
 
 
-@collects(LogitKernel)
-def logit_kernel(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(LogitKernel)
+def logit_kernel_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate image by image; in one backward pass where no image depends on another.
 
     In true train mode each image's logits depend on all images through the batch's statistics: n
-    backward passes, as the definition has it.
-
-    Raises:
-        DeadNetwork: the logits are not finite, do not depend on the image, or reach no weight.
+    backward passes, as the definition has it. A candidate is dead whose logits are not finite, do
+    not depend on the image, or reach no weight.
     """
-    kernel = _one_by_one(subject) if subject.normalisation == "batch" else _at_once(subject)
-    return [LogitKernel(kernel, torch.finfo(subject.images.dtype).eps)]
+    run = _one_by_one if subject.normalisation == "batch" else _at_once
+    logits, kernels = run(subject)
+    eps = torch.finfo(subject.images.dtype).eps
+    nothing = DeadNetwork("no weight receives gradient")
+    reached = kernels.flatten(1).any(1).tolist()
+    results: list[Outcome] = [
+        [LogitKernel(kernel, eps)] if is_reached else nothing
+        for kernel, is_reached in zip(kernels, reached, strict=True)
+    ]
+    return where_alive(logits, results)
 
 
-def _one_by_one(subject: Subject) -> Tensor:
-    weights = [p for name, p in subject.network.named_parameters() if name.endswith("weight")]
-    rows = []
-    with normalised_network(subject.network, subject.normalisation), torch.enable_grad():
-        logits = subject.network(subject.images)
-        check_logits(logits.detach())
-        if not logits.requires_grad:
-            raise DeadNetwork("no weight receives gradient")
-        for own in logits.sum(1):
-            gradients = torch.autograd.grad(own, weights, retain_graph=True, allow_unused=True)
-            rows.append(torch.cat([g.flatten() for g in gradients if g is not None]))
-    matrix = torch.stack(rows).double()
-    return matrix @ matrix.T
+def _one_by_one(subject: Subject) -> tuple[Tensor, Tensor]:
+    """Return the logits (K n, classes) and each candidate's kernel (K, n, n)."""
+    network = subject.network
+    candidates, n = len(rows_of(network).everyone), len(subject.images)
+    own = OwnParameters(network, parameters="all")
+    rows: dict[Use, list[Tensor]] = {}
+    with own.in_place(subject.normalisation):
+        logits = network(subject.images)
+        for summed in logits.unflatten(0, (candidates, n)).sum((0, 2)):
+            for use, gradient in own.gradients(summed, retain_graph=True).items():
+                if use.parameter.endswith("weight"):
+                    rows.setdefault(use, []).append(gradient.flatten(1))
+    kernels = logits.new_zeros(candidates, n, n, dtype=torch.float64)
+    for use, of_use in rows.items():
+        matrix = torch.stack(of_use, 1).double()
+        kernels[list(use.members)] += matrix @ matrix.mT
+    return logits.detach(), kernels
 
 
-def _at_once(subject: Subject) -> Tensor:
+def _at_once(subject: Subject) -> tuple[Tensor, Tensor]:
+    """Return the same from one backward pass."""
     sink = GramSink()
     logits = per_sample_backward(
         subject.network,
@@ -67,8 +79,10 @@ def _at_once(subject: Subject) -> Tensor:
         parameters="all",
         objective=lambda logits, labels: logits.sum(),
     )
-    check_logits(logits)
-    grams = [gram.double() for name, gram in sink.grams.items() if name.endswith("weight")]
-    if not grams:
-        raise DeadNetwork("no weight receives gradient")
-    return torch.stack(grams).sum(0)
+    candidates, n = len(rows_of(subject.network).everyone), len(subject.images)
+    kernels = logits.new_zeros(candidates, n, n, dtype=torch.float64)
+    for kernel, grams in zip(kernels, sink.found.by_candidate(candidates), strict=True):
+        for name, gram in grams.items():
+            if name.endswith("weight"):
+                kernel += gram
+    return logits, kernels

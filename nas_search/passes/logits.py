@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from nas_search.passes.base import DeadNetwork
+from nas_search.passes.base import DeadNetwork, Outcome
 
 CONSTANT = 1000
 """Logits that differ between samples by less than this many roundings of their size are constant.
@@ -15,15 +18,32 @@ so do the gradients: cosines of rounding errors look like the least conflict of 
 """
 
 
-def check_logits(logits: Tensor) -> None:
-    """Refuse logits (n, classes) that are not finite or do not depend on the image.
+def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of each candidate, (K,).
 
-    Raises:
-        DeadNetwork: they are either.
+    Args:
+        logits: (K n, classes) of K candidates.
+        labels: (n,).
     """
-    (fault,) = logits_faults(logits[None])
-    if fault:
-        raise DeadNetwork(fault)
+    candidates = len(logits) // len(labels)
+    losses = F.cross_entropy(logits, labels.repeat(candidates), reduction="none")
+    return losses.view(candidates, -1).mean(1)
+
+
+def where_alive(logits: Tensor, results: Sequence[Outcome]) -> list[Outcome]:
+    """Return each candidate's result, or that it is dead where its logits show it.
+
+    Logits that are not finite or do not depend on the image show it.
+
+    Args:
+        logits: (K n, classes) of K candidates.
+        results: of each of them.
+    """
+    faults = logits_faults(logits.unflatten(0, (len(results), -1)))
+    return [
+        DeadNetwork(fault) if fault else result
+        for fault, result in zip(faults, results, strict=True)
+    ]
 
 
 def logits_faults(logits: Tensor) -> list[str]:

@@ -24,9 +24,7 @@ from nas_search.passes.base import (
     DeadNetwork,
     Outcome,
     Subject,
-    collects,
     collects_of_all,
-    of_one,
     weighted_layers,
 )
 from nas_search.passes.logits import logits_faults
@@ -270,9 +268,6 @@ def _alive(weights: Iterable[str], squares: dict[str, float], eps: float) -> tup
     if not alive:
         raise DeadNetwork("no weight receives gradient")
     return alive
-
-
-collects(Grams, LayerFactors, Signs, BatchGradient, ChannelFisher)(of_one(per_sample_of_all))
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from nas_search.errors import InputError
 from nas_search.gradients import normalised_network
-from nas_search.passes.base import DeadNetwork, Subject, collects
+from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
+from nas_search.passes.series import Series
+from nas_search.spaces.rows import rows_of
 
 BATCH = 16
 STEP = 0.01
@@ -30,46 +32,52 @@ class Perturbation:
     variances: tuple[float, ...]
 
 
-@collects(Perturbation)
-def perturbation(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(Perturbation, whole=(Perturbation,))
+def perturbation_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Forward sixteen images of noise and their neighbours, in true train mode.
 
+    A candidate is dead whose feature maps do not change.
+
     Raises:
-        DeadNetwork: the feature maps do not change.
         InputError: the network has no global average pooling.
     """
+    network, rows = subject.network, rows_of(subject.network)
+    candidates = len(rows.everyone)
     generator = torch.Generator().manual_seed(subject.seed)
     shape = (BATCH, *subject.images.shape[1:])
     x, step = (
         torch.randn(shape, generator=generator).to(subject.images).contiguous() for _ in range(2)
     )
     features: list[Tensor] = []
-    variances: list[Tensor] = []
+    variances = Series()
 
     def pooled(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         features.append(inputs[0])
 
     def normalised(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if not features:  # the first of the two forward passes
-            variances.append(inputs[0].transpose(0, 1).flatten(1).var(1).mean())
+            own = inputs[0].unflatten(0, (len(rows.members), -1))
+            variances.add(rows.members, own.transpose(1, 2).flatten(2).var(2).mean(1))
 
-    pools = [m for m in subject.network.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]
+    pools = [m for m in network.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]
     if not pools:
         raise InputError("the Zen-score needs an nn.AdaptiveAvgPool2d before the classifier")
     handles = [pools[-1].register_forward_pre_hook(pooled)] + [
         module.register_forward_pre_hook(normalised)
-        for module in subject.network.modules()
+        for module in network.modules()
         if isinstance(module, nn.BatchNorm2d)
     ]
     try:
-        with normalised_network(subject.network, "batch"), torch.no_grad():
-            subject.network(x)
-            subject.network(x + STEP * step)
+        with normalised_network(network, "batch"), torch.no_grad():
+            network(x)
+            network(x + STEP * step)
     finally:
         for handle in handles:
             handle.remove()
     before, after = features
-    difference = (before - after).abs().flatten(1).sum(1).mean().item()
-    if not difference > 0:
-        raise DeadNetwork("the feature maps do not depend on the image")
-    return [Perturbation(difference, tuple(torch.stack(variances).tolist()) if variances else ())]
+    moved = (before - after).abs().flatten(1).sum(1).unflatten(0, (candidates, -1)).mean(1).tolist()
+    dead = DeadNetwork("the feature maps do not depend on the image")
+    return [
+        [Perturbation(difference, own)] if difference > 0 else dead
+        for difference, own in zip(moved, variances.on_host(candidates), strict=True)
+    ]

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.gradients import forwards_replaced
+from nas_search.spaces.population import PopulationNetwork
 from nas_search.spaces.rows import Members, rows_of
 
 
@@ -76,6 +77,29 @@ def calls_on_paths(network: nn.Module, image: Tensor, kinds: tuple[type, ...]) -
         for handle in handles:
             handle.remove()
     return calls
+
+
+def layers_of_all(network: nn.Module, image: Tensor) -> list[list[str]]:
+    """Return the names of each candidate's layers with parameters, in the network's order.
+
+    Args:
+        network: a population network with everything that its candidates have, or an ordinary one.
+        image: as for :func:`calls_on_paths`.
+    """
+    names = [
+        name
+        for name, module in network.named_modules()
+        if next(module.parameters(recurse=False), None) is not None
+    ]
+    if not isinstance(network, PopulationNetwork):
+        return [names]
+    weighted = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
+    having: dict[nn.Module, set[int]] = {}
+    for call in calls_on_paths(network, image, weighted):
+        having.setdefault(call.module, set()).update(call.members)
+    owners = [(name, having.get(network.get_submodule(name), set())) for name in names]
+    everyone = network.rows.everyone
+    return [[name for name, members in owners if number in members] for number in everyone]
 
 
 def _fill(found: Tensor, value: Tensor, error: Tensor) -> None:

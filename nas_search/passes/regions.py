@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from nas_search.errors import InputError
 from nas_search.gradients import normalised_network
-from nas_search.passes.base import Subject, collects
+from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.spaces.rows import rows_of
 
 SAMPLES = 3000
 BATCH = 1000
@@ -31,8 +32,8 @@ class LinearRegions:
     samples: int
 
 
-@collects(LinearRegions)
-def regions(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
+@collects_of_all(LinearRegions)
+def regions_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Forward 3,000 random crops of one channel in batches of 1,000, in true train mode.
 
     Raises:
@@ -40,30 +41,42 @@ def regions(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
     """
     if subject.thin is None:
         raise InputError("linear regions are counted on a thin network: none was given")
-    return [LinearRegions(distinct_patterns(subject.thin(), _crops(subject)), SAMPLES)]
+    counts = distinct_patterns(subject.thin(), _crops(subject))
+    return [[LinearRegions(count, SAMPLES)] for count in counts]
 
 
-def distinct_patterns(network: nn.Module, images: Tensor) -> int:
+def distinct_patterns(network: nn.Module, images: Tensor) -> list[int]:
     """Return how many on/off patterns of all ReLUs of feature maps ``images`` (n, C, H, W) show.
 
     They are forwarded in batches of 1,000, in true train mode.
+
+    Returns:
+        the number of each of the K candidates of ``network``; of an ordinary one, its own.
     """
-    patterns: list[list[Tensor]] = []
+    rows = rows_of(network)
+    patterns: list[list[list[Tensor]]] = [[] for _ in rows.everyone]  # of candidates, batches
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.dim() == 4:
-            patterns[-1].append(output.flatten(1) > 0)
+            on = (output.flatten(1) > 0).unflatten(0, (len(rows.members), -1))
+            for member, own in zip(rows.members, on, strict=True):
+                patterns[member][-1].append(own)
 
     relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
     handles = [relu.register_forward_hook(look) for relu in relus]
     try:
         with normalised_network(network, "batch"), torch.no_grad():
             for batch in images.split(BATCH):
-                patterns.append([])
+                for of_one in patterns:
+                    of_one.append([])
                 network(batch)
     finally:
         for handle in handles:
             handle.remove()
+    return [_distinct(of_one) for of_one in patterns]
+
+
+def _distinct(patterns: list[list[Tensor]]) -> int:
     rows = [torch.cat(batch, 1) for batch in patterns if batch]
     return torch.cat(rows).unique(dim=0).shape[0] if rows else 1
 

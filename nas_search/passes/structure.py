@@ -18,7 +18,7 @@ from nas_search.passes.base import (
     collects_of_all,
     weighted_layers,
 )
-from nas_search.passes.reach import calls_on_paths
+from nas_search.passes.reach import calls_on_paths, layers_of_all
 from nas_search.spaces.rows import rows_of
 
 
@@ -55,11 +55,14 @@ class Weights:
     weights: dict[str, Tensor]
 
 
-@collects(Weights)
-def weights(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
-    """Look at the weights; the network is not run."""
+@collects_of_all(Weights, whole=(Weights,))
+def weights_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+    """Look at the weights; whose they are is known from one pass of one image."""
     layers = weighted_layers(subject.network)
-    return [Weights({name: layer.weight.detach() for name, layer in layers.items()})]
+    return [
+        [Weights({name: layers[name].weight.detach() for name in own if name in layers})]
+        for own in layers_of_all(subject.network, subject.images[:1])
+    ]
 
 
 @collects(Depth, LiveParameters)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
 
-from nas_search.passes.base import DeadNetwork, Subject, collects, weighted_layers
+from nas_search.gradients import OwnParameters, Reductions
+from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
+from nas_search.spaces.rows import rows_of
 
 
 @dataclass(frozen=True)
@@ -24,38 +24,26 @@ class SynapticFlow:
     flows: dict[str, float]
 
 
-@collects(SynapticFlow)
-def synflow(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
-    """Run a float64 copy with absolute parameters, its batch-norms replaced by identities.
+@collects_of_all(SynapticFlow)
+def synflow_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+    """Run with absolute parameters in float64, batch-norms left out.
 
-    Raises:
-        DeadNetwork: nothing flows.
+    A candidate is dead where nothing flows.
     """
-    network = copy.deepcopy(subject.network).double().eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.abs_()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.forward = _identity  # type: ignore[assignment, method-assign]
-    layers = weighted_layers(network)
+    candidates = len(rows_of(subject.network).everyone)
+    own = OwnParameters(subject.network, values=lambda values: values.abs().double())
     ones = torch.ones_like(subject.images[:1], dtype=torch.float64)
-    with torch.enable_grad():
-        total = network(ones).sum()
-    if not total.requires_grad:
-        raise DeadNetwork("no weight receives gradient")
-    gradients = torch.autograd.grad(
-        total, [layer.weight for layer in layers.values()], allow_unused=True
-    )
-    flows = {
-        name: (layer.weight * gradient).abs().sum().item()
-        for (name, layer), gradient in zip(layers.items(), gradients, strict=True)
-        if gradient is not None
-    }
+    flows = Reductions()
+    with own.in_place(normalisation=None):
+        gradients = own.gradients(subject.network(ones).sum())
+    for use, gradient in gradients.items():
+        flows.add(*use, (own.values[use].detach() * gradient).abs().flatten(1).sum(1))
+    return [_outcome(of_one) for of_one in flows.on_host(candidates)]
+
+
+def _outcome(flows: dict[str, float]) -> Outcome:
+    if not flows:
+        return DeadNetwork("no weight receives gradient")
     if not any(flows.values()):
-        raise DeadNetwork("the logits do not depend on the image")
-    return [SynapticFlow(flows)]
-
-
-def _identity(x: Tensor) -> Tensor:
-    return x
+        return DeadNetwork("the logits do not depend on the image")
+    return [SynapticFlow({name.removesuffix(".weight"): flow for name, flow in flows.items()})]

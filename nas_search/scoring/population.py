@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -23,18 +24,20 @@ from nas_search.evaluation import Evaluation
 from nas_search.gradients import Scheme
 from nas_search.passes import (
     PASSES_OF_ALL,
+    WHOLE,
     DeadNetwork,
     Depth,
     Facts,
     Outcome,
     PassOfAll,
-    PatternCount,
     Subject,
 )
+from nas_search.passes.regions import THIN_IMAGE
 from nas_search.proxies import Measurement
 from nas_search.scoring.pool import ModulePool
 from nas_search.scoring.task import Candidate, Round, ScoringTask, Tally
 from nas_search.spaces import PopulationNetwork, builds_populations
+from nas_search.spaces.rows import rows_of
 
 POOLS = 8
 """Sets of initialised modules that are kept, one for each draw and distribution."""
@@ -159,9 +162,10 @@ class PopulationScorer:
             if kind in PASSES_OF_ALL:
                 wanted.setdefault(PASSES_OF_ALL[kind], set()).add(kind)
         for run, kinds in wanted.items():
-            everything = PatternCount in kinds  # it looks at what leads nowhere too
-            seen = self._network(candidates, one, whole=True) if everything else network
-            outcomes[frozenset(kinds)] = self._outcomes(run, frozenset(kinds), seen, one)
+            whole = not WHOLE.isdisjoint(kinds)
+            seen = self._network(candidates, one, whole=True) if whole else network
+            subject = self._subject(candidates, one, seen)
+            outcomes[frozenset(kinds)] = self._outcomes(run, subject, frozenset(kinds))
         return [
             _measurement(fact, {kinds: of_all[number] for kinds, of_all in outcomes.items()})
             for number, fact in enumerate(facts)
@@ -172,36 +176,55 @@ class PopulationScorer:
     ) -> PopulationNetwork:
         """Return the network of all candidates, with all of their branches where ``whole``."""
         task = self._task
-        more = {"whole": True} if whole else {}
         return task.space.build_population(
             [candidate.genotype for candidate in candidates],
             self._pool(one.draw, one.init),
             task.input_shape,
             task.num_classes,
-            **more,
+            whole=whole,
             **task.macro,
         )
 
-    def _outcomes(
-        self, run: PassOfAll, kinds: frozenset[type], network: PopulationNetwork, one: Round
-    ) -> Sequence[Outcome]:
-        """Return what one pass gives of each candidate."""
+    def _thin(self, candidates: list[Candidate], one: Round) -> PopulationNetwork:
+        """Return the cells of all candidates in the thinnest network, for tiny crops of images."""
+        task = self._task
+        return task.space.build_population(
+            [candidate.genotype for candidate in candidates],
+            self._pool(one.draw, one.init),
+            THIN_IMAGE,
+            task.num_classes,
+            whole=True,
+            **task.thin,
+        )
+
+    def _subject(
+        self, candidates: list[Candidate], one: Round, network: PopulationNetwork
+    ) -> Subject:
+        """Return what the passes of one round look at."""
         task, how = self._task, one.how
-        subject = Subject(
+        return Subject(
             network,
             task.images,
             task.labels,
             how.normalisation,
             how.parameters,
             how.seed,
-            precision=how.precision,
+            partial(self._thin, candidates, one),
+            how.precision,
         )
+
+    def _outcomes(
+        self, run: PassOfAll, subject: Subject, kinds: frozenset[type]
+    ) -> Sequence[Outcome]:
+        """Return what one pass gives of each candidate."""
         try:
             return run(subject, kinds)
         except InputError:
             raise
         except Exception as error:
-            if len(network.depths) > 1:  # smaller populations will say whose failure it is
+            if (
+                len(rows_of(subject.network).everyone) > 1
+            ):  # smaller populations will say whose failure it is
                 raise
             # Without its traceback, whose frames would hold the pass's tensors.
             return [error.with_traceback(None)]

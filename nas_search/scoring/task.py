@@ -227,6 +227,11 @@ class ScoringTask:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    @property
+    def thin(self) -> dict[str, Any]:
+        """Sizes of the skeleton of the thinnest network."""
+        return {**self.macro, **SPACES.get(self.space.name).thin}
+
     def cost(self, genotype: Hashable) -> Cost:
         """Return the size of the network that is scored for ``genotype``."""
         return self.space.cost(genotype, self.input_shape, self.num_classes, **self.macro)
@@ -264,9 +269,8 @@ class ScoringTask:
 
     def build_thin(self, genotype: Hashable, draw: int, init: Scheme) -> nn.Module:
         """Return the cells of ``genotype`` in the thinnest network, for tiny crops of images."""
-        sizes = {**self.macro, **SPACES.get(self.space.name).thin}
         with torch.device("meta"):
-            network = self.space.build(genotype, THIN_IMAGE, self.num_classes, **sizes)
+            network = self.space.build(genotype, THIN_IMAGE, self.num_classes, **self.thin)
         network = network.to_empty(device=self.device)
         return initialise(network, self.seed, self.init or init, draw)
 

@@ -73,7 +73,7 @@ class PopulationDartsCell(nn.Module):
         return torch.cat(self._routing.run(inputs, self._outputs, self._run_step, zero), dim=2)
 
     def _run_step(self, node: int, step: Step, x: Tensor) -> Tensor:
-        if node >= FIRST_OUTPUT or (step.operation == "skip_connect" and step.stride == 1):
+        if node >= FIRST_OUTPUT:
             return x
         if step.operation in CONVOLUTIONS:
             module = self.get_submodule(_name(node, step))

@@ -40,8 +40,6 @@ class PopulationCell201(nn.Module):
         return self._routing.run([x], [OUTPUT], self._run_step, lambda: x.new_zeros(x.shape))[0]
 
     def _run_step(self, node: int, step: Step, x: Tensor) -> Tensor:
-        if step.operation == "skip_connect":
-            return x
         return apply_to_rows(self._rows, step.members, self.get_submodule(_name(node, step)), x)
 
 

@@ -21,9 +21,10 @@ may come in several sizes.
 class PopulationNetwork(nn.Module):
     """K candidates of one skeleton in one network: images (n, C, H, W) to logits (K n, classes).
 
-    Rows n k to n (k + 1) - 1 of the logits are those of candidate k. A parameter has the name that
-    it has in the network of a candidate alone, and a layer that some candidates have sees their
-    samples only, see :class:`nas_search.spaces.rows.Rows`.
+    Images (K, n, C, H, W) are a batch for each candidate. Rows n k to n (k + 1) - 1 of the logits
+    are those of candidate k. A parameter has the name that it has in the network of a candidate
+    alone, and a layer that some candidates have sees their samples only, see
+    :class:`nas_search.spaces.rows.Rows`.
 
     Args:
         depths: of each of the K candidates.
@@ -42,7 +43,20 @@ class PopulationNetwork(nn.Module):
     def fold(self, images: Tensor) -> Tensor:
         """Return the images once for every candidate, (K n, C, H, W)."""
         self.rows.members = self.rows.everyone
+        if images.dim() == 5:
+            return images.flatten(0, 1)
         return images.repeat(len(self.rows.everyone), 1, 1, 1)
+
+
+def own_images(network: nn.Module, images: Tensor) -> Tensor:
+    """Return a copy of ``images`` (n, C, H, W) for each candidate that ``network`` runs.
+
+    Returns:
+        (K, n, C, H, W) for a population network, (n, C, H, W) for an ordinary one.
+    """
+    if isinstance(network, PopulationNetwork):
+        return images.repeat(len(network.rows.everyone), 1, 1, 1, 1)
+    return images.clone()
 
 
 def apply_to_rows(rows: Rows, members: Members, module: nn.Module, x: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 Members = tuple[int, ...]
 """Numbers of candidates, each once; n rows of the batch belong to each, in this order."""
@@ -31,3 +31,17 @@ def rows_of(network: nn.Module) -> Rows:
     """Return the rows of a population network; an ordinary network runs one candidate, number 0."""
     rows = getattr(network, "rows", None)
     return rows if isinstance(rows, Rows) else Rows(1)
+
+
+def side_by_side(x: Tensor, candidates: int) -> Tensor:
+    """Put candidates side by side in the channels: (k n, C, ...) to (n, k C, ...)."""
+    if candidates == 1:
+        return x
+    return x.unflatten(0, (candidates, -1)).transpose(0, 1).flatten(1, 2)
+
+
+def one_after_another(x: Tensor, candidates: int) -> Tensor:
+    """Undo :func:`side_by_side`: (n, k C, ...) to (k n, C, ...)."""
+    if candidates == 1:
+        return x
+    return x.unflatten(1, (candidates, -1)).transpose(0, 1).flatten(0, 1)
