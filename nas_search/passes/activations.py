@@ -17,7 +17,7 @@ from nas_search.passes.base import (
     Subject,
     collects_of_all,
 )
-from nas_search.passes.logits import logits_faults
+from nas_search.passes.dead import logits_faults
 from nas_search.passes.reach import calls_on_paths
 from nas_search.passes.structure import graph
 from nas_search.spaces.population import PopulationNetwork

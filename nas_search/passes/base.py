@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.gradients import Normalisation, Parameters, Precision
@@ -129,3 +130,15 @@ def weighted_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
+
+
+def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of each candidate, (K,).
+
+    Args:
+        logits: (K n, classes) of K candidates.
+        labels: (n,).
+    """
+    candidates = len(logits) // len(labels)
+    losses = F.cross_entropy(logits, labels.repeat(candidates), reduction="none")
+    return losses.view(candidates, -1).mean(1)

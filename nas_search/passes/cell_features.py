@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nas_search.errors import InputError
 from nas_search.gradients import normalised_network
 from nas_search.passes.base import Outcome, Subject, collects_of_all
-from nas_search.passes.logits import where_alive
+from nas_search.passes.dead import where_alive
 from nas_search.spaces.rows import rows_of
 
 
@@ -94,9 +94,11 @@ def _gains(before: Tensor, after: Tensor, candidates: int, generator: torch.Gene
     n = after[..., 0, 0, 0].numel() // candidates
     drawn = torch.randint(0, 2, (n, *after.shape[-3:]), generator=generator)
     signs = (drawn.to(after) * 2 - 1).repeat(candidates, 1, 1, 1)
-    (back,) = torch.autograd.grad(
-        after, before, signs.view(after.shape), retain_graph=True, allow_unused=True
-    )
+    back: Tensor | None = None
+    if after.requires_grad and before.requires_grad:
+        (back,) = torch.autograd.grad(
+            after, before, signs.view(after.shape), retain_graph=True, allow_unused=True
+        )
     if back is None:
         return signs.new_zeros(candidates, dtype=torch.float64)
     back = back.reshape(len(signs), *back.shape[-3:])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nas_search.gradients import Reductions, SampleGradient, per_sample_backward
 from nas_search.passes.base import Outcome, Subject, collects_of_all
-from nas_search.passes.logits import where_alive
+from nas_search.passes.dead import where_alive
 from nas_search.passes.reach import layers_of_all
 from nas_search.spaces.rows import Members, rows_of
 

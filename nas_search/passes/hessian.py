@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nas_search.gradients import OwnParameters, Reductions
-from nas_search.passes.base import Outcome, Subject, collects_of_all
-from nas_search.passes.logits import mean_losses, where_alive
+from nas_search.passes.base import Outcome, Subject, collects_of_all, mean_losses
+from nas_search.passes.dead import where_alive
 from nas_search.spaces.rows import rows_of
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nas_search.gradients import normalised_network
-from nas_search.passes.base import Outcome, Subject, collects_of_all
-from nas_search.passes.logits import where_alive
+from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
+from nas_search.passes.dead import CONSTANT, where_alive
 from nas_search.spaces.population import own_images
 from nas_search.spaces.rows import rows_of
 
@@ -32,7 +32,10 @@ class InputJacobian:
 def jacobian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate the sum of all logits with respect to each candidate's copy of the images.
 
-    A candidate is dead whose logits are not finite or do not depend on the image.
+    A candidate is dead whose logits are not finite or do not depend on the image, or whose rows are
+    nothing but rounding: in true train mode the mean over the batch of what batch-norm returns is
+    constant, and where only convolutions, pooling of whole maps and the classifier follow, so is
+    the sum of all logits.
     """
     network = subject.network
     candidates = len(rows_of(network).everyone)
@@ -42,4 +45,13 @@ def jacobian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outco
         (found,) = torch.autograd.grad(logits.sum(), images, allow_unused=True)
     found = torch.zeros_like(images) if found is None else found
     rows = found.view(candidates, len(subject.images), -1).double()
-    return where_alive(logits.detach(), [[InputJacobian(own, subject.labels)] for own in rows])
+    logits = logits.detach()
+    nothing = DeadNetwork("the sum of all logits does not depend on the images")
+    largest = logits.unflatten(0, (candidates, -1)).abs().amax((1, 2))
+    change = (rows.norm(dim=2) * subject.images.flatten(1).norm(dim=1)).amax(1)
+    depends = change > CONSTANT * torch.finfo(logits.dtype).eps * largest
+    results: list[Outcome] = [
+        [InputJacobian(own, subject.labels)] if does_depend else nothing
+        for own, does_depend in zip(rows, depends.tolist(), strict=True)
+    ]
+    return where_alive(logits, results)

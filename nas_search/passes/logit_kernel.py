@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nas_search.gradients import GramSink, OwnParameters, Use, per_sample_backward
 from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
-from nas_search.passes.logits import where_alive
+from nas_search.passes.dead import where_alive
 from nas_search.spaces.rows import rows_of
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -27,7 +27,7 @@ from nas_search.passes.base import (
     collects_of_all,
     weighted_layers,
 )
-from nas_search.passes.logits import logits_faults
+from nas_search.passes.dead import beyond_rounding, logits_faults
 from nas_search.spaces.rows import Members, Rows, rows_of
 
 
@@ -183,13 +183,14 @@ def per_sample_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Out
         ChannelFisher: fisher.by_candidate(candidates),
     }
     weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    eps = torch.finfo(subject.images.dtype).eps
     outcomes: list[Outcome] = []
     for candidate in range(candidates):
         own = {kind: of_all[candidate] for kind, of_all in found.items()}
         try:
             if faults[candidate]:
                 raise DeadNetwork(faults[candidate])
-            alive = _alive(weights, squares[candidate], torch.finfo(subject.images.dtype).eps)
+            alive = beyond_rounding(weights, squares[candidate], eps)
             outcomes.append(_results(wanted, alive, weights, own, subject.labels))
         except DeadNetwork as dead:
             outcomes.append(dead)
@@ -251,23 +252,6 @@ def _layer_factors(
     cosines = normalised(torch.stack([found[name] for name in layers]).double())
     sizes = torch.tensor([weights[name].numel() for name in layers], dtype=torch.float64)
     return LayerFactors(layers, cosines[:, 0], cosines[:, 1], sizes.to(labels.device), labels)
-
-
-def _alive(weights: Iterable[str], squares: dict[str, float], eps: float) -> tuple[str, ...]:
-    """Return the parameters whose gradient is more than rounding, in the order of ``weights``.
-
-    What a later batch-norm undoes has no gradient but rounding: it says nothing of the network.
-    """
-    total = {name: squares[name] for name in weights if name in squares}
-    if not total:
-        raise DeadNetwork("no weight receives gradient")
-    if not all(value < float("inf") for value in total.values()):
-        raise DeadNetwork("logits or gradients are not finite")
-    rounding = (10 * eps) ** 2 * max(total.values())
-    alive = tuple(name for name, value in total.items() if value > rounding)
-    if not alive:
-        raise DeadNetwork("no weight receives gradient")
-    return alive
 
 
 @contextmanager

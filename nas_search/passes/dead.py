@@ -1,11 +1,10 @@
-"""When the logits of a batch show that a network has no score."""
+"""When a network has no score: logits or gradients that are nothing, or nothing but rounding."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from nas_search.passes.base import DeadNetwork, Outcome
@@ -16,18 +15,6 @@ CONSTANT = 1000
 Global pooling of maps that per-sample batch-norm has just centred gives zero but for rounding, and
 so do the gradients: cosines of rounding errors look like the least conflict of all.
 """
-
-
-def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy of each candidate, (K,).
-
-    Args:
-        logits: (K n, classes) of K candidates.
-        labels: (n,).
-    """
-    candidates = len(logits) // len(labels)
-    losses = F.cross_entropy(logits, labels.repeat(candidates), reduction="none")
-    return losses.view(candidates, -1).mean(1)
 
 
 def where_alive(logits: Tensor, results: Sequence[Outcome]) -> list[Outcome]:
@@ -63,3 +50,30 @@ def logits_faults(logits: Tensor) -> list[str]:
         else:
             faults.append("" if does_vary else "the logits do not depend on the image")
     return faults
+
+
+def beyond_rounding(
+    parameters: Iterable[str], squares: Mapping[str, float], eps: float
+) -> tuple[str, ...]:
+    """Return those of ``parameters`` whose gradient is more than rounding, in their order.
+
+    What a later batch-norm undoes has no gradient but rounding: it says nothing of the network.
+
+    Args:
+        parameters: names.
+        squares: squared norm of each one's gradient; none where it received none.
+        eps: rounding of the precision that the gradients were computed in.
+
+    Raises:
+        DeadNetwork: there is none, or a gradient is not finite.
+    """
+    total = {name: squares[name] for name in parameters if name in squares}
+    if not total:
+        raise DeadNetwork("no weight receives gradient")
+    if not all(value < float("inf") for value in total.values()):
+        raise DeadNetwork("logits or gradients are not finite")
+    rounding = (10 * eps) ** 2 * max(total.values())
+    alive = tuple(name for name, value in total.items() if value > rounding)
+    if not alive:
+        raise DeadNetwork("no weight receives gradient")
+    return alive
