@@ -68,7 +68,7 @@ def derived_seed(key: str) -> int:
 def _fill(parameter: Tensor, key: str, scheme: Scheme, fans: tuple[int, int]) -> None:
     # Drawn on the CPU in float32 always: the same numbers on every device and in every precision.
     generator = torch.Generator().manual_seed(derived_seed(key))
-    values = torch.empty(parameter.shape)
+    values = torch.empty(parameter.shape, dtype=torch.float32)
     if scheme == "default":
         bound = 1 / math.sqrt(fans[0])
         values.uniform_(-bound, bound, generator=generator)
