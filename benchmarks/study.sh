@@ -5,8 +5,8 @@
 #
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
 # nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid
-# choice settings noise nasbench101 field az_nas darts_field heavy classes classes_full classes_heavy
-# evolution evolution_heavy.
+# choice settings noise nasbench101 field az_nas darts_field darts_jacobian heavy classes classes_full
+# classes_heavy evolution evolution_heavy.
 # Then: python -m benchmarks.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -119,6 +119,8 @@ END
       nasbench201 heldout heavy 300 "$heavy" seeds=[0] ;;
     darts_field)
       darts heldout field "$light" seeds=[0] batch_size=32 ;;
+    darts_jacobian) # again, by what has since been found of it: docs/scores.md
+      darts heldout field_jacobian "proxies=[jacob_cov,epe_nas]" seeds=[0] batch_size=32 ;;
     classes) # every score on one cell of every class of equal ones, for the part evolution
       classes classes search_space.cells=1 \
         "proxies=[gradalign,gradalign_ii_layerwise,naswot,synflow]"

@@ -24,14 +24,17 @@ HEAT = {
     "DARTS\nsmall_200": ("small_200", "c10_acc"),
     "DARTS\nshort_50": ("short_50", "c10_acc"),
 }
-RUNS = ("field", "heavy", "az_nas", "scores")
+RUNS = ("field", "heavy", "az_nas", "field_jacobian", "scores")
 """Of a score in several runs the last one counts: it has the most networks and draws."""
 
 
 def draw(out: Path, directory: Path) -> None:
     """Write the plots of the runs in ``out`` and of the kept rankings into ``directory``."""
     for place, columns in SCATTERS.items():
-        scores = mean_scores(out / place / "scores" / "scores.csv")
+        path = out / place / "scores" / "scores.csv"
+        if not path.exists():
+            continue
+        scores = mean_scores(path)
         accuracies = {column: scores[column] for column in columns}
         report.score_scatter(
             "gradalign", scores["gradalign"], accuracies, directory / f"{place}_gradalign.png"

@@ -1,8 +1,9 @@
 """The tables and plots of docs/study.md from the runs of benchmarks/study.sh.
 
-    python -m benchmarks.study_report OUT    keeps the rankings of OUT in docs/study/*.csv, beside
-                                             the scores of one small set and the plots, and puts
-                                             the tables between the marks in docs/study.md
+    python -m benchmarks.study_report OUT    keeps the rankings of those runs that OUT holds in
+                                             docs/study/*.csv, beside the scores of one small set
+                                             and the plots, and puts the tables between the marks
+                                             in docs/study.md
     python -m benchmarks.study_report        the tables alone, from docs/study/*.csv
 
 Rank correlations are those that ``nas_search.rank`` computed: of the mean over draws where there
@@ -193,7 +194,16 @@ def field(out: Path) -> str:
 
 def darts_field(out: Path) -> str:
     """Return every score on the held-out half of each DARTS protocol that was run."""
-    found = {p: {r["proxy"]: r for r in ranking(out, p, "field")} for p in DARTS}
+    runs = ("field", "field_jacobian")  # of a score in both the later one counts
+    found = {
+        protocol: {
+            row["proxy"]: row
+            for run in runs
+            for row in ranking(out, protocol, run)
+            if row["subset"] == "full"
+        }
+        for protocol in DARTS
+    }
     found = {protocol: rows for protocol, rows in found.items() if rows}
     if not found:
         return ""
@@ -216,7 +226,7 @@ def darts_field(out: Path) -> str:
 
 def evolution(out: Path, name: str) -> str:
     """Return what evolution and random search find with each score as fitness, best first."""
-    rows = listed(out / f"{name}.csv")
+    rows = [row for part in (name, f"{name}_heavy") for row in listed(out / f"{part}.csv")]
     longest = max((int(row["evaluations"]) for row in rows), default=0)
     found = {
         (row["fitness"], row["search"]): row for row in rows if int(row["evaluations"]) == longest
@@ -326,8 +336,11 @@ def keep(out: Path, directory: Path) -> None:
 
 def keep_scores(out: Path, directory: Path, place: str = "full_600") -> None:
     """Write the default score of each architecture of one small set, draw by draw."""
+    path = out / place / "scores" / "scores.csv"
+    if not path.exists():
+        return
     found: dict[str, list[str]] = {}
-    with (out / place / "scores" / "scores.csv").open(newline="") as file:
+    with path.open(newline="") as file:
         for row in csv.DictReader(file):
             kept = found.setdefault(row["genotype"], [row["c10_acc"]])
             kept.append(f"{float(row['gradalign']):.6g}")

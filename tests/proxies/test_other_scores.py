@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.errors import InputError
-from nas_search.passes import HalfGradients, Perturbation, SynapticFlow
-from nas_search.scoring import DeadNetwork, Measuring, measure
+from nas_search.passes import HalfGradients, InputJacobian, Perturbation, SynapticFlow
+from nas_search.scoring import DeadNetwork, Measuring, initialise, measure
 from nas_search.testing.proxies import small_network
-from tests.proxies.naive import CELLS, SPACE, backward, batch, build, layers, score
+from tests.proxies.naive import CELLS, CLASSES, SPACE, backward, batch, build, layers, score
 
 NUMBERS = range(len(CELLS))
 
@@ -132,6 +132,42 @@ def test_a_weight_whose_gradient_does_not_change_is_skipped() -> None:
     }
     seen = Measurement(HalfGradients(gradients))
     assert PROXIES.get("zico").score(seen) == pytest.approx(math.log(2 / 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_where_the_sum_of_all_logits_is_constant_its_gradient_is_rounding(
+    dtype: torch.dtype,
+) -> None:
+    # Batch-norm's mean over the batch is constant, and so is the sum of what a linear map makes of
+    # it, unless something that is not linear comes between.
+    linear, bent = (
+        nn.Sequential(
+            *(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8), *between),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, CLASSES)),
+        ).to(dtype)
+        for between in ((), (nn.MaxPool2d(3, 1, 1),))
+    )
+    images, labels = batch()
+    how = Measuring(normalisation="batch")
+    for network in (linear, bent):
+        initialise(network, 0)
+    with pytest.raises(DeadNetwork, match="the sum of all logits does not depend on the images"):
+        measure(linear, images.to(dtype), labels, how, [InputJacobian])
+    measure(bent, images.to(dtype), labels, how, [InputJacobian])
+    frozen = Measuring(normalisation="frozen")  # statistics that do not follow the images
+    measure(linear, images.to(dtype), labels, frozen, [InputJacobian])
+
+
+def test_what_batch_norm_undoes_has_no_gradient_in_zico() -> None:
+    # Of a convolution with one output channel and one weight, batch-norm undoes all that it does.
+    network = nn.Sequential(
+        *(nn.Conv2d(3, 1, 3, bias=False), nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1, eps=1e-30)),
+        *(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, CLASSES)),
+    ).double()
+    seen = measure(
+        initialise(network, 0), *batch(12), Measuring(normalisation="batch"), [HalfGradients]
+    )
+    assert set(seen[HalfGradients].gradients) == {"0", "6"}
 
 
 def test_train_mode_is_the_batchs_own_statistics() -> None:

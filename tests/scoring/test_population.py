@@ -567,6 +567,15 @@ def test_calls_of_a_population_are_those_of_few_networks() -> None:
     assert sixty < alone / 4
 
 
+@pytest.mark.parametrize("proxy", ["jacob_cov", "meco", "synflow", "zico", "grasp", "ntk_cond"])
+def test_calls_of_every_kind_of_pass_are_those_of_few_networks(proxy: str) -> None:
+    scorer = PopulationScorer(task(proxies=(proxy,)), 64)
+    one = calls(scorer, [FULL])
+    sixteen, sixty = calls(scorer, random_cells(16)), calls(scorer, random_cells(64))
+    assert sixteen < 5 * one
+    assert sixty < 2 * sixteen
+
+
 def test_on_a_gpu_its_memory_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = task(proxies=("gradalign",))
     assert fitting(problem) == 1  # a CPU
