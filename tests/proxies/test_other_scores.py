@@ -161,8 +161,14 @@ def test_where_the_sum_of_all_logits_is_constant_its_gradient_is_rounding(
 def test_what_batch_norm_undoes_has_no_gradient_in_zico() -> None:
     # Of a convolution with one output channel and one weight, batch-norm undoes all that it does.
     network = nn.Sequential(
-        *(nn.Conv2d(3, 1, 3, bias=False), nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1, eps=1e-30)),
-        *(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, CLASSES)),
+        *(nn.Conv2d(3, 1, 3, bias=False), nn.Conv2d(1, 1, 1, bias=False)),
+        *(
+            nn.BatchNorm2d(1, eps=1e-30),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(1, CLASSES),
+        ),
     ).double()
     seen = measure(
         initialise(network, 0), *batch(12), Measuring(normalisation="batch"), [HalfGradients]
