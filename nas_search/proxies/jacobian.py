@@ -45,8 +45,8 @@ PROXIES.add(
         summary="how uncorrelated the images' input gradients are",
         needs=(InputJacobian,),
         formula="-sum_k (log(v_k + 1e-5) + 1/(v_k + 1e-5)), v = eig corrcoef(d sum logits/dx)",
-        traps="set by the smallest eigenvalues: noisy from draw to draw; dead where J is nothing but "
-        "rounding: DARTS cells without pooling",
+        traps="set by the smallest eigenvalues: noisy from draw to draw; dead where J is "
+        "nothing but rounding: DARTS cells without pooling",
     )
 )
 PROXIES.add(
@@ -59,7 +59,7 @@ PROXIES.add(
         summary="correlation of the images' input gradients within each class",
         needs=(InputJacobian,),
         formula="sum_c |sum log(|corrcoef(J_c)| + 1e-5)|",
-        traps="up to 100 classes; depends on how many images of a class the batch holds; dead where J "
-        "is nothing but rounding: DARTS cells without pooling",
+        traps="up to 100 classes; depends on how many images of a class the batch holds; dead where "
+        "J is nothing but rounding: DARTS cells without pooling",
     )
 )
