@@ -59,7 +59,7 @@ PROXIES.add(
         summary="correlation of the images' input gradients within each class",
         needs=(InputJacobian,),
         formula="sum_c |sum log(|corrcoef(J_c)| + 1e-5)|",
-        traps="up to 100 classes; depends on how many images of a class the batch holds; dead where "
-        "J is nothing but rounding: DARTS cells without pooling",
+        traps="up to 100 classes; depends on how many images of a class the batch holds; dead "
+        "where J is nothing but rounding: DARTS cells without pooling",
     )
 )
