@@ -8,6 +8,7 @@ from torch import Tensor
 from nas_search.passes import InputJacobian
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
+from nas_search.proxies.sums import summed
 
 EPS = 1e-5
 
@@ -21,11 +22,8 @@ def jacob_cov(measurement: Measurement) -> float:
 def epe_nas(measurement: Measurement) -> float:
     """Return sum over classes of |sum log(|correlations within the class| + 1e-5)|."""
     seen = measurement[InputJacobian]
-    score = 0.0
-    for label in seen.labels.unique():
-        correlations = _correlations(seen.rows[seen.labels == label])
-        score += (correlations.abs() + EPS).log().sum().abs().item()
-    return score
+    classes = (seen.rows[seen.labels == label] for label in seen.labels.unique())
+    return summed((_correlations(rows).abs() + EPS).log().sum().abs() for rows in classes)
 
 
 def _correlations(rows: Tensor) -> Tensor:

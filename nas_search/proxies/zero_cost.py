@@ -16,42 +16,43 @@ from __future__ import annotations
 from nas_search.passes import BatchGradient, ChannelFisher, HessianGradient, Weights
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
+from nas_search.proxies.sums import summed
 
 
 def snip(measurement: Measurement) -> float:
     """Return sum |theta g|, at least 0."""
     seen = measurement[BatchGradient]
-    return sum((w * seen.gradients[k]).abs().sum().item() for k, w in seen.weights.items())
+    return summed((w * seen.gradients[k]).abs().sum() for k, w in seen.weights.items())
 
 
 def plain(measurement: Measurement) -> float:
     """Return sum theta g."""
     seen = measurement[BatchGradient]
-    return sum((w * seen.gradients[k]).sum().item() for k, w in seen.weights.items())
+    return summed((w * seen.gradients[k]).sum() for k, w in seen.weights.items())
 
 
 def grad_norm(measurement: Measurement) -> float:
     """Return the sum over layers of the gradient's Euclidean norm."""
-    return sum(g.norm().item() for g in measurement[BatchGradient].gradients.values())
+    return summed(g.norm() for g in measurement[BatchGradient].gradients.values())
 
 
 def l2_norm(measurement: Measurement) -> float:
     """Return the sum over layers of the weights' Euclidean norm."""
-    return sum(w.norm().item() for w in measurement[Weights].weights.values())
+    return summed(w.norm() for w in measurement[Weights].weights.values())
 
 
 def fisher(measurement: Measurement) -> float:
     """Return the sum over weights of their channel's 1/2 mean_i (sum_hw a dL/da)^2, at least 0."""
     seen = measurement[ChannelFisher]
-    return sum(
-        count * layer.sum().item() for layer, count in zip(seen.layers, seen.weights, strict=True)
+    return summed(
+        count * layer.sum() for layer, count in zip(seen.layers, seen.weights, strict=True)
     )
 
 
 def grasp(measurement: Measurement) -> float:
     """Return sum -theta (H g)."""
     seen = measurement[HessianGradient]
-    return -sum((w * seen.products[k]).sum().item() for k, w in seen.weights.items())
+    return -summed((w * seen.products[k]).sum() for k, w in seen.weights.items())
 
 
 _CODE = "code SamsungLabs/zero-cost-nas"

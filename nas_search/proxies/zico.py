@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import math
+import torch
+from torch import Tensor
 
 from nas_search.passes import HalfGradients
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
+from nas_search.proxies.sums import summed
 
 
 def zico(measurement: Measurement) -> float:
     """Return sum_l log sum_w (mean_b |g_w| / std_b |g_w|) over two batches; zero std is skipped."""
-    score = 0.0
-    for gradients in measurement[HalfGradients].gradients.values():
-        sizes = gradients.abs()
-        deviation = sizes.std(0, correction=0)
-        varying = deviation > 0
-        ratio = (sizes.mean(0)[varying] / deviation[varying]).sum().item()
-        if ratio > 0:
-            score += math.log(ratio)
-    return score
+    return summed(_log_ratio(pair.abs()) for pair in measurement[HalfGradients].gradients.values())
+
+
+def _log_ratio(sizes: Tensor) -> Tensor:
+    """Return a layer's term from the sizes (2, P) of its gradients; 0 where nothing is left."""
+    deviation = sizes.std(0, correction=0)
+    ratio = torch.where(deviation > 0, sizes.mean(0) / deviation, 0).sum()
+    return torch.where(ratio > 0, ratio.log(), 0)
 
 
 PROXIES.add(
