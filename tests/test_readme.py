@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 import nas_search.__main__ as command
 from nas_search import rank, train
 from nas_search.files import write_json
+from nas_search.passes import PASSES, PASSES_OF_ALL
+from nas_search.proxies import PROXIES
 from nas_search.spaces import SPACES
 
 REPOSITORY = Path(__file__).parent.parent
@@ -71,23 +74,42 @@ def test_commands_compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
             assert call(shown, monkeypatch, COMMANDS[module]) == 0, arguments
 
 
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """Forget afterwards what was registered from outside the package."""
+    PROXIES.names()  # its own are there
+    registered: tuple[dict[Any, Any], ...] = (PASSES, PASSES_OF_ALL, PROXIES._records)
+    before = [dict(one) for one in registered]
+    yield
+    for one, own in zip(registered, before, strict=True):
+        one.clear()
+        one.update(own)
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(("block", "name"), [(0, "worst_pair"), (1, "logit_spread")])
 def test_a_proxy_from_outside_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    block: int,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    source = blocks("docs/extending.md", "python")[0]
-    (tmp_path / "outside_proxy.py").write_text(source)
+    source = blocks("docs/extending.md", "python")[block]
+    (tmp_path / f"outside_{name}.py").write_text(source)
     (tmp_path / "conf" / "proxy").mkdir(parents=True)
     settings = (REPOSITORY / "conf" / "proxy" / "gradalign.yaml").read_text()
-    (tmp_path / "conf" / "proxy" / "worst_pair.yaml").write_text(
-        settings.replace("name: gradalign", "name: worst_pair")
+    (tmp_path / "conf" / "proxy" / f"{name}.yaml").write_text(
+        settings.replace("name: gradalign", f"name: {name}")
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    arguments = ["--config-dir", "conf", "plugins=[outside_proxy]", "proxy=worst_pair"]
+    arguments = ["--config-dir", "conf", f"plugins=[outside_{name}]", f"proxy={name}"]
     small = "search_space=nasbench201 search_space.cells=1 search_space.channels=4 algorithm=random"
     ending = "budget.evaluations=3 proxy.batch_size=8 dataset.size=8 executor=inline"
+    arguments.append("executor.population=2")
     run = f"hydra.run.dir={tmp_path / 'run'}"
     code = call([*arguments, *small.split(), *ending.split(), run], monkeypatch)
     assert code == 0, capsys.readouterr().err
     header = (tmp_path / "run" / "leaderboard.csv").read_text().splitlines()[0]
-    assert header.startswith("rank,worst_pair,")
+    assert header.startswith(f"rank,{name},")
