@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.gradients import Normalisation, Parameters, Precision
+from nas_search.gradients import (
+    Normalisation,
+    Parameters,
+    Precision,
+    Sink,
+    per_sample_backward,
+)
 
 
 class DeadNetwork(Exception):
@@ -142,3 +148,25 @@ def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
     candidates = len(logits) // len(labels)
     losses = F.cross_entropy(logits, labels.repeat(candidates), reduction="none")
     return losses.view(candidates, -1).mean(1)
+
+
+def logit_gradients(subject: Subject, sink: Sink, objective: Callable[[Tensor], Tensor]) -> Tensor:
+    """Send every sample's gradients of a function of its logits to ``sink``, of all parameters.
+
+    Args:
+        subject: what the pass looks at.
+        sink: receiver of the gradients.
+        objective: from logits (K n, classes) to a sum of terms, one a sample.
+
+    Returns:
+        The logits, (K n, classes).
+    """
+    return per_sample_backward(
+        subject.network,
+        subject.images,
+        subject.labels,
+        [sink],
+        normalisation=subject.normalisation,
+        parameters="all",
+        objective=lambda logits, labels: objective(logits),
+    )

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_search.gradients import Reductions, SampleGradient, per_sample_backward
-from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.gradients import Reductions, SampleGradient
+from nas_search.passes.base import Outcome, Subject, collects_of_all, logit_gradients
 from nas_search.passes.dead import where_alive
 from nas_search.passes.reach import layers_of_all
 from nas_search.spaces.rows import Members, rows_of
@@ -92,15 +92,7 @@ def _spectrum(jacobians: Tensor, logits: Tensor) -> Tensor:
 def _first_elements(subject: Subject, number: int) -> tuple[Tensor, list[dict[str, Tensor]]]:
     """Return the logits (K n, classes) and the gradients of those of one class, by parameter."""
     sink = _FirstElements()
-    logits = per_sample_backward(
-        subject.network,
-        subject.images,
-        subject.labels,
-        [sink],
-        normalisation=subject.normalisation,
-        parameters="all",
-        objective=lambda logits, labels: logits[:, number].sum(),
-    )
+    logits = logit_gradients(subject, sink, lambda logits: logits[:, number].sum())
     return logits, sink.found.by_candidate(len(rows_of(subject.network).everyone))
 
 

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_search.gradients import GramSink, OwnParameters, Use, per_sample_backward
-from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
+from nas_search.gradients import GramSink, OwnParameters, Use
+from nas_search.passes.base import (
+    DeadNetwork,
+    Outcome,
+    Subject,
+    collects_of_all,
+    logit_gradients,
+)
 from nas_search.passes.dead import where_alive
 from nas_search.spaces.rows import rows_of
 
@@ -70,15 +76,7 @@ def _one_by_one(subject: Subject) -> tuple[Tensor, Tensor]:
 def _at_once(subject: Subject) -> tuple[Tensor, Tensor]:
     """Return the same from one backward pass."""
     sink = GramSink()
-    logits = per_sample_backward(
-        subject.network,
-        subject.images,
-        subject.labels,
-        [sink],
-        normalisation=subject.normalisation,
-        parameters="all",
-        objective=lambda logits, labels: logits.sum(),
-    )
+    logits = logit_gradients(subject, sink, torch.sum)
     candidates, n = len(rows_of(subject.network).everyone), len(subject.images)
     kernels = logits.new_zeros(candidates, n, n, dtype=torch.float64)
     for kernel, grams in zip(kernels, sink.found.by_candidate(candidates), strict=True):
