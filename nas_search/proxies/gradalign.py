@@ -92,15 +92,17 @@ def contrast(cosines: Tensor, labels: Tensor) -> Tensor:
     Returns:
         Minus the mean of K_ij over pairs of different classes, 0 where it is positive.
     """
-    apart = labels[:, None] != labels
-    return -cosines[..., apart].mean(-1).clamp_max(0)
+    apart = (labels[:, None] != labels).to(cosines)  # picking them by a mask would wait for a GPU
+    return -((cosines * apart).sum((-2, -1)) / apart.sum()).clamp_max(0)
 
 
 def gradalign(measurement: Measurement) -> float:
     """Sum over weights of sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l) D)), at least 0."""
     grams, seen = measurement[Grams], measurement[LayerFactors]
-    place = {name: index for index, name in enumerate(grams.layers)}
-    cosines = grams.layer_cosines[[place[name] for name in seen.layers]]
+    cosines = grams.layer_cosines
+    if seen.layers != grams.layers:  # biases and batch-norm count too, and have no factors
+        place = {name: index for index, name in enumerate(grams.layers)}
+        cosines = cosines[[place[name] for name in seen.layers]]
     told_apart = spread(seen.input_eigenvalues) * spread(seen.error_eigenvalues)
     signal = contrast(cosines, seen.labels) * measurement[Depth].layers
     return (seen.sizes * told_apart * signal.sqrt()).sqrt().sum().item()
