@@ -3,6 +3,11 @@
 import os
 from pathlib import Path
 
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # threads of one worker would wait, spinning, for the others'
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 

@@ -1,0 +1,49 @@
+"""Scores are what they were: alone and in populations, in float64, to 1e-10."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.golden.problem import FILE, SCORES, SETTINGS, SPACES, evaluate
+
+PINNED: dict[str, dict[str, list[dict[str, Any]]]] = json.loads(FILE.read_text(encoding="utf-8"))
+
+LOOSER = {
+    # The sign of a gradient that is zero but for rounding is noise: some in a thousand.
+    "gradsign": 1e-2,
+    "gradsign_mean": 1e-2,
+    # Entropy of eigenvalues some of which are zero but for rounding.
+    "vkdnw": 1e-6,
+}
+"""Relative difference of scores that count what is nothing but rounding."""
+
+
+def reading(name: str, value: float) -> float:
+    """Return what was computed: a condition number is one over the smallest eigenvalue's share."""
+    return 1 / value if name == "ntk_cond" else value
+
+
+def test_every_score_and_space_is_pinned() -> None:
+    assert set(PINNED) == set(SPACES)
+    for of_space in PINNED.values():
+        assert set(of_space) == set(SETTINGS)
+        alive = {name for of_one in of_space["own"] for name in of_one["scores"]}
+        assert alive == set(SCORES)
+
+
+@pytest.mark.parametrize("population", [0, 3, 8])
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("space", SPACES)
+def test_scores_are_what_they_were(space: str, setting: str, population: int) -> None:
+    pinned = PINNED[space][setting]
+    seen = evaluate(space, setting, [one["genotype"] for one in pinned], population)
+    for now, then in zip(seen, pinned, strict=True):
+        for key in ("status", "reason", "params", "macs"):
+            assert now[key] == then[key], then["genotype"]
+        assert now["scores"].keys() == then["scores"].keys(), then["genotype"]
+        for name, value in then["scores"].items():
+            expected = pytest.approx(reading(name, value), rel=LOOSER.get(name, 1e-10), abs=1e-10)
+            assert reading(name, now["scores"][name]) == expected, (name, then["genotype"])
