@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.common import header, say
 from benchmarks.forms import GRID
 from benchmarks.study_plots import mean_scores
-from nas_search.benchmarks.statistics import failures_last, kendall_tau, spearman_rho
+from nas_search.ranking.correlation import failures_last, kendall_tau, spearman_rho
 
 DEPTHS = (0.0, 0.125, 0.25, 0.375, 0.5)
 """Powers of D, which is the same for all weights of a network and so needs no scoring."""

@@ -24,10 +24,10 @@ import numpy as np
 
 from benchmarks.common import header, say
 from benchmarks.evolution_vs_random import Forget
-from nas_search.benchmarks import BENCHMARKS, Table
-from nas_search.evaluation import Evaluation
+from nas_search.core.evaluation import Evaluation
 from nas_search.search import ALGORITHMS, Budget, run_loop
 from nas_search.spaces import SPACES
+from nas_search.tables import BENCHMARKS, Table
 
 BUDGETS = (200, 500)
 SEARCHES: dict[str, tuple[str, dict[str, int], int]] = {

@@ -28,8 +28,8 @@ import numpy as np
 import nas_search
 from benchmarks.common import genotypes, header, say
 from benchmarks.trainings import Results, Row, cifar10, read_recipe, train_once, with_crop
-from nas_search.architecture import Architecture
-from nas_search.benchmarks.statistics import Array
+from nas_search.ranking.correlation import Array
+from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
 
 FOUND = (

@@ -27,10 +27,10 @@ import numpy as np
 
 from benchmarks.common import header, say
 from benchmarks.trainings import Results, Row, cifar10, read_recipe, train_once, with_crop
-from nas_search.architecture import Architecture
-from nas_search.benchmarks import BENCHMARKS, Table
-from nas_search.benchmarks.statistics import Array, bootstrap_tau, kendall_tau, spearman_rho
+from nas_search.ranking.correlation import Array, bootstrap_tau, kendall_tau, spearman_rho
+from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
+from nas_search.tables import BENCHMARKS, Table
 
 TRUTH, LATER = "c10_test_12", "c10_test_200"
 DRAWS = 10_000

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "scores.md"
 BEGIN, END = "<!-- generated: begin -->\n", "<!-- generated: end -->\n"
 TITLES = (
     *("`proxy=`", "score, higher is better", "needs", "batch-norm"),
-    *("init", "n x draws", "whose", "traps"),
+    *("init", "n x draws", "whose", "caveats"),
 )
 
 
@@ -43,11 +43,11 @@ def row(record: ProxyRecord) -> str:
         f"`{record.name}`",
         f"{record.summary}: {record.formula}",
         needs,
-        record.normalisation or "-",
+        record.normalization or "-",
         record.init,
         f"{record.batch_size} x {record.repeats}",
         f"{record.origin}: {record.source}",
-        record.traps or "-",
+        record.caveats or "-",
     )
     return "| " + " | ".join(cell.replace("|", "&#124;") for cell in cells) + " |"
 

@@ -19,10 +19,10 @@ import numpy as np
 from benchmarks.common import header, say
 from benchmarks.evolution_by_score import Lookup, read_scores
 from benchmarks.evolution_vs_random import Forget
-from nas_search.benchmarks import BENCHMARKS, Table
 from nas_search.report import best_first
 from nas_search.search import ALGORITHMS, Budget, run_loop
 from nas_search.spaces import SPACES
+from nas_search.tables import BENCHMARKS, Table
 from nas_search.training import choose_finalists
 
 FINALISTS = (1, 5, 20)

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from nas_search.architecture import Architecture, load
-    from nas_search.config import SearchConfig, read_config
-    from nas_search.run import run_search
+    from nas_search.commands.search import run_search
+    from nas_search.commands.search_schema import SearchConfig, read_config
+    from nas_search.runs.architecture import Architecture, load
 
 # Imported on first use: a room that needs no torch can be imported without waiting for it.
 _HOMES = {
-    "Architecture": "nas_search.architecture",
-    "load": "nas_search.architecture",
-    "SearchConfig": "nas_search.config",
-    "read_config": "nas_search.config",
-    "run_search": "nas_search.run",
+    "Architecture": "nas_search.runs.architecture",
+    "load": "nas_search.runs.architecture",
+    "SearchConfig": "nas_search.commands.search_schema",
+    "read_config": "nas_search.commands.search_schema",
+    "run_search": "nas_search.commands.search",
 }
 
 __all__ = ["Architecture", "SearchConfig", "__version__", "load", "read_config", "run_search"]

@@ -11,15 +11,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
-from nas_search.command import CONF, Command
+from nas_search.commands.command import CONF, Command
 
 _COMMAND = Command("nas_search")
 
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _search(config: DictConfig) -> None:
-    from nas_search.config import read_config
-    from nas_search.run import run_search
+    from nas_search.commands.search import run_search
+    from nas_search.commands.search_schema import read_config
 
     with _COMMAND.job():
         directory = Path(HydraConfig.get().runtime.output_dir)

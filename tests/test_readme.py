@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import nas_search.__main__ as command
-from nas_search import rank, train
-from nas_search.files import write_json
+from nas_search.commands import rank, train
+from nas_search.core.files import write_json
 from nas_search.passes import PASSES, PASSES_OF_ALL
 from nas_search.proxies import PROXIES
 from nas_search.spaces import SPACES
@@ -107,7 +107,7 @@ def test_a_proxy_from_outside_the_package(
     arguments = ["--config-dir", "conf", f"plugins=[outside_{name}]", f"proxy={name}"]
     small = "search_space=nasbench201 search_space.cells=1 search_space.channels=4 algorithm=random"
     ending = "budget.evaluations=3 proxy.batch_size=8 dataset.size=8 executor=inline"
-    arguments.append("executor.population=2")
+    arguments.append("executor.stack=2")
     run = f"hydra.run.dir={tmp_path / 'run'}"
     code = call([*arguments, *small.split(), *ending.split(), run], monkeypatch)
     assert code == 0, capsys.readouterr().err

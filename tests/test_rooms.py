@@ -10,11 +10,9 @@ import nas_search
 
 PACKAGE = Path(nas_search.__file__).parent
 ROOMS = (
-    *("errors", "registry", "evaluation", "files"),
-    *("spaces", "gradients", "passes", "proxies", "device", "data", "scoring", "search"),
-    *("architecture", "training", "benchmarks", "report", "store", "testing"),
-    *("command", "config", "rank_config", "train_config", "run", "rank", "train"),
-    *("__init__", "__main__"),
+    *("core", "stacked", "layers", "gradients", "spaces", "tables", "passes", "proxies", "data"),
+    *("scoring", "search", "runs", "training", "ranking", "report", "testing"),
+    *("commands", "rank", "train", "__init__", "__main__"),
 )
 """From the ground up."""
 

@@ -1,7 +1,7 @@
 """Data sets, one file each, and the class-balanced probe batch that candidates are scored on."""
 
 from nas_search.data.assemble import stratified_holdout
-from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Split, normalise
+from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Split, normalize
 from nas_search.data.probe import probe_batch
 
 __all__ = [
@@ -9,7 +9,7 @@ __all__ = [
     "DatasetRecord",
     "ImageData",
     "Split",
-    "normalise",
+    "normalize",
     "probe_batch",
     "stratified_holdout",
 ]

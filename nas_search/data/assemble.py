@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas_search.core.errors import InputError
 from nas_search.data.base import ImageData, Reader, Split
-from nas_search.errors import InputError
 
 STATISTICS_IMAGES = 4096
 _CHUNK = 256
 
 Part = tuple[str, Tensor, Reader]
-"""Origin, labels and reader of one part of a data set, before it is normalised."""
+"""Origin, labels and reader of one part of a data set, before it is normalized."""
 
 
 def check_labels(labels: np.ndarray, origin: str, num_classes: int | None = None) -> Tensor:
@@ -142,7 +142,7 @@ def image_data(
     test: Part,
     statistics: tuple[tuple[float, ...], tuple[float, ...]],
 ) -> ImageData:
-    """Return the data set of two parts, normalised by ``statistics`` (mean, std)."""
+    """Return the data set of two parts, normalized by ``statistics`` (mean, std)."""
     mean, std = statistics
     channels, height, width = train[2](torch.zeros(1, dtype=torch.int64)).shape[1:]
     return ImageData(

@@ -1,4 +1,4 @@
-"""What every data set becomes: labels in memory, pixels read when asked for, one normalisation."""
+"""What every data set becomes: labels in memory, pixels read when asked for, one normalization."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas_search.errors import InputError
-from nas_search.registry import Registry
+from nas_search.core.errors import InputError
+from nas_search.core.registry import Registry
 
 Reader = Callable[[Tensor], Tensor]
 """Maps int64 indices (k,) to raw pixels (k, C, H, W), uint8 or float32; picklable for workers."""
 
 
-def normalise(raw: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def normalize(raw: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return ``(raw - mean) / std`` per channel as float32.
 
     Args:
@@ -52,14 +52,14 @@ class Split:
         return len(self.labels)
 
     def images(self, indices: Tensor | Sequence[int]) -> Tensor:
-        """Return the normalised images at ``indices`` (k,) as float32 (k, C, H, W).
+        """Return the normalized images at ``indices`` (k,) as float32 (k, C, H, W).
 
         Only these images are read or decoded.
 
         Raises:
             InputError: a file cannot be read, or an image holds NaN or infinite pixels.
         """
-        return normalise(self.raw(torch.as_tensor(indices, dtype=torch.int64)), self.mean, self.std)
+        return normalize(self.raw(torch.as_tensor(indices, dtype=torch.int64)), self.mean, self.std)
 
     def raw(self, rows: Tensor) -> Tensor:
         """Return the pixels at ``rows`` (k,) int64 as (k, C, H, W) uint8 or finite float32.
@@ -80,7 +80,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set of labelled images.
+    """A data set of labeled images.
 
     Attributes:
         name: the data set's registered name.

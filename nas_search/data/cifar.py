@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import torchvision.datasets
 
+from nas_search.core.errors import InputError
 from nas_search.data.assemble import Part, check_labels, image_data, read_array
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData
-from nas_search.errors import InputError
 
 # Channel statistics of the 50,000 training images, as the field's recipes state them.
 CIFAR10_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
@@ -35,7 +35,7 @@ class CifarOptions:
 
 
 def load_cifar10(options: CifarOptions) -> ImageData:
-    """Return CIFAR-10: 50,000 + 10,000 colour images of 32 x 32, 10 classes (Krizhevsky, 2009).
+    """Return CIFAR-10: 50,000 + 10,000 color images of 32 x 32, 10 classes (Krizhevsky, 2009).
 
     Raises:
         InputError: the files are neither in ``root`` nor can they be downloaded.
@@ -44,7 +44,7 @@ def load_cifar10(options: CifarOptions) -> ImageData:
 
 
 def load_cifar100(options: CifarOptions) -> ImageData:
-    """Return CIFAR-100: 50,000 + 10,000 colour images of 32 x 32, 100 classes (Krizhevsky, 2009).
+    """Return CIFAR-100: 50,000 + 10,000 color images of 32 x 32, 100 classes (Krizhevsky, 2009).
 
     Raises:
         InputError: the files are neither in ``root`` nor can they be downloaded.
@@ -93,7 +93,7 @@ DATASETS.add(
         name="cifar10",
         options=CifarOptions,
         load=load_cifar10,
-        description="CIFAR-10, 60,000 colour images of 10 classes; downloads 170 MB on first use",
+        description="CIFAR-10, 60,000 color images of 10 classes; downloads 170 MB on first use",
     )
 )
 DATASETS.add(
@@ -101,6 +101,6 @@ DATASETS.add(
         name="cifar100",
         options=CifarOptions,
         load=load_cifar100,
-        description="CIFAR-100, 60,000 colour images of 100 classes; downloads 169 MB on first use",
+        description="CIFAR-100, 60,000 color images of 100 classes; downloads 169 MB on first use",
     )
 )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from nas_search.core.errors import InputError
 from nas_search.data.assemble import (
     channel_statistics,
     check_labels,
@@ -17,7 +18,6 @@ from nas_search.data.assemble import (
     read_array,
 )
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData
-from nas_search.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DigitsOptions:
 
 
 def load_digits(options: DigitsOptions) -> ImageData:
-    """Return the 1,797 digits, upscaled bilinearly, grey repeated to 3 channels.
+    """Return the 1,797 digits, upscaled bilinearly, gray repeated to 3 channels.
 
     Source: scikit-learn's ``load_digits``, the test part of the UCI "Optical Recognition of
     Handwritten Digits" data (Alpaydin and Kaynak, 1998).
@@ -51,11 +51,11 @@ def load_digits(options: DigitsOptions) -> ImageData:
     from sklearn.datasets import load_digits as sklearn_digits  # a second's import, only here
 
     source = sklearn_digits()
-    grey = torch.from_numpy(source.images).float()[:, None] * (255 / 16)  # ink is 0..16
-    grey = interpolate(
-        grey, size=(options.size, options.size), mode="bilinear", align_corners=False
+    gray = torch.from_numpy(source.images).float()[:, None] * (255 / 16)  # ink is 0..16
+    gray = interpolate(
+        gray, size=(options.size, options.size), mode="bilinear", align_corners=False
     )
-    pixels = np.repeat(grey.round().clamp(0, 255).to(torch.uint8).numpy(), 3, axis=1)
+    pixels = np.repeat(gray.round().clamp(0, 255).to(torch.uint8).numpy(), 3, axis=1)
     labels = check_labels(source.target, "digits")
     train, test = holdout_parts(
         ("digits", labels, partial(read_array, pixels)), options.holdout, options.holdout_seed

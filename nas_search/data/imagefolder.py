@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from nas_search.core.errors import InputError
 from nas_search.data.assemble import (
     Part,
     channel_statistics,
@@ -19,7 +20,6 @@ from nas_search.data.assemble import (
     image_data,
 )
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData
-from nas_search.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 STATISTICS_PICTURES = 512  # decoding is slow, and 512 pictures fix a channel mean to a percent
@@ -45,7 +45,7 @@ class ImageFolderOptions:
 def load_imagefolder(options: ImageFolderOptions) -> ImageData:
     """Return the pictures below ``path`` as RGB; a class is named like its folder, in sorted order.
 
-    Pictures are decoded when asked for: shorter side resized to ``size``, then centre-cropped.
+    Pictures are decoded when asked for: shorter side resized to ``size``, then center-cropped.
 
     Raises:
         InputError: a missing or empty folder, fewer than two classes, or a picture that cannot be
@@ -127,7 +127,7 @@ def read_pictures(paths: tuple[Path, ...], size: int, indices: Tensor) -> Tensor
 
 
 def read_picture(path: Path, size: int) -> np.ndarray:
-    """Return one picture as (size, size, 3) uint8 RGB, upright, resized and centre-cropped."""
+    """Return one picture as (size, size, 3) uint8 RGB, upright, resized and center-cropped."""
     try:
         with Image.open(path) as picture:
             upright = ImageOps.exif_transpose(picture).convert("RGB")

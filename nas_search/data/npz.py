@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from nas_search.core.errors import InputError
 from nas_search.data.assemble import (
     Part,
     channel_statistics,
@@ -19,7 +20,6 @@ from nas_search.data.assemble import (
     read_array,
 )
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData
-from nas_search.errors import InputError
 
 
 @dataclass(frozen=True)

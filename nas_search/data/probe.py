@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas_search.core.errors import InputError
 from nas_search.data.base import ImageData
-from nas_search.errors import InputError
 
 _STREAM = 0x9B0BE  # keeps the batch independent of other draws made from the same run seed
 
@@ -29,7 +29,7 @@ def probe_batch(
         seed: 0 or more.
 
     Returns:
-        images (n, C, H, W) float32, normalised; labels (n,) int64.
+        images (n, C, H, W) float32, normalized; labels (n,) int64.
 
     Raises:
         InputError: more images or classes asked than there are, fewer images than ``classes``, a

@@ -2,36 +2,37 @@
 
 from nas_search.gradients.backward import (
     forwards_replaced,
-    normalised_network,
+    normalized_network,
     per_sample_backward,
 )
-from nas_search.gradients.gradient import DenseGradient, FactoredGradient, Factors, SampleGradient
-from nas_search.gradients.modes import (
-    NORMALISATIONS,
-    PARAMETERS,
-    PRECISIONS,
-    SCHEMES,
-    Normalisation,
-    Parameters,
-    Precision,
-    Scheme,
-)
-from nas_search.gradients.own_parameters import OwnParameters
-from nas_search.gradients.recorder import Use
 from nas_search.gradients.sinks import (
     FactorSink,
     GramSink,
     NormSink,
-    Reductions,
+    PerCandidate,
     SignSink,
-    Sink,
     SumSink,
+)
+from nas_search.gradients.stacked_parameters import StackedParameters
+from nas_search.layers.modes import (
+    NORMALIZATIONS,
+    PARAMETERS,
+    SCHEMES,
+    Normalization,
+    Parameters,
+    Scheme,
+)
+from nas_search.layers.recorder import ParameterUse, Sink
+from nas_search.layers.sample_gradient import (
+    DenseGradient,
+    FactoredGradient,
+    Factors,
+    SampleGradient,
 )
 
 __all__ = [
-    "NORMALISATIONS",
+    "NORMALIZATIONS",
     "PARAMETERS",
-    "PRECISIONS",
     "SCHEMES",
     "DenseGradient",
     "FactorSink",
@@ -39,18 +40,17 @@ __all__ = [
     "Factors",
     "GramSink",
     "NormSink",
-    "Normalisation",
-    "OwnParameters",
+    "Normalization",
+    "StackedParameters",
     "Parameters",
-    "Precision",
-    "Reductions",
+    "PerCandidate",
     "SampleGradient",
     "Scheme",
     "SignSink",
     "Sink",
     "SumSink",
-    "Use",
+    "ParameterUse",
     "forwards_replaced",
-    "normalised_network",
+    "normalized_network",
     "per_sample_backward",
 ]

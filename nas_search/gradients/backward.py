@@ -10,21 +10,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
-from nas_search.gradients.convolution import convolution
-from nas_search.gradients.linear import linear
-from nas_search.gradients.modes import (
-    NORMALISATIONS,
+from nas_search.core.device import Precision
+from nas_search.core.errors import InputError
+from nas_search.layers.batch_norm import batch_norm, differentiable
+from nas_search.layers.convolution import convolution
+from nas_search.layers.linear import linear
+from nas_search.layers.modes import (
+    NORMALIZATIONS,
     PARAMETERS,
-    Normalisation,
+    Normalization,
     Parameters,
-    Precision,
 )
-from nas_search.gradients.normalisation import batch_norm, differentiable
-from nas_search.gradients.pooling import average_pool
-from nas_search.gradients.recorder import Recorder
-from nas_search.gradients.sinks import Sink
-from nas_search.spaces.rows import rows_of
+from nas_search.layers.pooling import average_pool
+from nas_search.layers.recorder import Recorder, Sink
+from nas_search.stacked.candidates import candidates_of
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """From logits (n, classes) and labels (n,) to the sum over samples of each one's own loss."""
@@ -41,7 +40,7 @@ def per_sample_backward(
     labels: Tensor,
     sinks: Sequence[Sink],
     *,
-    normalisation: Normalisation = "sample",
+    normalization: Normalization = "sample",
     parameters: Parameters = "weights",
     precision: Precision = "fp32",
     objective: Objective = cross_entropy,
@@ -57,13 +56,13 @@ def per_sample_backward(
     Args:
         network: maps images to logits; made of convolutions, linear layers, batch-norm and anything
             without parameters that treats samples independently. A population network
-            (:class:`nas_search.spaces.population.PopulationNetwork`) runs K candidates at once.
+            (:class:`nas_search.stacked.network.StackedNetwork`) runs K candidates at once.
         images: (n, C, H, W), on the network's device and in its dtype.
         labels: (n,) int64, in [0, classes).
         sinks: receivers of the gradients; a parameter that receives none is not mentioned to them.
-        normalisation: statistics that batch-norm uses, see :data:`.modes.Normalisation`.
+        normalization: statistics that batch-norm uses, see :data:`.modes.Normalization`.
         parameters: which parameters count, see :data:`.modes.Parameters`.
-        precision: of the convolutions, see :data:`.modes.Precision`.
+        precision: of the convolutions, see :data:`nas_search.core.device.Precision`.
         objective: what is differentiated; must be a sum of terms, one a sample.
 
     Returns:
@@ -73,44 +72,44 @@ def per_sample_backward(
         InputError: a layer has parameters but no rule, or sees what its rule cannot treat, or
             ``bf16`` is asked for with statistics that it has no use for.
     """
-    if normalisation not in NORMALISATIONS:
+    if normalization not in NORMALIZATIONS:
         raise InputError(
-            f"unknown normalisation '{normalisation}'; possible: {', '.join(NORMALISATIONS)}"
+            f"unknown normalization '{normalization}'; possible: {', '.join(NORMALIZATIONS)}"
         )
     if parameters not in PARAMETERS:
         raise InputError(f"unknown parameters '{parameters}'; possible: {', '.join(PARAMETERS)}")
-    if precision == "bf16" and normalisation not in ("frozen", "eval"):
+    if precision == "bf16" and normalization not in ("frozen", "eval"):
         raise InputError(
-            f"precision=bf16 cannot tell gradients from rounding with normalisation "
-            f"'{normalisation}'; use frozen or eval, or precision=tf32"
+            f"precision=bf16 cannot tell gradients from rounding with normalization "
+            f"'{normalization}'; use frozen or eval, or precision=tf32"
         )
-    rows = rows_of(network)
+    rows = candidates_of(network)
     recorder = Recorder(sinks, parameters == "all", rows, low=precision == "bf16")
-    with _rules_in_place(network, recorder, normalisation), torch.enable_grad():
+    with _rules_in_place(network, recorder, normalization), torch.enable_grad():
         logits = network(images)
         if logits.requires_grad:  # a network whose output no parameter reaches has no gradient
-            objective(logits, labels.repeat(len(rows.everyone))).backward()
+            objective(logits, labels.repeat(len(rows.all))).backward()
         recorder.flush()
     return logits.detach()
 
 
 @contextmanager
-def normalised_network(network: nn.Module, normalisation: Normalisation) -> Iterator[None]:
-    """Let ``network`` run with the statistics of ``normalisation``, for ordinary gradients.
+def normalized_network(network: nn.Module, normalization: Normalization) -> Iterator[None]:
+    """Let ``network`` run with the statistics of ``normalization``, for ordinary gradients.
 
     Running statistics are never written; the network is given back as it was found. In a population
     network each candidate has its own batch.
     """
-    if normalisation not in NORMALISATIONS:
+    if normalization not in NORMALIZATIONS:
         raise InputError(
-            f"unknown normalisation '{normalisation}'; possible: {', '.join(NORMALISATIONS)}"
+            f"unknown normalization '{normalization}'; possible: {', '.join(NORMALIZATIONS)}"
         )
-    rows = rows_of(network)
+    rows = candidates_of(network)
 
     def run(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
         shared = (module.weight, module.bias) if module.affine else (None, None)
-        scale, shift = (v if v is None else v.expand(len(rows.members), -1) for v in shared)
-        return differentiable(name, module, rows, x, normalisation, scale, shift)
+        scale, shift = (v if v is None else v.expand(len(rows.active), -1) for v in shared)
+        return differentiable(name, module, rows, x, normalization, scale, shift)
 
     rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {
         module: partial(run, name, module)
@@ -123,7 +122,7 @@ def normalised_network(network: nn.Module, normalisation: Normalisation) -> Iter
 
 @contextmanager
 def _rules_in_place(
-    network: nn.Module, recorder: Recorder, normalisation: Normalisation
+    network: nn.Module, recorder: Recorder, normalization: Normalization
 ) -> Iterator[None]:
     """Let every layer of ``network`` run by its rule; give it back as it was found."""
     rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
@@ -133,7 +132,7 @@ def _rules_in_place(
         elif isinstance(module, nn.Linear):
             rules[module] = partial(linear, name, module, recorder)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            rules[module] = partial(batch_norm, name, module, recorder, mode=normalisation)
+            rules[module] = partial(batch_norm, name, module, recorder, mode=normalization)
         elif type(module) is nn.AvgPool2d:
             rules[module] = partial(average_pool, module)
         elif next(module.parameters(recurse=False), None) is not None:

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
-from nas_search.gradients.gradient import SampleGradient
-from nas_search.spaces.rows import Members
+from nas_search.layers.sample_gradient import SampleGradient
+from nas_search.stacked.candidates import Members
 
 
-class Sink(Protocol):
-    """Receives the per-sample gradient of one parameter after another during a backward pass."""
-
-    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
-        """Take the gradient of ``parameter`` (its name in the network).
-
-        Called once a parameter; in a population network once or more, for different candidates.
-
-        Args:
-            parameter: the parameter's name in the network.
-            members: numbers of the k candidates whose samples these are, (0,) in an ordinary
-                network.
-            gradient: n rows of each of them.
-        """
-        ...
-
-
-class Reductions:
+class PerCandidate:
     """One tensor for every candidate and parameter, kept stacked as backward gives them."""
 
     def __init__(self) -> None:
@@ -68,8 +49,8 @@ class GramSink:
     """
 
     def __init__(self) -> None:
-        self.found = Reductions()
-        self._squares = Reductions()
+        self.found = PerCandidate()
+        self._squares = PerCandidate()
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce ``gradient`` to the members' Gram matrices."""
@@ -83,7 +64,7 @@ class GramSink:
         return self.found.by_candidate(1)[0]
 
     @property
-    def squares(self) -> Reductions:
+    def squares(self) -> PerCandidate:
         """sum_i ||g_i||^2, float64 scalars."""
         return self._squares
 
@@ -96,7 +77,7 @@ class FactorSink:
     """
 
     def __init__(self) -> None:
-        self.found = Reductions()
+        self.found = PerCandidate()
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce the factors of ``gradient``, where it has any, to the members' matrices."""
@@ -113,7 +94,7 @@ class NormSink:
     """
 
     def __init__(self) -> None:
-        self.squares = Reductions()
+        self.squares = PerCandidate()
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce ``gradient`` to the members' sums of ||g_i||^2."""
@@ -129,7 +110,7 @@ class SignSink:
     """
 
     def __init__(self) -> None:
-        self.found = Reductions()
+        self.found = PerCandidate()
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce ``gradient`` to the members' sum_k |sum_i sign(g_ik)|."""
@@ -145,7 +126,7 @@ class SumSink:
     """
 
     def __init__(self) -> None:
-        self.found = Reductions()
+        self.found = PerCandidate()
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce ``gradient`` to the members' sum_i g_i."""

@@ -23,7 +23,6 @@ from nas_search.passes.base import (
 from nas_search.passes.cell_features import CellFeatures
 from nas_search.passes.channels import ChannelCorrelations
 from nas_search.passes.fisher_information import FisherInformation
-from nas_search.passes.halves import HalfGradients
 from nas_search.passes.hessian import HessianGradient
 from nas_search.passes.jacobian import InputJacobian
 from nas_search.passes.logit_kernel import LogitKernel
@@ -32,6 +31,7 @@ from nas_search.passes.perturbation import Perturbation
 from nas_search.passes.regions import LinearRegions
 from nas_search.passes.structure import Depth, LiveParameters, Weights
 from nas_search.passes.synflow import SynapticFlow
+from nas_search.passes.two_batches import TwoBatchGradients
 
 __all__ = [
     "LinearRegions",
@@ -53,7 +53,7 @@ __all__ = [
     "collects_of_all",
     "of_one",
     "FisherInformation",
-    "HalfGradients",
+    "TwoBatchGradients",
     "HessianGradient",
     "InputJacobian",
     "BatchGradient",

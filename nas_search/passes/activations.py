@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas_search.gradients import normalised_network
+from nas_search.gradients import normalized_network
 from nas_search.passes.base import (
     DeadNetwork,
     Outcome,
@@ -18,10 +18,10 @@ from nas_search.passes.base import (
     collects_of_all,
 )
 from nas_search.passes.dead import logits_faults
-from nas_search.passes.reach import calls_on_paths
+from nas_search.passes.reachability import calls_on_paths
 from nas_search.passes.structure import graph
-from nas_search.spaces.population import PopulationNetwork
-from nas_search.spaces.rows import rows_of
+from nas_search.stacked.candidates import candidates_of
+from nas_search.stacked.network import StackedNetwork
 
 _BITS = 62
 """Samples whose on/off states are packed into one 64-bit word."""
@@ -60,16 +60,16 @@ def activations_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
     A candidate is dead whose logits are not finite or do not depend on the image. Patterns are
     counted at dead branches too: a population network must have them.
     """
-    rows = rows_of(subject.network)
-    candidates, n = len(rows.everyone), len(subject.images)
+    rows = candidates_of(subject.network)
+    candidates, n = len(rows.all), len(subject.images)
     counted = iter(_counted(subject) if CodeAgreement in wanted else ())
     kernels = subject.images.new_zeros(candidates, n, n, dtype=torch.float64)
     units = torch.zeros(candidates, dtype=torch.int64, device=kernels.device)
     words: list[Tensor] = []
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        on = inputs[0].unflatten(0, (len(rows.members), n)).flatten(2) > 0
-        members = torch.tensor(rows.members, device=on.device)
+        on = inputs[0].unflatten(0, (len(rows.active), n)).flatten(2) > 0
+        members = torch.tensor(rows.active, device=on.device)
         if CodeAgreement in wanted:
             counts = next(counted)
             signs = torch.where(on, 1.0, -1.0)  # s_i . s_j = agreeing - disagreeing units
@@ -79,10 +79,10 @@ def activations_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
         if PatternCount in wanted and output.dim() == 4:
             words.append(_packed(on, members).unique(dim=1))
 
-    statistics = normalised_network(subject.network, subject.normalisation)
+    statistics = normalized_network(subject.network, subject.normalization)
     with _relu_hooks(subject.network, look), statistics, torch.no_grad():
         logits = subject.network(subject.images)
-    results: list[list[object]] = [[] for _ in rows.everyone]
+    results: list[list[object]] = [[] for _ in rows.all]
     if CodeAgreement in wanted:
         for found, kernel, count in zip(results, kernels, units.tolist(), strict=True):
             found.append(CodeAgreement(kernel, count))
@@ -121,7 +121,7 @@ def _counted(subject: Subject) -> list[Tensor]:
     One of k flags for each candidate that the call sees. Paths begin in the image or in a weight.
     """
     network = subject.network
-    if isinstance(network, PopulationNetwork):
+    if isinstance(network, StackedNetwork):
         calls = calls_on_paths(network, subject.images[:1], (nn.ReLU,))
         return [call.from_any for call in calls]
     nodes: list[Any] = []
@@ -130,7 +130,7 @@ def _counted(subject: Subject) -> list[Tensor]:
         nodes.append(output.grad_fn)
 
     image = subject.images[:2].detach().requires_grad_()
-    statistics = normalised_network(network, subject.normalisation)
+    statistics = normalized_network(network, subject.normalization)
     with _relu_hooks(network, note), statistics, torch.enable_grad():
         logits = network(image)
     needed = set(graph(logits.grad_fn))

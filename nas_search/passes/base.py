@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas_search.core.device import Precision
 from nas_search.gradients import (
-    Normalisation,
+    Normalization,
     Parameters,
-    Precision,
     Sink,
     per_sample_backward,
 )
@@ -48,7 +48,7 @@ class Subject:
         network: maps images to logits (n, classes), or those of K candidates to (K n, classes).
         images: (n, C, H, W) on the network's device, in its dtype; n is 2 or more.
         labels: (n,) int64.
-        normalisation: statistics that batch-norm uses, for the passes that leave the choice.
+        normalization: statistics that batch-norm uses, for the passes that leave the choice.
         parameters: parameters that count.
         seed: from which a pass draws what it needs beside the images.
         thin: makes the same cells in a network as narrow and as short as it gets, for crops of
@@ -60,7 +60,7 @@ class Subject:
     network: nn.Module
     images: Tensor
     labels: Tensor
-    normalisation: Normalisation
+    normalization: Normalization
     parameters: Parameters = "weights"
     seed: int = 0
     thin: Callable[[], nn.Module] | None = None
@@ -166,7 +166,7 @@ def logit_gradients(subject: Subject, sink: Sink, objective: Callable[[Tensor], 
         subject.images,
         subject.labels,
         [sink],
-        normalisation=subject.normalisation,
+        normalization=subject.normalization,
         parameters="all",
         objective=lambda logits, labels: objective(logits),
     )

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
-from nas_search.gradients import normalised_network
+from nas_search.core.errors import InputError
+from nas_search.gradients import normalized_network
 from nas_search.passes.base import Outcome, Subject, collects_of_all
 from nas_search.passes.dead import where_alive
-from nas_search.spaces.rows import rows_of
+from nas_search.stacked.candidates import candidates_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def cell_features_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[
         InputError: the network has no ``stem`` and list of ``cells``.
     """
     network = subject.network
-    candidates = len(rows_of(network).everyone)
+    candidates = len(candidates_of(network).all)
     stem, cells = (getattr(network, name, None) for name in ("stem", "cells"))
     if not isinstance(stem, nn.Module) or not isinstance(cells, nn.ModuleList):
         raise InputError("AZ-NAS needs a network with a stem and a list of cells")
@@ -61,7 +61,7 @@ def cell_features_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[
     noise = torch.randn(subject.images.shape, generator=generator).to(subject.images)
     noise.requires_grad_()
     try:
-        with normalised_network(network, subject.normalisation), torch.enable_grad():
+        with normalized_network(network, subject.normalization), torch.enable_grad():
             logits = network(noise).detach()
     finally:
         for handle in handles:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nas_search.gradients import normalised_network
+from nas_search.gradients import normalized_network
 from nas_search.passes.base import Outcome, Subject, collects_of_all
 from nas_search.passes.series import Series
-from nas_search.spaces.rows import rows_of
+from nas_search.stacked.candidates import candidates_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ChannelCorrelations:
 @collects_of_all(ChannelCorrelations, whole=(ChannelCorrelations,))
 def channels_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Forward one standard normal image of the probe batch's shape."""
-    rows = rows_of(subject.network)
+    rows = candidates_of(subject.network)
     generator = torch.Generator().manual_seed(subject.seed)
     image = torch.randn(1, *subject.images.shape[1:], generator=generator).to(subject.images)
     smallest = Series()
@@ -38,17 +38,17 @@ def channels_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outco
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.dim() == 4:
             values = output.flatten(2).double()
-            centred = values - values.mean(2, keepdim=True)
-            norms = centred.norm(dim=2, keepdim=True)
-            units = torch.where(norms > 0, centred / norms, 0.0)
-            smallest.add(rows.members, torch.linalg.eigvalsh(units @ units.mT)[:, 0])
+            centered = values - values.mean(2, keepdim=True)
+            norms = centered.norm(dim=2, keepdim=True)
+            units = torch.where(norms > 0, centered / norms, 0.0)
+            smallest.add(rows.active, torch.linalg.eigvalsh(units @ units.mT)[:, 0])
 
     leaves = [m for m in subject.network.modules() if next(m.children(), None) is None]
     handles = [leaf.register_forward_hook(look) for leaf in leaves]
     try:
-        with normalised_network(subject.network, subject.normalisation), torch.no_grad():
+        with normalized_network(subject.network, subject.normalization), torch.no_grad():
             subject.network(image)
     finally:
         for handle in handles:
             handle.remove()
-    return [[ChannelCorrelations(own)] for own in smallest.on_host(len(rows.everyone))]
+    return [[ChannelCorrelations(own)] for own in smallest.on_host(len(rows.all))]

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from nas_search.passes.base import DeadNetwork, Outcome
 
-CONSTANT = 1000
+CONSTANT_LOGIT_ULPS = 1000
 """Logits that differ between samples by less than this many roundings of their size are constant.
 
-Global pooling of maps that per-sample batch-norm has just centred gives zero but for rounding, and
+Global pooling of maps that per-sample batch-norm has just centered gives zero but for rounding, and
 so do the gradients: cosines of rounding errors look like the least conflict of all.
 """
 
@@ -41,7 +41,7 @@ def logits_faults(logits: Tensor) -> list[str]:
     """
     largest = logits.abs().amax((1, 2))
     spread = (logits - logits[:, :1]).abs().amax((1, 2))
-    varies = spread > CONSTANT * torch.finfo(logits.dtype).eps * largest
+    varies = spread > CONSTANT_LOGIT_ULPS * torch.finfo(logits.dtype).eps * largest
     finite = logits.isfinite().flatten(1).all(1)
     faults = []
     for is_finite, does_vary in torch.stack([finite, varies], 1).tolist():

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_search.gradients import Reductions, SampleGradient
+from nas_search.gradients import PerCandidate, SampleGradient
 from nas_search.passes.base import Outcome, Subject, collects_of_all, logit_gradients
 from nas_search.passes.dead import where_alive
-from nas_search.passes.reach import layers_of_all
-from nas_search.spaces.rows import Members, rows_of
+from nas_search.passes.reachability import layers_of_all
+from nas_search.stacked.candidates import Members, candidates_of
 
 SMOOTHING = 0.05
 """Share of the uniform distribution in p, as in the code: logits at initialization can be so large
@@ -45,7 +45,7 @@ class _FirstElements:
     """
 
     def __init__(self) -> None:
-        self.found = Reductions()
+        self.found = PerCandidate()
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce ``gradient`` to the members' first elements."""
@@ -93,7 +93,7 @@ def _first_elements(subject: Subject, number: int) -> tuple[Tensor, list[dict[st
     """Return the logits (K n, classes) and the gradients of those of one class, by parameter."""
     sink = _FirstElements()
     logits = logit_gradients(subject, sink, lambda logits: logits[:, number].sum())
-    return logits, sink.found.by_candidate(len(rows_of(subject.network).everyone))
+    return logits, sink.found.by_candidate(len(candidates_of(subject.network).all))
 
 
 def _parameters_of_all(subject: Subject) -> list[list[str]]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_search.gradients import OwnParameters, Reductions
+from nas_search.gradients import PerCandidate, StackedParameters
 from nas_search.passes.base import Outcome, Subject, collects_of_all, mean_losses
 from nas_search.passes.dead import where_alive
-from nas_search.spaces.rows import rows_of
+from nas_search.stacked.candidates import candidates_of
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ def hessian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcom
     A candidate is dead whose logits are not finite or do not depend on the image.
     """
     network = subject.network
-    candidates = len(rows_of(network).everyone)
-    own = OwnParameters(network)
-    weights, products = Reductions(), Reductions()
-    with own.in_place(subject.normalisation):
+    candidates = len(candidates_of(network).all)
+    own = StackedParameters(network)
+    weights, products = PerCandidate(), PerCandidate()
+    with own.in_place(subject.normalization):
         logits = network(subject.images)
         loss = mean_losses(logits, subject.labels).sum()
         gradients = own.gradients(loss, create_graph=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_search.gradients import normalised_network
+from nas_search.gradients import normalized_network
 from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
-from nas_search.passes.dead import CONSTANT, where_alive
-from nas_search.spaces.population import own_images
-from nas_search.spaces.rows import rows_of
+from nas_search.passes.dead import CONSTANT_LOGIT_ULPS, where_alive
+from nas_search.stacked.candidates import candidates_of
+from nas_search.stacked.network import own_images
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ def jacobian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outco
     the sum of all logits.
     """
     network = subject.network
-    candidates = len(rows_of(network).everyone)
+    candidates = len(candidates_of(network).all)
     images = own_images(network, subject.images.detach()).requires_grad_()
-    with normalised_network(network, subject.normalisation), torch.enable_grad():
+    with normalized_network(network, subject.normalization), torch.enable_grad():
         logits = network(images)
         (found,) = torch.autograd.grad(logits.sum(), images, allow_unused=True)
     found = torch.zeros_like(images) if found is None else found
@@ -49,7 +49,7 @@ def jacobian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outco
     nothing = DeadNetwork("the sum of all logits does not depend on the images")
     largest = logits.unflatten(0, (candidates, -1)).abs().amax((1, 2))
     change = (rows.norm(dim=2) * subject.images.flatten(1).norm(dim=1)).amax(1)
-    depends = change > CONSTANT * torch.finfo(logits.dtype).eps * largest
+    depends = change > CONSTANT_LOGIT_ULPS * torch.finfo(logits.dtype).eps * largest
     results: list[Outcome] = [
         [InputJacobian(own, subject.labels)] if does_depend else nothing
         for own, does_depend in zip(rows, depends.tolist(), strict=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nas_search.gradients import GramSink, OwnParameters, Use
+from nas_search.gradients import GramSink, ParameterUse, StackedParameters
 from nas_search.passes.base import (
     DeadNetwork,
     Outcome,
@@ -17,7 +17,7 @@ from nas_search.passes.base import (
     logit_gradients,
 )
 from nas_search.passes.dead import where_alive
-from nas_search.spaces.rows import rows_of
+from nas_search.stacked.candidates import candidates_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def logit_kernel_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[O
     backward passes, as the definition has it. A candidate is dead whose logits are not finite, do
     not depend on the image, or reach no weight.
     """
-    run = _one_by_one if subject.normalisation == "batch" else _at_once
+    run = _one_by_one if subject.normalization == "batch" else _at_once
     logits, kernels = run(subject)
     eps = torch.finfo(subject.images.dtype).eps
     nothing = DeadNetwork("no weight receives gradient")
@@ -57,10 +57,10 @@ def logit_kernel_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[O
 def _one_by_one(subject: Subject) -> tuple[Tensor, Tensor]:
     """Return the logits (K n, classes) and each candidate's kernel (K, n, n)."""
     network = subject.network
-    candidates, n = len(rows_of(network).everyone), len(subject.images)
-    own = OwnParameters(network, parameters="all")
-    rows: dict[Use, list[Tensor]] = {}
-    with own.in_place(subject.normalisation):
+    candidates, n = len(candidates_of(network).all), len(subject.images)
+    own = StackedParameters(network, parameters="all")
+    rows: dict[ParameterUse, list[Tensor]] = {}
+    with own.in_place(subject.normalization):
         logits = network(subject.images)
         for summed in logits.unflatten(0, (candidates, n)).sum((0, 2)):
             for use, gradient in own.gradients(summed, retain_graph=True).items():
@@ -77,7 +77,7 @@ def _at_once(subject: Subject) -> tuple[Tensor, Tensor]:
     """Return the same from one backward pass."""
     sink = GramSink()
     logits = logit_gradients(subject, sink, torch.sum)
-    candidates, n = len(rows_of(subject.network).everyone), len(subject.images)
+    candidates, n = len(candidates_of(subject.network).all), len(subject.images)
     kernels = logits.new_zeros(candidates, n, n, dtype=torch.float64)
     for kernel, grams in zip(kernels, sink.found.by_candidate(candidates), strict=True):
         for name, gram in grams.items():

@@ -14,7 +14,7 @@ from nas_search.gradients import (
     FactorSink,
     GramSink,
     NormSink,
-    Reductions,
+    PerCandidate,
     SignSink,
     Sink,
     SumSink,
@@ -28,7 +28,7 @@ from nas_search.passes.base import (
     weighted_layers,
 )
 from nas_search.passes.dead import beyond_rounding, logits_faults
-from nas_search.spaces.rows import Members, Rows, rows_of
+from nas_search.stacked.candidates import Candidates, Members, candidates_of
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Grams:
     @cached_property
     def cosines(self) -> Tensor:
         """(n, n) cosines K between whole per-sample gradients; ones on the diagonal."""
-        return normalised(self.grams.sum(0))
+        return normalized(self.grams.sum(0))
 
     @cached_property
     def layer_cosines(self) -> Tensor:
         """(L, n, n) cosines K_l between the per-sample gradients of each parameter alone."""
-        return normalised(self.grams)
+        return normalized(self.grams)
 
     @cached_property
     def layer_eigenvalues(self) -> Tensor:
@@ -59,7 +59,7 @@ class Grams:
         return torch.linalg.eigvalsh(self.layer_cosines)
 
 
-def normalised(gram: Tensor) -> Tensor:
+def normalized(gram: Tensor) -> Tensor:
     """Return cosines from Gram matrices (..., n, n): G_ij / sqrt(G_ii G_jj).
 
     A sample without gradient has no direction: its row and column are zero, its diagonal too.
@@ -154,25 +154,25 @@ def per_sample_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Out
             :func:`nas_search.gradients.per_sample_backward`.
     """
     network = subject.network
-    rows = rows_of(network)
+    rows = candidates_of(network)
     grams, norms, signs, sums = GramSink(), NormSink(), SignSink(), SumSink()
     factors = FactorSink()
     sinks: list[Sink] = [grams if Grams in wanted else norms]
     sinks += [factors] if LayerFactors in wanted else []
     sinks += [signs] if Signs in wanted else []
     sinks += [sums] if BatchGradient in wanted else []
-    fisher = Reductions()
+    fisher = PerCandidate()
     with _channels_seen(network, rows, fisher) if ChannelFisher in wanted else nullcontext():
         logits = per_sample_backward(
             network,
             subject.images,
             subject.labels,
             sinks,
-            normalisation=subject.normalisation,
+            normalization=subject.normalization,
             parameters=subject.parameters,
             precision=subject.precision,
         )
-    candidates = len(rows.everyone)
+    candidates = len(rows.all)
     faults = logits_faults(logits.unflatten(0, (candidates, -1)))
     squares = (grams if Grams in wanted else norms).squares.on_host(candidates)
     found = {
@@ -249,13 +249,13 @@ def _layer_factors(
     layers = tuple(name for name in alive if name in found)
     if not layers:
         raise DeadNetwork("no weight receives gradient")
-    cosines = normalised(torch.stack([found[name] for name in layers]).double())
+    cosines = normalized(torch.stack([found[name] for name in layers]).double())
     sizes = torch.tensor([weights[name].numel() for name in layers], dtype=torch.float64)
     return LayerFactors(layers, cosines[:, 0], cosines[:, 1], sizes.to(labels.device), labels)
 
 
 @contextmanager
-def _channels_seen(network: nn.Module, rows: Rows, found: Reductions) -> Iterator[None]:
+def _channels_seen(network: nn.Module, rows: Candidates, found: PerCandidate) -> Iterator[None]:
     """Fill ``found`` with each layer's channel saliency when the backward pass reaches it."""
 
     def reduce(name: str, members: Members, output: Tensor, error: Tensor) -> None:
@@ -266,7 +266,7 @@ def _channels_seen(network: nn.Module, rows: Rows, found: Reductions) -> Iterato
 
     def hook(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.requires_grad:
-            output.register_hook(partial(reduce, name, rows.members, output.detach()))
+            output.register_hook(partial(reduce, name, rows.active, output.detach()))
 
     handles = [
         layer.register_forward_hook(partial(hook, name))

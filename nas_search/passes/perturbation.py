@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
-from nas_search.gradients import normalised_network
+from nas_search.core.errors import InputError
+from nas_search.gradients import normalized_network
 from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
 from nas_search.passes.series import Series
-from nas_search.spaces.rows import rows_of
+from nas_search.stacked.candidates import candidates_of
 
 BATCH = 16
 STEP = 0.01
@@ -34,15 +34,15 @@ class Perturbation:
 
 @collects_of_all(Perturbation, whole=(Perturbation,))
 def perturbation_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
-    """Forward sixteen images of noise and their neighbours, in true train mode.
+    """Forward sixteen images of noise and their neighbors, in true train mode.
 
     A candidate is dead whose feature maps do not change.
 
     Raises:
         InputError: the network has no global average pooling.
     """
-    network, rows = subject.network, rows_of(subject.network)
-    candidates = len(rows.everyone)
+    network, rows = subject.network, candidates_of(subject.network)
+    candidates = len(rows.all)
     generator = torch.Generator().manual_seed(subject.seed)
     shape = (BATCH, *subject.images.shape[1:])
     x, step = (
@@ -54,21 +54,21 @@ def perturbation_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[O
     def pooled(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         features.append(inputs[0])
 
-    def normalised(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def normalized(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if not features:  # the first of the two forward passes
-            own = inputs[0].unflatten(0, (len(rows.members), -1))
-            variances.add(rows.members, own.transpose(1, 2).flatten(2).var(2).mean(1))
+            own = inputs[0].unflatten(0, (len(rows.active), -1))
+            variances.add(rows.active, own.transpose(1, 2).flatten(2).var(2).mean(1))
 
     pools = [m for m in network.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]
     if not pools:
         raise InputError("the Zen-score needs an nn.AdaptiveAvgPool2d before the classifier")
     handles = [pools[-1].register_forward_pre_hook(pooled)] + [
-        module.register_forward_pre_hook(normalised)
+        module.register_forward_pre_hook(normalized)
         for module in network.modules()
         if isinstance(module, nn.BatchNorm2d)
     ]
     try:
-        with normalised_network(network, "batch"), torch.no_grad():
+        with normalized_network(network, "batch"), torch.no_grad():
             network(x)
             network(x + STEP * step)
     finally:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
-from nas_search.gradients import normalised_network
+from nas_search.core.errors import InputError
+from nas_search.gradients import normalized_network
 from nas_search.passes.base import Outcome, Subject, collects_of_all
-from nas_search.spaces.rows import rows_of
+from nas_search.stacked.candidates import candidates_of
 
 SAMPLES = 3000
 BATCH = 1000
@@ -53,19 +53,19 @@ def distinct_patterns(network: nn.Module, images: Tensor) -> list[int]:
     Returns:
         the number of each of the K candidates of ``network``; of an ordinary one, its own.
     """
-    rows = rows_of(network)
-    patterns: list[list[list[Tensor]]] = [[] for _ in rows.everyone]  # of candidates, batches
+    rows = candidates_of(network)
+    patterns: list[list[list[Tensor]]] = [[] for _ in rows.all]  # of candidates, batches
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.dim() == 4:
-            on = (output.flatten(1) > 0).unflatten(0, (len(rows.members), -1))
-            for member, own in zip(rows.members, on, strict=True):
+            on = (output.flatten(1) > 0).unflatten(0, (len(rows.active), -1))
+            for member, own in zip(rows.active, on, strict=True):
                 patterns[member][-1].append(own)
 
     relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
     handles = [relu.register_forward_hook(look) for relu in relus]
     try:
-        with normalised_network(network, "batch"), torch.no_grad():
+        with normalized_network(network, "batch"), torch.no_grad():
             for batch in images.split(BATCH):
                 for of_one in patterns:
                     of_one.append([])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas_search.spaces.rows import Members
+from nas_search.stacked.candidates import Members
 
 
 class Series:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas_search.gradients import normalised_network
+from nas_search.gradients import normalized_network
 from nas_search.passes.base import (
     DeadNetwork,
     Outcome,
@@ -18,8 +18,8 @@ from nas_search.passes.base import (
     collects_of_all,
     weighted_layers,
 )
-from nas_search.passes.reach import calls_on_paths, layers_of_all
-from nas_search.spaces.rows import rows_of
+from nas_search.passes.reachability import calls_on_paths, layers_of_all
+from nas_search.stacked.candidates import candidates_of
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def paths(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
         if next(module.parameters(recurse=False), None) is not None
     ]
     try:
-        with normalised_network(subject.network, subject.normalisation), torch.enable_grad():
+        with normalized_network(subject.network, subject.normalization), torch.enable_grad():
             logits = subject.network(image)
     finally:
         for handle in handles:
@@ -101,7 +101,7 @@ def paths(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
 @collects_of_all(LiveParameters)
 def paths_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Count each candidate's parameters on paths; dead where none leads to the logits."""
-    candidates = len(rows_of(subject.network).everyone)
+    candidates = len(candidates_of(subject.network).all)
     live: dict[nn.Module, Tensor] = {}
     weighted = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
     for call in calls_on_paths(subject.network, subject.images[:1], weighted):

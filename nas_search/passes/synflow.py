@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from nas_search.gradients import OwnParameters, Reductions
+from nas_search.gradients import PerCandidate, StackedParameters
 from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
-from nas_search.spaces.rows import rows_of
+from nas_search.stacked.candidates import candidates_of
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ def synflow_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcom
 
     A candidate is dead where nothing flows.
     """
-    candidates = len(rows_of(subject.network).everyone)
-    own = OwnParameters(subject.network, values=lambda values: values.abs().double())
+    candidates = len(candidates_of(subject.network).all)
+    own = StackedParameters(subject.network, values=lambda values: values.abs().double())
     ones = torch.ones_like(subject.images[:1], dtype=torch.float64)
-    flows = Reductions()
-    with own.in_place(normalisation=None):
+    flows = PerCandidate()
+    with own.in_place(normalization=None):
         gradients = own.gradients(subject.network(ones).sum())
     for use, gradient in gradients.items():
         flows.add(*use, (own.values[use].detach() * gradient).abs().flatten(1).sum(1))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 
@@ -91,21 +91,21 @@ PROXIES.add(
     ProxyRecord(
         name="aggregate",
         score=_no_single_score,
-        normalisation=None,
+        normalization=None,
         origin="ours",
         source="the log-rank sum of AZ-NAS, of any members",
         summary="sum of the logarithms of the ranks under several scores; for ranking only",
         needs=(),
         combine=log_rank_sum,
         formula="sum_m log(rank_m / N)",
-        traps="changes with the pool",
+        caveats="changes with the pool",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="az_nas",
         score=_no_single_score,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source="Lee & Ham, CVPR 2024; code cvlab-yonsei/AZ-NAS",
         summary="log-rank sum of expressivity, progressivity, trainability, FLOPs; ranking only",
@@ -114,14 +114,14 @@ PROXIES.add(
         init="kaiming_normal",
         members=("az_expressivity", "az_progressivity", "az_trainability", "flops"),
         formula="sum_m log(rank_m / N)",
-        traps="changes with the pool; the published FLOPs are the benchmark's own count",
+        caveats="changes with the pool; the published FLOPs are the benchmark's own count",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="te_nas",
         score=_no_single_score,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source="Chen et al., ICLR 2021; code VITA-Group/TENAS",
         summary="rank sum of NTK condition and linear regions; for ranking only",
@@ -130,14 +130,14 @@ PROXIES.add(
         repeats=3,
         members=("ntk_cond", "linear_regions"),
         formula="rank(ntk_cond) + rank(linear_regions)",
-        traps="changes with the pool; the code prunes a supernet by the changes of both",
+        caveats="changes with the pool; the code prunes a supernet by the changes of both",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="vkdnw_agg",
         score=_no_single_score,
-        normalisation=None,
+        normalization=None,
         origin="paper",
         source="Tybl & Neumann, CVPR 2025; code ondratybl/VKDNW",
         summary="log-rank sum of VKDNW, jacob_cov, expressivity, trainability, FLOPs; ranking only",
@@ -146,6 +146,6 @@ PROXIES.add(
         init="kaiming_normal",
         members=("vkdnw", "jacob_cov", "az_expressivity", "az_trainability", "flops"),
         formula="sum_m log(rank_m / N)",
-        traps="changes with the pool; each member keeps its own init (the code's: kaiming_normal)",
+        caveats="changes with the pool; members keep their own init (the code's: kaiming_normal)",
     )
 )

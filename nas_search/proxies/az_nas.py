@@ -36,41 +36,41 @@ PROXIES.add(
     ProxyRecord(
         name="az_expressivity",
         score=expressivity,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source=_SOURCE,
         summary="entropy of the principal components of feature maps, summed over cells",
         needs=(CellFeatures,),
         init="kaiming_normal",
         formula="sum_l -sum_c p_lc log p_lc, p_l = eigenvalues of channel covariance / their sum",
-        traps="of noise images, not of the probe batch; the stem's feature map counts too",
+        caveats="of noise images, not of the probe batch; the stem's feature map counts too",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="az_progressivity",
         score=progressivity,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source=_SOURCE,
         summary="smallest growth of expressivity from one cell to the next",
         needs=(CellFeatures,),
         init="kaiming_normal",
         formula="min_l (e_(l+1) - e_l), e_l the entropy of cell l",
-        traps="of noise images: with real ones it ranks no cells",
+        caveats="of noise images: with real ones it ranks no cells",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="az_trainability",
         score=trainability,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source=_SOURCE,
         summary="how close to 1 the gain of gradients through each cell is",
         needs=(CellFeatures,),
         init="kaiming_normal",
         formula="mean_l (2 - s_l - 1/s_l), s_l the largest singular value of cell l's Jacobian",
-        traps="a cell that is the identity gives -inf in the code; here -1e6, ranked the same",
+        caveats="a cell that is the identity gives -inf in the code; here -1e6, ranked the same",
     )
 )

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nas_search.gradients import Normalisation, Scheme
+from nas_search.core.registry import Registry
+from nas_search.gradients import Normalization, Scheme
 from nas_search.passes import Grams
 from nas_search.proxies.measurement import Measurement
-from nas_search.registry import Registry
 
 Origin = Literal["paper", "reconstructed", "ours"]
 """``paper``: formula as published. ``reconstructed``: best supported reading of a paper whose own
@@ -34,7 +34,7 @@ class ProxyRecord:
     Attributes:
         name: the name in ``proxy=...``.
         score: from a measurement to a number; higher is always better.
-        normalisation: batch-norm statistics that the definition asks for; None where the score
+        normalization: batch-norm statistics that the definition asks for; None where the score
             depends on none.
         origin: whose formula it is.
         source: where the formula stands.
@@ -44,7 +44,7 @@ class ProxyRecord:
         batch_size: n, images of the probe batch in the definition.
         repeats: draws of the initial weights over which the definition averages.
         formula: the score in one line.
-        traps: where it goes wrong; empty where nothing is known.
+        caveats: where it goes wrong; empty where nothing is known.
         combine: makes it of other scores' columns, see :mod:`.aggregate`; None for a score that one
             candidate has alone.
         members: single scores that it is combined of; empty where the user names them.
@@ -53,7 +53,7 @@ class ProxyRecord:
 
     name: str
     score: Callable[[Measurement], float]
-    normalisation: Normalisation | None
+    normalization: Normalization | None
     origin: Origin
     source: str
     summary: str
@@ -62,7 +62,7 @@ class ProxyRecord:
     batch_size: int = 64
     repeats: int = 1
     formula: str = ""
-    traps: str = ""
+    caveats: str = ""
     combine: Combine | None = None
     members: tuple[str, ...] = ()
     fitted: bool = False

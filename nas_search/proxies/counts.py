@@ -41,59 +41,59 @@ PROXIES.add(
     ProxyRecord(
         name="params",
         score=params,
-        normalisation=None,
+        normalization=None,
         origin="paper",
         source="count",
         summary="number of trainable parameters, as built",
         needs=(Facts,),
         formula="P",
-        traps="counts dead branches too; the network is not run, so dead ones have a score",
+        caveats="counts dead branches too; the network is not run, so dead ones have a score",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="params_live",
         score=params_live,
-        normalisation=None,
+        normalization=None,
         origin="ours",
         source="count",
         summary="number of trainable parameters, dead branches cut off",
         needs=(LiveParameters,),
         formula="P of the layers on a path from image to logits",
-        traps="not what the field calls #params; a dead network has none",
+        caveats="not what the field calls #params; a dead network has none",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="flops",
         score=flops,
-        normalisation=None,
+        normalization=None,
         origin="paper",
         source="count",
         summary="multiply-accumulates of convolutions and linear layers for one image",
         needs=(Facts,),
         formula="MACs of Conv2d and Linear",
-        traps="NAS-Bench-201's own table adds 3 an element for ReLU with batch-norm, 9 for pooling",
+        caveats="NAS-Bench-201's table adds 3 per element for ReLU with batch-norm, 9 for pooling",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="depth",
         score=depth,
-        normalisation=None,
+        normalization=None,
         origin="paper",
         source="count",
         summary="number of convolutions and linear layers on the longest path",
         needs=(Depth,),
         formula="max over paths of #(Conv2d, Linear)",
-        traps="a depthwise and a pointwise convolution are two; not the count of all layers",
+        caveats="a depthwise and a pointwise convolution are two; not the count of all layers",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="random",
         score=chance,
-        normalisation=None,
+        normalization=None,
         origin="ours",
         source="a hash of seed and canonical form",
         summary="chance: the floor of every comparison",

@@ -17,7 +17,7 @@ With positive c the two pull in opposite directions: they are two signals, not o
 for whole gradients and layer by layer: the same statistic of each weight's own K_l, averaged over
 the weights that receive gradient.
 
-Ours use frozen batch statistics. Per-sample statistics, the reference codes' choice, centre every
+Ours use frozen batch statistics. Per-sample statistics, the reference codes' choice, center every
 map of an image: where a cell ends in batch-norm and the network in global average pooling, as in
 DARTS, the last cell's convolutions have no effect on the logits and receive no gradient at all.
 """
@@ -112,7 +112,7 @@ PROXIES.add(
     ProxyRecord(
         name="gradalign",
         score=gradalign,
-        normalisation="frozen",
+        normalization="frozen",
         origin="ours",
         source=f"docs/study.md, after both variants of {_PAPER}",
         summary="diversity of the factors of per-sample gradients and contrast between classes",
@@ -125,31 +125,31 @@ PROXIES.add(
     ProxyRecord(
         name="gradalign_i",
         score=whole_i,
-        normalisation="sample",
+        normalization="sample",
         origin="reconstructed",
         source=_PAPER,
         summary="GradAlign-I: mean cosine between whole per-sample gradients",
         formula="mean_(i!=j) K_ij",
-        traps="nearly noise: tau .37 between two draws",
+        caveats="nearly noise: tau .37 between two draws",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="gradalign_ii",
         score=whole_ii,
-        normalisation="sample",
+        normalization="sample",
         origin="reconstructed",
         source=_PAPER,
         summary="GradAlign-II: log determinant of the cosines between whole per-sample gradients",
         formula="log det(K + 1e-6 I)",
-        traps="blind to sign; other direction than variant I",
+        caveats="blind to sign; other direction than variant I",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="gradalign_i_layerwise",
         score=layerwise_i,
-        normalisation="frozen",
+        normalization="frozen",
         origin="ours",
         source=f"GradAlign-I ({_PAPER}) layer by layer",
         summary="GradAlign-I of each weight alone, averaged over weights",
@@ -160,11 +160,11 @@ PROXIES.add(
     ProxyRecord(
         name="gradalign_ii_layerwise",
         score=layerwise_ii,
-        normalisation="frozen",
+        normalization="frozen",
         origin="ours",
         source=f"GradAlign-II ({_PAPER}) layer by layer",
         summary="GradAlign-II of each weight alone, averaged over weights",
         formula="mean_l log det(K_l + 1e-6 I)",
-        traps="falls behind counts on DARTS",
+        caveats="falls behind counts on DARTS",
     )
 )

@@ -28,25 +28,25 @@ PROXIES.add(
     ProxyRecord(
         name="gradsign",
         score=total,
-        normalisation="sample",
+        normalization="sample",
         origin="paper",
         source=_SOURCE,
         summary="agreement of the samples on the sign of each weight's gradient, summed",
         needs=(Signs,),
         formula="sum_k |sum_i sign(dl_i/dtheta_k)|",
-        traps="nearly the number of parameters (rank correlation .99)",
+        caveats="nearly the number of parameters (rank correlation .99)",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="gradsign_mean",
         score=mean,
-        normalisation="sample",
+        normalization="sample",
         origin="ours",
         source=f"after {_SOURCE}",
         summary="agreement of the samples on the sign of a weight's gradient, averaged",
         needs=(Signs,),
         formula="mean_k |sum_i sign(dl_i/dtheta_k)|",
-        traps="ranks negatively on NAS-Bench-201",
+        caveats="ranks negatively on NAS-Bench-201",
     )
 )

@@ -28,8 +28,8 @@ def epe_nas(measurement: Measurement) -> float:
 
 def _correlations(rows: Tensor) -> Tensor:
     """Return Pearson's correlations between rows, (n, n); 1 for a row alone."""
-    centred = rows - rows.mean(1, keepdim=True)
-    units = centred / centred.norm(dim=1, keepdim=True)
+    centered = rows - rows.mean(1, keepdim=True)
+    units = centered / centered.norm(dim=1, keepdim=True)
     return (units @ units.T).clamp(-1, 1)
 
 
@@ -37,13 +37,13 @@ PROXIES.add(
     ProxyRecord(
         name="jacob_cov",
         score=jacob_cov,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source="Mellor et al. 2020 (arXiv 2006.04647v1); code SamsungLabs/zero-cost-nas",
         summary="how uncorrelated the images' input gradients are",
         needs=(InputJacobian,),
         formula="-sum_k (log(v_k + 1e-5) + 1/(v_k + 1e-5)), v = eig corrcoef(d sum logits/dx)",
-        traps="set by the smallest eigenvalues: noisy from draw to draw; dead where J is "
+        caveats="set by the smallest eigenvalues: noisy from draw to draw; dead where J is "
         "nothing but rounding: DARTS cells without pooling",
     )
 )
@@ -51,13 +51,13 @@ PROXIES.add(
     ProxyRecord(
         name="epe_nas",
         score=epe_nas,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source="Lopes et al., ICANN 2021; code automl/NASLib",
         summary="correlation of the images' input gradients within each class",
         needs=(InputJacobian,),
         formula="sum_c |sum log(|corrcoef(J_c)| + 1e-5)|",
-        traps="up to 100 classes; depends on how many images of a class the batch holds; dead "
+        caveats="up to 100 classes; depends on how many images of a class the batch holds; dead "
         "where J is nothing but rounding: DARTS cells without pooling",
     )
 )

@@ -16,12 +16,12 @@ PROXIES.add(
     ProxyRecord(
         name="meco",
         score=meco,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source="Jiang et al., NeurIPS 2023; code HamsterMimi/MeCo",
         summary="smallest eigenvalue of the channels' correlations, summed over modules",
         needs=(ChannelCorrelations,),
         formula="sum over feature maps of lambda_min(corrcoef of channels), one noise image",
-        traps="every module once; the code counts containers again and takes 64 x 64 noise",
+        caveats="every module once; the code counts containers again and takes 64 x 64 noise",
     )
 )

@@ -23,27 +23,27 @@ PROXIES.add(
     ProxyRecord(
         name="naswot",
         score=naswot,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source="Mellor et al., ICML 2021; code BayesWatch/nas-without-training",
         summary="how differently the images switch the network's ReLUs",
         needs=(CodeAgreement,),
         batch_size=128,
         formula="log |det K|, K_ij = number of ReLU units that i and j switch alike",
-        traps="ReLUs from which no path leads to the logits do not count; only nn.ReLU is seen",
+        caveats="ReLUs from which no path leads to the logits do not count; only nn.ReLU is seen",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="swap",
         score=swap,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source="Peng et al., ICLR 2024; code pym1024/SWAP",
         summary="number of distinct patterns of ReLU units over the images",
         needs=(PatternCount,),
         batch_size=16,
         formula="number of distinct columns of the (n, units) on/off matrix",
-        traps="the published figures multiply by exp(-(P - mu)^2 / sigma), tuned a space: left out",
+        caveats="published figures multiply by exp(-(P - mu)^2 / sigma), tuned per space: left out",
     )
 )

@@ -24,7 +24,7 @@ PROXIES.add(
     ProxyRecord(
         name="ntk_cond",
         score=ntk_cond,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source="Chen et al., ICLR 2021 (TE-NAS); code VITA-Group/TENAS",
         summary="negative condition number of the tangent kernel of the summed logits",
@@ -32,6 +32,6 @@ PROXIES.add(
         init="kaiming_fan_out",
         repeats=3,
         formula="-lambda_max/lambda_min of J J^T, J_i = d(sum logits_i)/d(weights)",
-        traps="n backward passes in true train mode; set by one eigenvalue: noisy",
+        caveats="n backward passes in true train mode; set by one eigenvalue: noisy",
     )
 )

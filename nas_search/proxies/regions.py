@@ -19,7 +19,7 @@ PROXIES.add(
     ProxyRecord(
         name="linear_regions",
         score=linear_regions,
-        normalisation=None,
+        normalization=None,
         origin="reconstructed",
         source="Chen et al., ICLR 2021 (TE-NAS); code VITA-Group/TENAS",
         summary="number of linear pieces of a thin network that crops of the images fall into",
@@ -27,6 +27,6 @@ PROXIES.add(
         init="kaiming_normal",
         repeats=3,
         formula="number of distinct ReLU patterns, one channel wide, 3,000 crops 1 x 5 x 5",
-        traps="saturates at the number of crops; the code crops 3 x 3, our skeletons need 5 x 5",
+        caveats="saturates at the number of crops; the code crops 3 x 3, our skeletons need 5 x 5",
     )
 )

@@ -18,12 +18,12 @@ PROXIES.add(
     ProxyRecord(
         name="synflow",
         score=synflow,
-        normalisation=None,
+        normalization=None,
         origin="paper",
         source="Tanaka et al., NeurIPS 2020; code SamsungLabs/zero-cost-nas",
         summary="log of the flow of ones through the absolute weights, in float64",
         needs=(SynapticFlow,),
         formula="log sum |theta dR/dtheta|, theta -> |theta|, batch-norm = identity, input = 1",
-        traps="the sum itself reaches 1e61; looks at no image",
+        caveats="the sum itself reaches 1e61; looks at no image",
     )
 )

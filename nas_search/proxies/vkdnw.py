@@ -29,13 +29,13 @@ PROXIES.add(
     ProxyRecord(
         name="vkdnw",
         score=vkdnw,
-        normalisation="eval",
+        normalization="eval",
         origin="paper",
         source="Tybl & Neumann, CVPR 2025; code ondratybl/VKDNW",
         summary="number of weight tensors, then how evenly the information on them is spread",
         needs=(FisherInformation,),
         init="kaiming_normal",
         formula="T - sum_k q_k log q_k, q = deciles of the Fisher spectrum / their sum",
-        traps="ranks by layers first; with many dead branches all deciles but the last are 0",
+        caveats="ranks by layers first; with many dead branches all deciles but the last are 0",
     )
 )

@@ -24,7 +24,7 @@ PROXIES.add(
     ProxyRecord(
         name="zen",
         score=zen,
-        normalisation=None,
+        normalization=None,
         origin="paper",
         source="Lin et al., ICCV 2021; code idstcv/ZenNAS",
         summary="how far noise moves the feature maps of a network with N(0, 1) weights",
@@ -33,6 +33,6 @@ PROXIES.add(
         batch_size=16,
         repeats=32,
         formula="log E sum |f(x) - f(x + .01 e)| + sum_BN log sqrt(mean_c variance)",
-        traps="variances of the batch itself, not the code's running ones; 16 noise images a draw",
+        caveats="variances of the batch, not the code's running ones; 16 noise images per draw",
     )
 )

@@ -69,7 +69,7 @@ PROXIES.add(
     ProxyRecord(
         name="snip",
         score=snip,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source=_SOURCES["snip"],
         summary="saliency of the weights: |weight times gradient|, summed",
@@ -81,20 +81,20 @@ PROXIES.add(
     ProxyRecord(
         name="plain",
         score=plain,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source=_SOURCES["plain"],
         summary="signed saliency of the weights: weight times gradient, summed",
         needs=(BatchGradient,),
         formula="sum theta g",
-        traps="batch-norm behind a weight makes its sum zero (Euler): what is left is the head's",
+        caveats="batch-norm behind a weight makes its sum zero (Euler): what is left is the head's",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="grad_norm",
         score=grad_norm,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source=_SOURCES["grad_norm"],
         summary="norm of the batch gradient, summed over layers",
@@ -106,38 +106,38 @@ PROXIES.add(
     ProxyRecord(
         name="l2_norm",
         score=l2_norm,
-        normalisation=None,
+        normalization=None,
         origin="paper",
         source=_SOURCES["l2_norm"],
         summary="norm of the weights, summed over layers",
         needs=(Weights,),
         formula="sum_l ||theta_l||",
-        traps="looks at no image: a count of layers by their width",
+        caveats="looks at no image: a count of layers by their width",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="fisher",
         score=fisher,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source=_SOURCES["fisher"],
         summary="saliency of output channels, summed over the weights of each",
         needs=(ChannelFisher,),
         formula="sum_c fan_in_c 1/2 mean_i (sum_hw a dL/da)^2",
-        traps="the code counts a channel once for each of its weights (fan_in); papers write sum_c",
+        caveats="the code counts a channel once per weight (fan_in); papers write sum_c",
     )
 )
 PROXIES.add(
     ProxyRecord(
         name="grasp",
         score=grasp,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source=_SOURCES["grasp"],
         summary="how the gradient's norm reacts to removing weights, summed",
         needs=(HessianGradient,),
         formula="sum -theta (H g)",
-        traps="the sign of the reference code, which differs from the paper's; two backward passes",
+        caveats="the reference code's sign, not the paper's; two backward passes",
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas_search.passes import HalfGradients
+from nas_search.passes import TwoBatchGradients
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 from nas_search.proxies.sums import summed
@@ -13,7 +13,9 @@ from nas_search.proxies.sums import summed
 
 def zico(measurement: Measurement) -> float:
     """Return sum_l log sum_w (mean_b |g_w| / std_b |g_w|) over two batches; zero std is skipped."""
-    return summed(_log_ratio(pair.abs()) for pair in measurement[HalfGradients].gradients.values())
+    return summed(
+        _log_ratio(pair.abs()) for pair in measurement[TwoBatchGradients].gradients.values()
+    )
 
 
 def _log_ratio(sizes: Tensor) -> Tensor:
@@ -27,13 +29,13 @@ PROXIES.add(
     ProxyRecord(
         name="zico",
         score=zico,
-        normalisation="batch",
+        normalization="batch",
         origin="paper",
         source="Li et al., ICLR 2023; code SLDGroup/ZiCo",
         summary="gradients that are large and change little between two batches",
-        needs=(HalfGradients,),
+        needs=(TwoBatchGradients,),
         batch_size=128,
         formula="sum_l log sum_w mean_b |g_w| / std_b |g_w|, b = halves of the probe batch",
-        traps="the code takes std of the signed g and adds the first batch's g to the second's",
+        caveats="the code takes std of the signed g and adds the first batch's g to the second's",
     )
 )

@@ -23,8 +23,8 @@ NODE_SIZE, LABEL_SIZE, TITLE_SIZE = 11.0, 9.5, 13.0
 NODE_HEIGHT, LABEL_HEIGHT, SLOT_HEIGHT = 30.0, 19.0, 5.0
 ROW_GAP, MARGIN, ARROW, PORT_STEP = 9.0, 16.0, 7.0, 9.0
 
-# Published operations by family: identity grey, pooling warm, convolutions blue, green and violet.
-COLOURS = {
+# Published operations by family: identity gray, pooling warm, convolutions blue, green and violet.
+COLORS = {
     "skip_connect": "#52606d",
     "max_pool_3x3": "#c2410c",
     "avg_pool_3x3": "#b7791f",
@@ -35,21 +35,21 @@ COLOURS = {
     "nor_conv_1x1": "#7b3fb5",
     "nor_conv_3x3": "#1d6fb8",
 }
-OTHER_COLOURS = ("#a61e69", "#0e7490", "#4d7c0f", "#9f1239", "#6d28d9", "#92400e", "#155e75")
+OTHER_COLORS = ("#a61e69", "#0e7490", "#4d7c0f", "#9f1239", "#6d28d9", "#92400e", "#155e75")
 
 
-def operation_colour(operation: str) -> str:
-    """Return the colour of an operation, the same in every drawing."""
-    if operation in COLOURS:
-        return COLOURS[operation]
-    return OTHER_COLOURS[zlib.crc32(operation.encode()) % len(OTHER_COLOURS)]
+def operation_color(operation: str) -> str:
+    """Return the color of an operation, the same in every drawing."""
+    if operation in COLORS:
+        return COLORS[operation]
+    return OTHER_COLORS[zlib.crc32(operation.encode()) % len(OTHER_COLORS)]
 
 
 def draw_cell(graph: CellGraph, path: Path, title: str | None = None) -> None:
     """Write a drawing of ``graph`` to ``path`` (.svg or .png).
 
-    Labelled edges are coloured by operation and carry their label; edges with an empty label
-    (as into a concatenation) are plain grey arrows. The same graph gives the same bytes.
+    Labeled edges are colored by operation and carry their label; edges with an empty label
+    (as into a concatenation) are plain gray arrows. The same graph gives the same bytes.
 
     Args:
         graph: the cell; edges run forward in the order of its nodes.
@@ -166,7 +166,7 @@ def _draw_edge(
     text: str,
 ) -> None:
     """Draw one smooth line through the edge's slots, an arrow head at its end."""
-    colour = operation_colour(text) if text else MUTED
+    color = operation_color(text) if text else MUTED
     first, last = chain[0], chain[-1]
     x = boxes.x[first] + boxes.widths[first] / 2
     y = boxes.y[first] + PORT_STEP * ports[0]
@@ -194,21 +194,21 @@ def _draw_edge(
         PathPatch(
             Line(points, codes),
             fill=False,
-            edgecolor=colour,
+            edgecolor=color,
             linewidth=1.6 if text else 1.2,
             capstyle="butt",
             gid=f"edge-{edge}",
         )
     )
     head = [(tip, y_end), (tip - ARROW, y_end - ARROW / 2), (tip - ARROW, y_end + ARROW / 2)]
-    axes.add_patch(Polygon(head, closed=True, facecolor=colour, edgecolor="none"))
+    axes.add_patch(Polygon(head, closed=True, facecolor=color, edgecolor="none"))
 
 
 def _draw_label(axes: Axes, boxes: _Boxes, edge: int, item: int, text: str) -> None:
-    colour = operation_colour(text)
-    _draw_box(axes, boxes, item, f"label-{edge}", "white", colour, LABEL_HEIGHT / 2)
+    color = operation_color(text)
+    _draw_box(axes, boxes, item, f"label-{edge}", "white", color, LABEL_HEIGHT / 2)
     axes.text(
-        boxes.x[item], boxes.y[item], text, size=LABEL_SIZE, color=colour,
+        boxes.x[item], boxes.y[item], text, size=LABEL_SIZE, color=color,
         ha="center", va="center_baseline", gid=f"label-text-{edge}",
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ Point = tuple[int, "float | None", str]
 
 DOT, LINE, PHASE = "#6ea8d9", "#123f8c", "#fdf3d7"
 NO_SCORE = "no score"  # an evaluation that is called ok but has no finite score
-STATUS_COLOURS = {
+STATUS_COLORS = {
     "rejected": "#b7791f",
     "dead": "#52606d",
     "failed": "#b91c1c",
@@ -143,7 +143,7 @@ def _draw_unscored(axes: Axes, evaluations: Sequence[Point]) -> None:
     for row, status in enumerate(sorted(groups)):
         axes.plot(
             groups[status], np.full(len(groups[status]), 0.015 + 0.025 * row), linestyle="none",
-            marker="|", markersize=7, markeredgewidth=1.0, color=STATUS_COLOURS.get(status, MUTED),
+            marker="|", markersize=7, markeredgewidth=1.0, color=STATUS_COLORS.get(status, MUTED),
             alpha=_opacity(len(groups[status])), transform=axes.get_xaxis_transform(),
             gid=f"status-{status}",
             label=f"{status} ({len(groups[status]):,})",

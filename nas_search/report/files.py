@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nas_search.evaluation import Evaluation
-from nas_search.files import write_csv
+from nas_search.core.evaluation import Evaluation
+from nas_search.core.files import write_csv
 
 
 def best_first(evaluations: Sequence[Evaluation], score: str) -> list[tuple[int, Evaluation]]:

@@ -98,7 +98,7 @@ def _ports(
 def _uncross(
     columns: list[list[int]], chains: Sequence[Sequence[int]]
 ) -> tuple[tuple[int, ...], ...]:
-    """Return the columns reordered by barycentre sweeps, the best order seen."""
+    """Return the columns reordered by barycenter sweeps, the best order seen."""
     before: dict[int, list[int]] = {item: [] for column in columns for item in column}
     after: dict[int, list[int]] = {item: [] for item in before}
     for chain in chains:
@@ -116,17 +116,17 @@ def _uncross(
                 fixed = order[c - 1] if forward else order[c + 1]
                 place = {item: float(i) for i, item in enumerate(fixed)}
                 links = before if forward else after
-                order[c] = _by_barycentre(order[c], place, links)
+                order[c] = _by_barycenter(order[c], place, links)
             crossings = _crossings(order, after)
             if crossings < fewest:
                 best, fewest = [list(column) for column in order], crossings
     return tuple(tuple(column) for column in best)
 
 
-def _by_barycentre(
+def _by_barycenter(
     column: list[int], place: dict[int, float], links: dict[int, list[int]]
 ) -> list[int]:
-    """Return the column sorted by the mean place of each item's neighbours; ties keep order."""
+    """Return the column sorted by the mean place of each item's neighbors; ties keep order."""
     scale = len(place) / max(len(column), 1)
 
     def key(position: int) -> float:
@@ -137,7 +137,7 @@ def _by_barycentre(
 
 
 def _crossings(columns: Sequence[Sequence[int]], after: dict[int, list[int]]) -> int:
-    """Count the pairs of lines between neighbouring columns that cross."""
+    """Count the pairs of lines between neighboring columns that cross."""
     total = 0
     for left, right in pairwise(columns):
         place = {item: i for i, item in enumerate(right)}
@@ -151,7 +151,7 @@ def place_rows(
 ) -> list[float]:
     """Return the y of every item's middle: lines as straight as boxes ``gap`` apart allow.
 
-    Each sweep moves the items of a column towards their neighbours: first to the mean, which
+    Each sweep moves the items of a column towards their neighbors: first to the mean, which
     balances the drawing, then to the nearest median, which straightens long lines.
 
     Args:

@@ -8,7 +8,7 @@ from time import monotonic
 from rich import progress
 from rich.console import Console
 
-from nas_search.evaluation import Evaluation
+from nas_search.core.evaluation import Evaluation
 
 SECONDS_BETWEEN_LINES = 15.0
 

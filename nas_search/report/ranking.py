@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
-from nas_search.report.curve import DOT, FENCE, LINE, STATUS_COLOURS
+from nas_search.report.curve import DOT, FENCE, LINE, STATUS_COLORS
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
 
 if TYPE_CHECKING:  # a report never needs torch, which the spaces' networks import
-    from nas_search.benchmarks.ranking import Row
+    from nas_search.ranking.ranking import Row
 
 TABLE_WIDTH = 146
 """Characters that a line of the table needs."""
@@ -135,7 +135,7 @@ def _scatter(axes: Axes, scores: np.ndarray, accuracy: np.ndarray) -> None:
     width, height = (high - low) or 1.0, (top - floor) or 1.0
     axes.plot(
         np.full(unscored.sum(), low - 0.05 * width), np.clip(accuracy[unscored], floor, top),
-        linestyle="none", marker="x", markersize=4, color=STATUS_COLOURS["failed"], gid="dead",
+        linestyle="none", marker="x", markersize=4, color=STATUS_COLORS["failed"], gid="dead",
     )  # fmt: skip
     axes.set_xlim(low - 0.09 * width, high + 0.04 * width)
     axes.set_ylim(floor - 0.04 * height, top + 0.04 * height)

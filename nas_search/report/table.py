@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich import box
 from rich.table import Table
 
-from nas_search.evaluation import Evaluation
+from nas_search.core.evaluation import Evaluation
 
 
 def leaderboard_table(

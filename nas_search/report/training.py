@@ -79,11 +79,11 @@ def _lines(
     axes: Axes, log: Sequence[Mapping[str, float]], label: str, curves: Mapping[str, str]
 ) -> None:
     epochs = [row["epoch"] for row in log]
-    for (name, key), colour in zip(curves.items(), (DOT, LINE), strict=True):
+    for (name, key), color in zip(curves.items(), (DOT, LINE), strict=True):
         values = np.array([row[key] for row in log], dtype=float)
         if np.isfinite(values).any():
             marker = "o" if len(log) == 1 else ""
-            axes.plot(epochs, values, color=colour, marker=marker, linewidth=1.8, label=name)
+            axes.plot(epochs, values, color=color, marker=marker, linewidth=1.8, label=name)
     axes.set_xlabel("epoch", color=INK)
     axes.set_ylabel(label, color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,6 +1,6 @@
 """From genotypes to evaluations: constraints first, one measurement for all scores, workers."""
 
-from nas_search.scoring.initialise import SCHEMES, Scheme, initialise
+from nas_search.scoring.initialize import SCHEMES, Scheme, initialize
 from nas_search.scoring.measure import DeadNetwork, Measuring, measure
 from nas_search.scoring.task import Constraints, ScoringTask
 from nas_search.scoring.workers import Executor, Workers, start_workers
@@ -14,7 +14,7 @@ __all__ = [
     "Scheme",
     "ScoringTask",
     "Workers",
-    "initialise",
+    "initialize",
     "measure",
     "start_workers",
 ]

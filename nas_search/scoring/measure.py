@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
+from nas_search.core.device import PRECISIONS, Precision
+from nas_search.core.errors import InputError
 from nas_search.gradients import (
-    NORMALISATIONS,
+    NORMALIZATIONS,
     PARAMETERS,
-    PRECISIONS,
-    Normalisation,
+    Normalization,
     Parameters,
-    Precision,
 )
 from nas_search.passes import PASSES, DeadNetwork, Facts, Grams, Pass, Subject
 from nas_search.proxies import Measurement
@@ -27,20 +26,20 @@ class Measuring:
     """How a measurement is taken; part of the definition of every score.
 
     Attributes:
-        normalisation: batch-norm statistics, see :data:`nas_search.gradients.Normalisation`.
+        normalization: batch-norm statistics, see :data:`nas_search.gradients.Normalization`.
         parameters: parameters that count, see :data:`nas_search.gradients.Parameters`.
         seed: from which passes draw what they need beside the images.
-        precision: of the arithmetic, see :data:`nas_search.gradients.Precision`.
+        precision: of the arithmetic, see :data:`nas_search.core.device.Precision`.
     """
 
-    normalisation: Normalisation = "sample"
+    normalization: Normalization = "sample"
     parameters: Parameters = "weights"
     seed: int = 0
     precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
         for key, given, known in (
-            ("proxy.normalisation", self.normalisation, NORMALISATIONS),
+            ("proxy.normalization", self.normalization, NORMALIZATIONS),
             ("proxy.parameters", self.parameters, PARAMETERS),
             ("precision", self.precision, PRECISIONS),
         ):
@@ -104,7 +103,7 @@ def attempt(
         network,
         images,
         labels,
-        how.normalisation,
+        how.normalization,
         how.parameters,
         how.seed,
         thin,

@@ -6,31 +6,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas_search.scoring.population import PopulationScorer, can_fold
+from nas_search.scoring.stack_scorer import StackScorer, can_stack
 from nas_search.scoring.task import ScoringTask
 
-MOST = 256
+MAX_CANDIDATES_PER_PASS = 256
 """Candidates that are scored in one pass at most: beyond, nothing is left to gain."""
 
-SHARE = 0.5
+MEMORY_FRACTION = 0.5
 """Share of the device's memory for what backward needs; the rest is for what it makes."""
 
-SAMPLED = 64
+COST_SAMPLE_SIZE = 64
 """Candidates of which the costliest says how much memory one takes."""
 
 
 def fitting(task: ScoringTask) -> int:
     """Return how many candidates of ``task``, on its device, one pass takes.
 
-    1 on a CPU: a candidate's activations fit its caches, a population's do not. On a GPU as many as
-    its whole memory holds by the costliest of some random candidates, :data:`MOST` at most. What
-    else the memory is used for is not looked at: scoring halves its populations when it ends.
+    1 on a CPU: a candidate's activations fit its caches, a stack's do not. On a GPU, as many as its
+    whole memory holds by the costliest of some random candidates, at most
+    :data:`MAX_CANDIDATES_PER_PASS`. Other uses of the memory are ignored: scoring halves its stacks
+    when memory ends.
     """
     device = torch.device(task.device)
-    if device.type != "cuda" or not can_fold(task):
+    if device.type != "cuda" or not can_stack(task):
         return 1
     memory = torch.cuda.get_device_properties(device).total_memory
-    return max(1, min(MOST, int(SHARE * memory / bytes_of_one(task))))
+    return max(1, min(MAX_CANDIDATES_PER_PASS, int(MEMORY_FRACTION * memory / bytes_of_one(task))))
 
 
 def bytes_of_one(task: ScoringTask) -> int:
@@ -39,7 +40,7 @@ def bytes_of_one(task: ScoringTask) -> int:
     1 where they keep nothing: scores that need no backward pass have the largest populations.
     """
     rng = np.random.default_rng(0)
-    sampled = [task.space.sample(rng) for _ in range(SAMPLED)]
+    sampled = [task.space.sample(rng) for _ in range(COST_SAMPLE_SIZE)]
     costliest = max(sampled, key=lambda genotype: task.cost(genotype).macs)
     kept: dict[int, int] = {}
 
@@ -49,5 +50,5 @@ def bytes_of_one(task: ScoringTask) -> int:
         return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        PopulationScorer(task, 1).evaluate([costliest])
+        StackScorer(task, 1).evaluate([costliest])
     return max(1, sum(kept.values()))

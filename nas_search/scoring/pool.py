@@ -1,4 +1,4 @@
-"""Initialised modules by name, made once: populations are put together from them."""
+"""Initialized modules by name, made once: populations are put together from them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from nas_search.gradients import Scheme
-from nas_search.scoring.initialise import initialise
+from nas_search.scoring.initialize import initialize
 
 
 class ModulePool:
     """Makes each module when it is first asked for and gives the same one ever after.
 
-    A module's weights follow from its name (:mod:`nas_search.scoring.initialise`): they are those
+    A module's weights follow from its name (:mod:`nas_search.scoring.initialize`): they are those
     that it has in the network of a candidate alone.
 
     Args:
@@ -35,6 +35,6 @@ class ModulePool:
             with torch.device("meta"):
                 module = make(*sizes)
             module = module.to_empty(device=self._device).eval()
-            initialise(module, self._seed, self._scheme, self._draw, prefix=name)
+            initialize(module, self._seed, self._scheme, self._draw, prefix=name)
             self._modules[key] = module
         return self._modules[key]

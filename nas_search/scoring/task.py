@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
-from nas_search.evaluation import Evaluation, Status
-from nas_search.gradients import Normalisation, Parameters, Precision, Scheme
+from nas_search.core.device import Precision
+from nas_search.core.errors import InputError
+from nas_search.core.evaluation import Evaluation, Status
+from nas_search.gradients import Normalization, Parameters, Scheme
 from nas_search.passes import Facts
 from nas_search.passes.regions import THIN_IMAGE
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
-from nas_search.scoring.initialise import derived_seed, initialise
+from nas_search.scoring.initialize import derived_seed, initialize
 from nas_search.scoring.measure import DeadNetwork, Measuring, attempt
 from nas_search.spaces import SPACES, Cost, SearchSpace
 
@@ -181,7 +182,7 @@ class ScoringTask:
         labels: its labels, (n,) int64.
         num_classes: number of classes of the networks' heads.
         proxies: names of the scores.
-        normalisation: batch-norm statistics; None means those of each proxy's own definition.
+        normalization: batch-norm statistics; None means those of each proxy's own definition.
         parameters: parameters that count.
         seed: seed of the initial weights.
         init: distribution of the initial weights; None means that of each proxy's own definition.
@@ -197,7 +198,7 @@ class ScoringTask:
     labels: Tensor
     num_classes: int
     proxies: tuple[str, ...]
-    normalisation: Normalisation | None = None
+    normalization: Normalization | None = None
     parameters: Parameters = "weights"
     seed: int = 0
     init: Scheme | None = None
@@ -210,7 +211,7 @@ class ScoringTask:
         if self.repeats < 1:
             raise InputError(f"proxy.repeats={self.repeats} must be 1 or more")
         # Refuses what does not exist.
-        Measuring(self.normalisation or "sample", self.parameters, precision=self.precision)
+        Measuring(self.normalization or "sample", self.parameters, precision=self.precision)
 
     def __getstate__(self) -> dict[str, Any]:
         """Take the proxies' records along: unpickling them imports the modules they come from."""
@@ -262,17 +263,17 @@ class ScoringTask:
             draw: number of the draw within the run.
             init: distribution of the weights where the task does not prescribe one.
         """
-        with torch.device("meta"):  # no memory is touched, no default initialisation is computed
+        with torch.device("meta"):  # no memory is touched, no default initialization is computed
             network = self.space.build(genotype, self.input_shape, self.num_classes, **self.macro)
         network = network.to_empty(device=self.device)
-        return initialise(network, self.seed, self.init or init, draw)
+        return initialize(network, self.seed, self.init or init, draw)
 
     def build_thin(self, genotype: Hashable, draw: int, init: Scheme) -> nn.Module:
         """Return the cells of ``genotype`` in the thinnest network, for tiny crops of images."""
         with torch.device("meta"):
             network = self.space.build(genotype, THIN_IMAGE, self.num_classes, **self.thin)
         network = network.to_empty(device=self.device)
-        return initialise(network, self.seed, self.init or init, draw)
+        return initialize(network, self.seed, self.init or init, draw)
 
     def rounds(self) -> Iterator[Round]:
         """Yield the measurements that the task's scores need, for each initial draw.
@@ -283,9 +284,9 @@ class ScoringTask:
         records = [PROXIES.get(name) for name in self.proxies]
         for draw in range(self.repeats):
             for init, same_weights in self._by_init(records).items():
-                for normalisation, group in self._by_normalisation(same_weights).items():
+                for normalization, group in self._by_normalization(same_weights).items():
                     noise = derived_seed(f"{self.seed}/{draw}")
-                    how = Measuring(normalisation, self.parameters, noise, self.precision)
+                    how = Measuring(normalization, self.parameters, noise, self.precision)
                     yield Round(draw, init, how, tuple(group))
 
     def facts(self, candidate: Candidate, draw: int) -> Facts:
@@ -349,14 +350,14 @@ class ScoringTask:
             groups.setdefault(self.init or record.init, []).append(record)
         return groups
 
-    def _by_normalisation(
+    def _by_normalization(
         self, records: list[ProxyRecord]
-    ) -> dict[Normalisation, list[ProxyRecord]]:
+    ) -> dict[Normalization, list[ProxyRecord]]:
         """Group records by statistics; those that depend on none join whichever group there is."""
-        groups: dict[Normalisation, list[ProxyRecord]] = {}
-        for record in sorted(records, key=lambda record: record.normalisation is None):
-            statistics: Normalisation = next(iter(groups), "batch")
-            if record.normalisation is not None:
-                statistics = self.normalisation or record.normalisation
+        groups: dict[Normalization, list[ProxyRecord]] = {}
+        for record in sorted(records, key=lambda record: record.normalization is None):
+            statistics: Normalization = next(iter(groups), "batch")
+            if record.normalization is not None:
+                statistics = self.normalization or record.normalization
             groups.setdefault(statistics, []).append(record)
         return groups

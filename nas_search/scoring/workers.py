@@ -18,16 +18,16 @@ from typing import Any, Protocol
 
 import torch
 
-from nas_search.device import set_precision
-from nas_search.errors import InputError
-from nas_search.evaluation import Evaluation
+from nas_search.core.device import set_precision
+from nas_search.core.errors import InputError
+from nas_search.core.evaluation import Evaluation
 from nas_search.scoring.memory import fitting
-from nas_search.scoring.population import PopulationScorer, can_fold, populations
+from nas_search.scoring.stack_scorer import StackScorer, can_stack, stacks
 from nas_search.scoring.task import ScoringTask
 
 KINDS = ("auto", "inline", "processes", "dask")
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 """Processes that ``auto`` starts at most: each holds a torch of its own, half a gigabyte."""
 
 
@@ -39,8 +39,8 @@ class Executor:
     of several threads, and do not stall when something else runs on the machine. Scores do not
     depend on the number of workers.
 
-    Scores do not depend on ``population`` either, but for the last digits, see
-    :mod:`nas_search.scoring.population`.
+    Scores do not depend on ``stack`` either, but for the last digits, see
+    :mod:`nas_search.scoring.stack_scorer`.
 
     Attributes:
         name: ``inline`` (this process), ``processes`` (spawned, one a GPU or some on the CPU),
@@ -48,7 +48,7 @@ class Executor:
         workers: number of processes; None means one a GPU, or one a core on the CPU.
         threads: torch threads of a worker on the CPU.
         address: scheduler of the Dask cluster; None starts a cluster on this machine.
-        population: candidates scored in one pass at most, fewer where memory ends; None means one
+        stack: candidates scored in one pass at most, fewer where memory ends; None means one
             on the CPU, whose caches larger batches overrun, and on a GPU what its memory holds.
     """
 
@@ -56,12 +56,12 @@ class Executor:
     workers: int | None = None
     threads: int = 1
     address: str | None = None
-    population: int | None = None
+    stack: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in KINDS:
             raise InputError(f"unknown executor '{self.name}'; possible: {', '.join(KINDS)}")
-        for key in ("workers", "threads", "population"):
+        for key in ("workers", "threads", "stack"):
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise InputError(f"executor.{key}={value} must be 1 or more")
@@ -73,7 +73,7 @@ class Executor:
         if device.startswith("cuda"):
             possible = torch.cuda.device_count() if device == "cuda" else 1
         else:
-            possible = _cores() if self.name == "processes" else min(_cores(), MOST_WORKERS)
+            possible = _cores() if self.name == "processes" else min(_cores(), MAX_WORKERS)
         workers = self.workers or possible
         name = "processes" if self.name == "processes" or workers > 1 else "inline"
         return replace(self, name=name, workers=workers)
@@ -95,7 +95,7 @@ class Workers(Protocol):
         """Yield the evaluations of genotypes[start:stop], in order, each as soon as it is known.
 
         Which candidates are scored together follows from ``genotypes`` alone, see
-        :func:`nas_search.scoring.population.populations`.
+        :func:`nas_search.scoring.stack_scorer.stacks`.
         """
         ...
 
@@ -118,23 +118,23 @@ def start_workers(executor: Executor, task: ScoringTask) -> Workers:
     return DaskWorkers(task, executor)
 
 
-HANDED_OVER = 64
+GPU_CHUNK = 64
 """Candidates that a process with a GPU receives at once; its memory may ask for several passes."""
 
 
 def _handed_over(task: ScoringTask, executor: Executor) -> int:
     """Return the number of candidates that one process receives at once."""
-    if not can_fold(task):
+    if not can_stack(task):
         return 1
-    return executor.population or (1 if task.device == "cpu" else HANDED_OVER)
+    return executor.stack or (1 if task.device == "cpu" else GPU_CHUNK)
 
 
-def _scorer(task: ScoringTask, executor: Executor) -> PopulationScorer:
+def _scorer(task: ScoringTask, executor: Executor) -> StackScorer:
     """Return what scores candidates in this process, on the task's device."""
     torch.set_num_threads(executor.threads)
     set_precision(task.precision)
     task = task.to_device()
-    return PopulationScorer(task, executor.population or fitting(task))
+    return StackScorer(task, executor.stack or fitting(task))
 
 
 class InlineWorkers:
@@ -142,13 +142,13 @@ class InlineWorkers:
 
     def __init__(self, task: ScoringTask, executor: Executor) -> None:
         self._scorer = _scorer(task, executor)
-        self._size = self._scorer.most if can_fold(task) else 1
+        self._size = self._scorer.most if can_stack(task) else 1
 
     def evaluate(
         self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
     ) -> Iterator[Evaluation]:
         """See :class:`Workers`."""
-        for chosen in populations(len(genotypes), self._size, start, stop):
+        for chosen in stacks(len(genotypes), self._size, start, stop):
             yield from _within(chosen, self._scorer.evaluate(_of(genotypes, chosen)), start, stop)
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ def _within(
             yield evaluation
 
 
-_here: PopulationScorer | None = None  # in a spawned worker: what it evaluates with
+_here: StackScorer | None = None  # in a spawned worker: what it evaluates with
 
 
 def _become_worker(task: ScoringTask, executor: Executor) -> None:
@@ -219,7 +219,7 @@ class ProcessWorkers:
     ) -> Iterator[Evaluation]:
         """See :class:`Workers`."""
         stop = len(genotypes) if stop is None else min(stop, len(genotypes))
-        waiting = deque(populations(len(genotypes), self._size, start, stop))
+        waiting = deque(stacks(len(genotypes), self._size, start, stop))
         idle = list(range(len(self._pools)))
         running: dict[Future[list[Evaluation]], tuple[range, int]] = {}
         finished: dict[int, Evaluation] = {}
@@ -304,7 +304,7 @@ class DaskWorkers:
         self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
     ) -> Iterator[Evaluation]:
         """See :class:`Workers`."""
-        chosen = list(populations(len(genotypes), self._size, start, stop))
+        chosen = list(stacks(len(genotypes), self._size, start, stop))
         futures = [self._submit(_of(genotypes, numbers)) for numbers in chosen]
         for numbers, future in zip(chosen, futures, strict=True):
             try:
@@ -335,7 +335,7 @@ class DaskWorkers:
             self._cluster.close()
 
 
-_remote: tuple[ScoringTask, PopulationScorer] | None = None  # in a worker of a cluster
+_remote: tuple[ScoringTask, StackScorer] | None = None  # in a worker of a cluster
 
 
 def _evaluate_remotely(

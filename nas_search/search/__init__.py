@@ -2,6 +2,6 @@
 
 from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord
 from nas_search.search.budget import Budget
-from nas_search.search.loop import Outcome, run_loop
+from nas_search.search.loop import SearchOutcome, run_loop
 
-__all__ = ["ALGORITHMS", "Algorithm", "AlgorithmRecord", "Budget", "Outcome", "run_loop"]
+__all__ = ["ALGORITHMS", "Algorithm", "AlgorithmRecord", "Budget", "SearchOutcome", "run_loop"]

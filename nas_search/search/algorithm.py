@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from deap import base, tools
 
-from nas_search.evaluation import Evaluation
-from nas_search.registry import Registry
+from nas_search.core.evaluation import Evaluation
+from nas_search.core.registry import Registry
 from nas_search.search.individual import Individual, same_network
 
 if TYPE_CHECKING:  # a search never needs torch, which the spaces' networks import
@@ -25,7 +25,7 @@ HALL_OF_FAME = 100
 class Algorithm(ABC):
     """An evolutionary algorithm as a DEAP toolbox behind ask and tell.
 
-    Networks that are the same up to relabelling are proposed once: a proposal whose canonical form
+    Networks that are the same up to relabeling are proposed once: a proposal whose canonical form
     was proposed before is drawn again.
 
     Args:

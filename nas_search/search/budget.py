@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 
 
 @dataclass(frozen=True)

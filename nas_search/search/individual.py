@@ -9,7 +9,7 @@ from deap import base
 
 
 class Fitness(base.Fitness):
-    """One objective, to be maximised: the proxy's score."""
+    """One objective, to be maximized: the proxy's score."""
 
     weights = (1.0,)
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Literal, Protocol
 
-from nas_search.errors import InputError, RunError
-from nas_search.evaluation import Evaluation
+from nas_search.core.errors import InputError, RunError
+from nas_search.core.evaluation import Evaluation
 from nas_search.search.algorithm import Algorithm
 from nas_search.search.budget import Budget
 
-HOPELESS = {"rejected": 10_000, "scored": 100}
+GIVE_UP_AFTER = {"rejected": 10_000, "scored": 100}
 """Candidates without a single score, rejected unseen or tried, after which a run is given up."""
 
 Stop = Literal["budget", "exhausted", "interrupted"]
@@ -41,7 +41,7 @@ class Record(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SearchOutcome:
     """How a search ended.
 
     Attributes:
@@ -68,7 +68,7 @@ def run_loop(
     batch: int = 1,
     ahead: int = 1,
     progress: Callable[[Evaluation, float], None] | None = None,
-) -> Outcome:
+) -> SearchOutcome:
     """Search until the budget is spent, the space is exhausted or Ctrl-C is pressed.
 
     What was recorded is replayed whole, even where the budget is smaller now.
@@ -124,7 +124,7 @@ def run_loop(
             _give_up_if_hopeless(history)
     except KeyboardInterrupt:
         stop = "interrupted"
-    return Outcome(history, clock.seconds(), stop, max(0, len(history) - len(recorded)))
+    return SearchOutcome(history, clock.seconds(), stop, max(0, len(history) - len(recorded)))
 
 
 class _Clock:
@@ -155,7 +155,7 @@ def _give_up_if_hopeless(history: Sequence[Evaluation]) -> None:
     if any(evaluation.status == "ok" for evaluation in history):
         return
     rejected = sum(evaluation.status == "rejected" for evaluation in history)
-    if len(history) - rejected >= HOPELESS["scored"] or rejected >= HOPELESS["rejected"]:
+    if len(history) - rejected >= GIVE_UP_AFTER["scored"] or rejected >= GIVE_UP_AFTER["rejected"]:
         (reason, count), *_ = Counter(e.reason for e in history).most_common(1)
         raise RunError(
             f"none of the first {len(history)} candidates got a score; "

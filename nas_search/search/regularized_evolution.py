@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from deap import tools
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord
 from nas_search.search.individual import Individual
 

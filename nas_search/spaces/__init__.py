@@ -7,9 +7,9 @@ from nas_search.spaces.base import (
     Cost,
     SearchSpace,
     SpaceRecord,
-    builds_populations,
+    builds_stacked,
 )
-from nas_search.spaces.population import Pool, PopulationNetwork
+from nas_search.stacked.network import Pool, StackedNetwork
 
 __all__ = [
     "SPACES",
@@ -17,8 +17,8 @@ __all__ = [
     "CellGraph",
     "Cost",
     "Pool",
-    "PopulationNetwork",
+    "StackedNetwork",
     "SearchSpace",
     "SpaceRecord",
-    "builds_populations",
+    "builds_stacked",
 ]

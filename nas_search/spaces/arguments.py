@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 
 M = TypeVar("M")
 

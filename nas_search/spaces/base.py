@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from torch import nn
 
-from nas_search.registry import Registry
-from nas_search.spaces.population import Pool, PopulationNetwork
+from nas_search.core.registry import Registry
+from nas_search.stacked.network import Pool, StackedNetwork
 
 G = TypeVar("G", bound=Hashable)
 
@@ -34,7 +34,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class CellEdge:
-    """One labelled edge of a cell's drawing, from node ``source`` to node ``target``."""
+    """One labeled edge of a cell's drawing, from node ``source`` to node ``target``."""
 
     source: str
     target: str
@@ -43,14 +43,14 @@ class CellEdge:
 
 @dataclass(frozen=True)
 class CellGraph:
-    """A cell as a person draws it: named nodes in topological order, and labelled edges.
+    """A cell as a person draws it: named nodes in topological order, and labeled edges.
 
     Attributes:
         name: the cell's name, e.g. ``"normal"``.
         inputs: names of the input nodes.
         output: name of the output node.
         nodes: every node's name, in topological order, inputs first, output last.
-        edges: labelled edges; zero edges (``none``) are left out.
+        edges: labeled edges; zero edges (``none``) are left out.
     """
 
     name: str
@@ -87,7 +87,7 @@ class SearchSpace(ABC, Generic[G]):
         """Return a valid child, each of whose genes comes from one of the parents."""
 
     @abstractmethod
-    def neighbours(self, genotype: G) -> Iterator[G]:
+    def neighbors(self, genotype: G) -> Iterator[G]:
         """Yield every genotype that :meth:`mutate` can return, each once."""
 
     @abstractmethod
@@ -102,7 +102,7 @@ class SearchSpace(ABC, Generic[G]):
     def canonical(self, genotype: G) -> str:
         """Return a text that is equal exactly for genotypes which are the same network.
 
-        Same means: up to relabelling of nodes, removal of what cannot reach the output and
+        Same means: up to relabeling of nodes, removal of what cannot reach the output and
         contraction of identities.
         """
 
@@ -127,10 +127,10 @@ class SearchSpace(ABC, Generic[G]):
         """
 
     def skeleton(self, genotype: G) -> Hashable:
-        """Return what candidates have in common that :meth:`build_population` can take together."""
+        """Return what candidates have in common that :meth:`build_stacked` can take together."""
         return None
 
-    def build_population(
+    def build_stacked(
         self,
         genotypes: Sequence[G],
         pool: Pool,
@@ -138,7 +138,7 @@ class SearchSpace(ABC, Generic[G]):
         num_classes: int,
         whole: bool = False,
         **macro: Any,
-    ) -> PopulationNetwork:
+    ) -> StackedNetwork:
         """Return one network that runs all of ``genotypes``; a space need not know how.
 
         What a candidate's samples go through in it is what they go through in :meth:`build`'s
@@ -172,12 +172,12 @@ class SearchSpace(ABC, Generic[G]):
         """Return the cells as graphs to draw."""
 
 
-def builds_populations(space: SearchSpace[Any]) -> bool:
-    """Say whether ``build_population`` of ``space`` stands for the same networks as ``build``."""
+def builds_stacked(space: SearchSpace[Any]) -> bool:
+    """Say whether ``build_stacked`` of ``space`` stands for the same networks as ``build``."""
     for kind in type(space).__mro__:
         if kind is SearchSpace:
             return False
-        if "build_population" in vars(kind):
+        if "build_stacked" in vars(kind):
             return True
         if "build" in vars(kind):
             return False

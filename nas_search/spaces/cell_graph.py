@@ -10,7 +10,7 @@ numbered, and three things vanish while it is made:
 
 So what remains lies on a path from the image to the output, the same pruning that NAS-Bench-101
 defines for its graphs (Ying et al. 2019, arXiv 1902.09635). Two cells are the same network when the
-remaining labelled multigraphs are isomorphic, and :meth:`Expression.certificate` is a complete
+remaining labeled multigraphs are isomorphic, and :meth:`Expression.certificate` is a complete
 invariant of that: no hash, no collision.
 
 What is *not* merged, and why:
@@ -87,7 +87,7 @@ class Expression:
         place = {old: new for new, old in enumerate(live)}
         inputs = [tuple(place.get(t, t) for t in self._inputs[old]) for old in live]
         sums = [tuple(place.get(t, t) for t in value) for value in outputs]
-        return _Labelling([self._labels[old] for old in live], inputs, sums).certificate()
+        return _Labeling([self._labels[old] for old in live], inputs, sums).certificate()
 
     def used_inputs(self, outputs: Sequence[Sum]) -> frozenset[int]:
         """Return which cell inputs reach ``outputs``."""
@@ -106,10 +106,10 @@ class Expression:
         return sorted(seen)  # instances are appended after their inputs: a topological order
 
 
-class _Labelling:
-    """Canonical labelling by colour refinement and individualisation.
+class _Labeling:
+    """Canonical labeling by color refinement and individualization.
 
-    A colouring gives every instance a rank that never depends on how instances are numbered. Where
+    A coloring gives every instance a rank that never depends on how instances are numbered. Where
     refinement leaves a class of several instances, one of them is singled out, each in turn, and
     the least certificate wins. Twins (same operation, same input, same users) are interchangeable
     by an automorphism, so one stands for all: eight equal operations on one input cost one leaf.
@@ -129,9 +129,9 @@ class _Labelling:
     def certificate(self) -> str:
         if not self._labels:
             return self._write([])
-        return min(self._leaves(self._first_colours()))
+        return min(self._leaves(self._first_colors()))
 
-    def _first_colours(self) -> list[int]:
+    def _first_colors(self) -> list[int]:
         """Rank the instances by the nested expression that each computes."""
         texts: list[str] = []
         for label, value in zip(self._labels, self._inputs, strict=True):
@@ -140,45 +140,45 @@ class _Labelling:
         rank = {text: i for i, text in enumerate(sorted(set(texts)))}
         return [rank[text] for text in texts]
 
-    def _leaves(self, colours: list[int]) -> Iterator[str]:
-        colours = self._refine(colours)
+    def _leaves(self, colors: list[int]) -> Iterator[str]:
+        colors = self._refine(colors)
         classes: dict[int, list[int]] = {}
-        for instance, colour in enumerate(colours):
-            classes.setdefault(colour, []).append(instance)
-        if len(classes) == len(colours):
-            yield self._write(sorted(range(len(colours)), key=colours.__getitem__))
+        for instance, color in enumerate(colors):
+            classes.setdefault(color, []).append(instance)
+        if len(classes) == len(colors):
+            yield self._write(sorted(range(len(colors)), key=colors.__getitem__))
             return
-        target = min(colour for colour, members in classes.items() if len(members) > 1)
+        target = min(color for color, members in classes.items() if len(members) > 1)
         twins = {
             (tuple(sorted(self._inputs[i])), tuple(self._users[i])): i for i in classes[target]
         }
         for chosen in twins.values():
             # Doubling leaves room for the chosen instance just before its class.
-            yield from self._leaves([2 * c - (i == chosen) for i, c in enumerate(colours)])
+            yield from self._leaves([2 * c - (i == chosen) for i, c in enumerate(colors)])
 
-    def _refine(self, colours: list[int]) -> list[int]:
-        """Split classes by the colours of inputs and users until none splits any more."""
-        count = len(set(colours))
-        while count < len(colours):
+    def _refine(self, colors: list[int]) -> list[int]:
+        """Split classes by the colors of inputs and users until none splits any more."""
+        count = len(set(colors))
+        while count < len(colors):
             vertices = [
-                tuple(sorted(t if t < 0 else colours[t] for t in value))
+                tuple(sorted(t if t < 0 else colors[t] for t in value))
                 for value in [*self._inputs, *self._outputs]
             ]
-            heads = [*colours, *[-1] * len(self._outputs)]
+            heads = [*colors, *[-1] * len(self._outputs)]
             keys = [
                 (
-                    colour,
+                    color,
                     vertices[i],
                     tuple(sorted((heads[u], vertices[u]) for u in self._users[i])),
                 )
-                for i, colour in enumerate(colours)
+                for i, color in enumerate(colors)
             ]
             rank = {key: r for r, key in enumerate(sorted(set(keys)))}
-            colours = [rank[key] for key in keys]
+            colors = [rank[key] for key in keys]
             if len(rank) == count:
                 break
             count = len(rank)
-        return colours
+        return colors
 
     def _write(self, order: list[int]) -> str:
         place = {instance: str(i) for i, instance in enumerate(order)}

@@ -21,11 +21,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from nas_search.gradients import NORMALISATIONS, SCHEMES
+from nas_search.gradients import NORMALIZATIONS, SCHEMES
 from nas_search.passes import PASSES, Facts, Grams
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.proxies.base import Origin
-from nas_search.scoring import Measuring, initialise, measure
+from nas_search.scoring import Measuring, initialize, measure
 
 _seeds = st.integers(0, 2**32 - 1)
 _law = settings(
@@ -82,7 +82,7 @@ def small_network(seed: int, image_channels: int = 3) -> SmallNetwork:
     """Return the small network in float64 with weights drawn from ``seed``."""
     with torch.device("meta"):  # building a network for real draws from the global generator
         network = SmallNetwork(image_channels)
-    initialise(network.to_empty(device="cpu"), seed)
+    initialize(network.to_empty(device="cpu"), seed)
     return network.double()
 
 
@@ -99,7 +99,7 @@ def measured(record: ProxyRecord, seed: int, *, reverse: bool = False) -> Measur
     labels = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
     if reverse:
         images, labels = images.flip(0), labels.flip(0)
-    how = Measuring(record.normalisation or "batch")
+    how = Measuring(record.normalization or "batch")
     facts = Facts(1000, 2000, f"key {seed}", seed)
     thin = partial(small_network, seed, 1)
     return measure(small_network(seed), images, labels, how, record.needs, facts, thin)
@@ -126,7 +126,7 @@ class ProxyConformance:
         assert record.name == self.proxy
         assert record.name.isidentifier()
         assert record.name == record.name.lower()
-        assert record.normalisation in (*NORMALISATIONS, None)
+        assert record.normalization in (*NORMALIZATIONS, None)
         assert record.init in SCHEMES
         assert record.origin in get_args(Origin)
         assert record.batch_size >= 2

@@ -24,10 +24,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nas_search.errors import InputError
-from nas_search.scoring import initialise
+from nas_search.core.errors import InputError
+from nas_search.scoring import initialize
 from nas_search.scoring.pool import ModulePool
-from nas_search.spaces.base import SearchSpace, builds_populations
+from nas_search.spaces.base import SearchSpace, builds_stacked
 from nas_search.spaces.costs import count
 
 _seeds = st.integers(0, 2**32 - 1)
@@ -53,7 +53,7 @@ class SearchSpaceConformance:
         macro: sizes of a small skeleton.
         input_shape: (channels, height, width) of the images that networks are built for.
         num_classes: number of classes.
-        symmetric: whether g is a neighbour of each of its neighbours, for sampled g.
+        symmetric: whether g is a neighbor of each of its neighbors, for sampled g.
         fixed_shapes: whether a module has one shape in every network that has it; not so where the
             rest of the cell decides how wide it is.
     """
@@ -87,32 +87,32 @@ class SearchSpaceConformance:
 
     @_law(30)
     @given(_seeds)
-    def test_mutation_is_another_valid_neighbour(self, seed: int) -> None:
+    def test_mutation_is_another_valid_neighbor(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         genotype = self.space.sample(rng)
-        neighbours = set(self.space.neighbours(genotype))
+        neighbors = set(self.space.neighbors(genotype))
         for _ in range(5):
             child = self.space.mutate(genotype, rng)
             assert child != genotype
-            assert child in neighbours
+            assert child in neighbors
             assert self.space.parse(str(child)) == child
 
     @_law(5)
     @given(_seeds)
-    def test_neighbours_are_different_and_symmetric(self, seed: int) -> None:
+    def test_neighbors_are_different_and_symmetric(self, seed: int) -> None:
         genotype = self.space.sample(np.random.default_rng(seed))
-        neighbours = list(self.space.neighbours(genotype))
-        assert neighbours
-        assert len(set(neighbours)) == len(neighbours)
-        assert genotype not in neighbours
+        neighbors = list(self.space.neighbors(genotype))
+        assert neighbors
+        assert len(set(neighbors)) == len(neighbors)
+        assert genotype not in neighbors
         if self.symmetric:
-            for neighbour in neighbours[:: max(1, len(neighbours) // 20)]:
-                assert genotype in set(self.space.neighbours(neighbour))
+            for neighbor in neighbors[:: max(1, len(neighbors) // 20)]:
+                assert genotype in set(self.space.neighbors(neighbor))
 
-    def test_mutation_reaches_every_neighbour(self) -> None:
+    def test_mutation_reaches_every_neighbor(self) -> None:
         rng = np.random.default_rng(0)
         genotype = self.space.sample(rng)
-        missing = set(self.space.neighbours(genotype))
+        missing = set(self.space.neighbors(genotype))
         for _ in range(30 * len(missing)):
             missing.discard(self.space.mutate(genotype, rng))
         assert not missing
@@ -164,11 +164,11 @@ class SearchSpaceConformance:
         text = self.space.canonical(genotype)
         assert isinstance(text, str)
         assert text
-        neighbour = self.space.mutate(genotype, rng)
-        self.space.canonical(neighbour)
+        neighbor = self.space.mutate(genotype, rng)
+        self.space.canonical(neighbor)
         assert self.space.canonical(self.space.parse(str(genotype))) == text
         if self.symmetric:
-            back = next(n for n in self.space.neighbours(neighbour) if n == genotype)
+            back = next(n for n in self.space.neighbors(neighbor) if n == genotype)
             assert self.space.canonical(back) == text
 
     @_law(8)
@@ -203,7 +203,7 @@ class SearchSpaceConformance:
     @_law(5)
     @given(_seeds)
     def test_a_population_runs_every_candidate_as_it_runs_alone(self, seed: int) -> None:
-        if not builds_populations(self.space):
+        if not builds_stacked(self.space):
             pytest.skip("the space builds networks one at a time")
         rng = np.random.default_rng(seed)
         genotypes = [self.space.sample(rng) for _ in range(4)]
@@ -215,11 +215,11 @@ class SearchSpaceConformance:
         images = torch.randn(2, *self.input_shape, generator=torch.Generator().manual_seed(0))
         pool = ModulePool("cpu", 0, "default", 0)
         for group in alike.values():
-            together = self.space.build_population(group, pool, *problem, **self.macro).eval()
+            together = self.space.build_stacked(group, pool, *problem, **self.macro).eval()
             logits = together(images).unflatten(0, (len(group), -1))
             known: set[str] = set()
             for genotype, seen in zip(group, logits, strict=True):
-                alone = initialise(self.space.build(genotype, *problem, **self.macro), 0).eval()
+                alone = initialize(self.space.build(genotype, *problem, **self.macro), 0).eval()
                 torch.testing.assert_close(seen, alone(images), rtol=1e-4, atol=1e-5)
                 known |= {name for name, _ in alone.named_parameters()}
             assert {name for name, _ in together.named_parameters()} <= known

@@ -1,20 +1,20 @@
 """Training for real: recipes, the loop, finalists, fine-tuning, and taking a network away."""
 
-from nas_search.training.candidate import Candidate, Plan, Views
-from nas_search.training.confirm import confirm
-from nas_search.training.finalists import Finalists, choose_finalists, edit_distance
+from nas_search.training.choice import FinalistsConfig, choose_finalists, edit_distance
+from nas_search.training.finalist import Finalist, Renderers, TrainingPlan
 from nas_search.training.fine_tune import Pretrained, read_pretrained
 from nas_search.training.recipe import Recipe
+from nas_search.training.train_finalists import train_finalists
 
 __all__ = [
-    "Candidate",
-    "Finalists",
-    "Plan",
+    "Finalist",
+    "FinalistsConfig",
+    "TrainingPlan",
     "Pretrained",
     "Recipe",
-    "Views",
+    "Renderers",
     "choose_finalists",
-    "confirm",
+    "train_finalists",
     "edit_distance",
     "read_pretrained",
 ]

@@ -12,22 +12,22 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from nas_search.data import normalise
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
+from nas_search.data import normalize
 from nas_search.training.recipe import Augmentation
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Channel means and standard deviations."""
 
 
-def augmented(raw: Tensor, how: Augmentation, statistics: Statistics) -> Tensor:
-    """Return normalised float32 images of the same shape as ``raw``.
+def augment(raw: Tensor, how: Augmentation, statistics: Statistics) -> Tensor:
+    """Return normalized float32 images of the same shape as ``raw``.
 
     Args:
         raw: (b, C, H, W) pixels, uint8 or float32.
         how: what is done; the policy comes first, then the crop and the mirror, on raw pixels;
-            the hole comes last, on normalised ones, so that it holds the channel means.
-        statistics: what :func:`nas_search.data.normalise` takes.
+            the hole comes last, on normalized ones, so that it holds the channel means.
+        statistics: what :func:`nas_search.data.normalize` takes.
 
     Raises:
         InputError: a policy is asked for images that are not 8-bit.
@@ -35,21 +35,21 @@ def augmented(raw: Tensor, how: Augmentation, statistics: Statistics) -> Tensor:
     if how.policy != "none":
         raw = _by_policy(raw, how.policy)
     if how.crop:
-        raw = shifted(raw, torch.randint(2 * how.crop + 1, (len(raw), 2)) - how.crop)
+        raw = shift(raw, torch.randint(2 * how.crop + 1, (len(raw), 2)) - how.crop)
     if how.flip:
         mirror = (torch.rand(len(raw)) < 0.5).to(raw.device)
         raw = torch.where(mirror[:, None, None, None], raw.flip(3), raw)
-    images = normalise(raw, *statistics)
+    images = normalize(raw, *statistics)
     if how.cutout:
         height, width = images.shape[2:]
-        centre = torch.stack(
+        center = torch.stack(
             [torch.randint(height, (len(raw),)), torch.randint(width, (len(raw),))], dim=1
         )
-        images = images * kept(centre, how.cutout, height, width).to(images.device)
+        images = images * kept(center, how.cutout, height, width).to(images.device)
     return images
 
 
-def shifted(raw: Tensor, offset: Tensor) -> Tensor:
+def shift(raw: Tensor, offset: Tensor) -> Tensor:
     """Return images (b, C, H, W) moved by ``offset`` (b, 2) rows and columns, zeros coming in.
 
     A crop at (top, left) of an image padded by p is a shift by (top - p, left - p).
@@ -65,12 +65,12 @@ def shifted(raw: Tensor, offset: Tensor) -> Tensor:
     return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
-def kept(centre: Tensor, side: int, height: int, width: int) -> Tensor:
-    """Return (b, 1, H, W) ones with a square of zeros of ``side`` around each centre (b, 2).
+def kept(center: Tensor, side: int, height: int, width: int) -> Tensor:
+    """Return (b, 1, H, W) ones with a square of zeros of ``side`` around each center (b, 2).
 
     As published (DeVries and Taylor 2017), a square may reach over the edge and is smaller there.
     """
-    start = centre - side // 2
+    start = center - side // 2
     rows = torch.arange(height)[None] - start[:, :1]
     columns = torch.arange(width)[None] - start[:, 1:]
     inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[
@@ -79,7 +79,7 @@ def kept(centre: Tensor, side: int, height: int, width: int) -> Tensor:
     return (~inside)[:, None].float()
 
 
-def mixed(images: Tensor, labels: Tensor, mix: str, classes: int) -> tuple[Tensor, Tensor]:
+def mix_images(images: Tensor, labels: Tensor, mix: str, classes: int) -> tuple[Tensor, Tensor]:
     """Return images and labels, the latter (b, classes) shares where ``mix`` is not ``none``."""
     if mix == "none":
         return images, labels

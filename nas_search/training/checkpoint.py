@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import torch
 
-from nas_search.errors import InputError, RunError
+from nas_search.core.errors import InputError, RunError
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes of one training.
 
     Attributes:
@@ -69,7 +69,7 @@ class Team:
 
 
 @contextmanager
-def team(device: str) -> Iterator[Team]:
+def team(device: str) -> Iterator[ProcessGroup]:
     """Join the processes that torchrun started; alone where it did not.
 
     Raises:
@@ -77,7 +77,7 @@ def team(device: str) -> Iterator[Team]:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield Team(0, 1, device)
+        yield ProcessGroup(0, 1, device)
         return
     rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     if torch.device(device).type == "cuda":
@@ -90,6 +90,6 @@ def team(device: str) -> Iterator[Team]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
-        yield Team(rank, size, device)
+        yield ProcessGroup(rank, size, device)
     finally:
         dist.destroy_process_group()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from nas_search import architecture
-from nas_search.architecture import Architecture
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
+from nas_search.runs import architecture
+from nas_search.runs.architecture import Architecture
 from nas_search.training.standalone import read_weights
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from nas_search.errors import InputError, RunError
+from nas_search.core.errors import InputError, RunError
 
 TOLERANCE = 1e-4
 """Greatest difference of logits, in units of the largest."""

@@ -24,7 +24,7 @@ class Images:
     """Some rows of a split, raw pixels and labels, in batches on a device.
 
     Args:
-        split: the labelled images.
+        split: the labeled images.
         rows: (n,) int64, which of them.
         device: where batches go.
 

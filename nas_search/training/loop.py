@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
-from nas_search.errors import InputError
-from nas_search.files import write_csv
+from nas_search.core.errors import InputError
+from nas_search.core.files import write_csv
 from nas_search.training import checkpoint
-from nas_search.training.augment import augmented, mixed
-from nas_search.training.distributed import Team
+from nas_search.training.augment import augment, mix_images
+from nas_search.training.distributed import ProcessGroup
 from nas_search.training.drop_path import DropPath
 from nas_search.training.images import Images
-from nas_search.training.optimise import frozen_layers, make_optimizer, make_schedule
+from nas_search.training.optimizer import frozen_layers, make_optimizer, make_schedule
 from nas_search.training.recipe import Augmentation, Recipe
 
 _PLAIN = Augmentation()
@@ -91,7 +91,7 @@ class Training:
         seed: int,
         folder: Path,
         facts: dict[str, Any],
-        team: Team,
+        team: ProcessGroup,
         drop_path: tuple[nn.Module, ...] = (),
     ) -> None:
         if recipe.drop_path and not drop_path:
@@ -210,8 +210,8 @@ class Training:
     def _step(self, raw: Tensor, labels: Tensor) -> Tensor:
         """Take one step on a batch, in smaller pieces where memory ends; return sums."""
         split = self._train.split
-        images = augmented(raw, self.recipe.augmentation, (split.mean, split.std))
-        images, targets = mixed(images, labels, self.recipe.augmentation.mix, self._classes)
+        images = augment(raw, self.recipe.augmentation, (split.mean, split.std))
+        images, targets = mix_images(images, labels, self.recipe.augmentation.mix, self._classes)
         while True:
             try:
                 sums = self._forward_backward(images, targets, labels)
@@ -314,7 +314,9 @@ class Training:
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, images: Images, recipe: Recipe, team: Team) -> tuple[float, float]:
+def evaluate(
+    network: nn.Module, images: Images, recipe: Recipe, team: ProcessGroup
+) -> tuple[float, float]:
     """Return (mean loss, accuracy in %) in evaluation mode; NaN for no images."""
     if not len(images):
         return math.nan, math.nan
@@ -322,7 +324,7 @@ def evaluate(network: nn.Module, images: Images, recipe: Recipe, team: Team) -> 
     sums = torch.zeros(3, dtype=torch.float64, device=team.device)
     parts = torch.arange(len(images)).split(recipe.batch_size)
     for raw, labels in images.batches([team.share(part) for part in parts]):
-        shown = augmented(raw, _PLAIN, (images.split.mean, images.split.std))
+        shown = augment(raw, _PLAIN, (images.split.mean, images.split.std))
         with autocast(recipe, raw.device.type):
             logits = network(memory_form(shown, recipe)).float()
         loss = functional.cross_entropy(logits, labels, reduction="sum")

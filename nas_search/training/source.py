@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from nas_search.architecture import Architecture
+from nas_search.core.errors import InputError
+from nas_search.core.files import write_json
 from nas_search.data import ImageData
-from nas_search.errors import InputError
-from nas_search.files import write_json
+from nas_search.runs.architecture import Architecture
 from nas_search.training.checkpoint import write_whole
 from nas_search.training.recipe import Recipe
 from nas_search.training.source import classes_in, literal, standalone_source

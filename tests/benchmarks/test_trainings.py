@@ -18,7 +18,7 @@ from benchmarks import (
 )
 from benchmarks.trainings import cifar10, read_recipe, with_crop
 from nas_search.training.loop import Epoch
-from tests.benchmarks.made import cells, read, write_csv
+from tests.tables.made import cells, read, write_csv
 
 
 def images(folder: Path, n: int = 120, side: int = 16, classes: int = 3) -> Path:

@@ -12,10 +12,10 @@ import pytest
 import torch
 import torchvision.datasets
 
+from nas_search.core.errors import InputError
 from nas_search.data import DATASETS, probe_batch
 from nas_search.data.cifar import CIFAR10_STATISTICS, CifarOptions
 from nas_search.data.npz import NpzOptions, load_npz
-from nas_search.errors import InputError
 
 
 class FakeCifar:

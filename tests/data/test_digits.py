@@ -7,9 +7,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from nas_search.core.errors import InputError
 from nas_search.data import DATASETS, probe_batch
 from nas_search.data.digits import DigitsOptions, load_digits
-from nas_search.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
 

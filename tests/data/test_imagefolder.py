@@ -8,16 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
+from nas_search.core.errors import InputError
 from nas_search.data import probe_batch
 from nas_search.data.imagefolder import ImageFolderOptions, load_imagefolder, read_picture
-from nas_search.errors import InputError
 
 
-def write_pictures(folder: Path, count: int, colour: tuple[int, int, int]) -> None:
+def write_pictures(folder: Path, count: int, color: tuple[int, int, int]) -> None:
     folder.mkdir(parents=True)
     for i in range(count):
         suffix = (".png", ".JPG", ".bmp")[i % 3]
-        Image.new("RGB", (20 + i, 30), colour).save(folder / f"{i}{suffix}")
+        Image.new("RGB", (20 + i, 30), color).save(folder / f"{i}{suffix}")
 
 
 @pytest.fixture

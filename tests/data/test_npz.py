@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from nas_search.core.errors import InputError
 from nas_search.data import DATASETS, ImageData, probe_batch
 from nas_search.data.npz import NpzOptions, load_npz, read_npz
-from nas_search.errors import InputError
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(40) % 4
@@ -47,7 +47,7 @@ def test_layouts_give_the_same_pixels(
     assert data.train.labels.tolist() == LABELS.tolist()
 
 
-def test_normalised_images_have_mean_0_and_std_1(tmp_path: Path) -> None:
+def test_normalized_images_have_mean_0_and_std_1(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_train=HWC, y_train=LABELS, x_test=HWC, y_test=LABELS)
     data = load(tmp_path / "a.npz")
     images = data.train.images(range(40))

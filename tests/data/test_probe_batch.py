@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nas_search.core.errors import InputError
 from nas_search.data import ImageData, Split, probe_batch
 from nas_search.data.assemble import read_array
-from nas_search.errors import InputError
 
 
 def make_data(counts: list[int], broken: int | None = None) -> ImageData:

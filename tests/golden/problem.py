@@ -1,4 +1,6 @@
-"""The architectures and settings whose scores are pinned; ``python -m tests.golden.problem`` pins them anew.
+"""The architectures and settings whose scores are pinned in ``scores.json``.
+
+``python -m tests.golden.problem`` pins them anew.
 
 The file of scores was made by the code before its engine was rebuilt. Pin anew only where a score's
 definition changes on purpose, and say so in the changelog.
@@ -14,7 +16,7 @@ import torch
 
 from nas_search.proxies import PROXIES
 from nas_search.scoring import ScoringTask
-from nas_search.scoring.population import PopulationScorer
+from nas_search.scoring.stack_scorer import StackScorer
 from nas_search.spaces.nasbench101 import Nasbench101Space
 from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.scoring.problem import full_darts, task
@@ -29,8 +31,8 @@ SPACES: dict[str, Any] = {
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "own": {},
-    "frozen_all": {"normalisation": "frozen", "parameters": "all"},
-    "batch": {"normalisation": "batch"},
+    "frozen_all": {"normalization": "frozen", "parameters": "all"},
+    "batch": {"normalization": "batch"},
 }
 """Changes to the task: each score's own definition, and two that all scores share."""
 
@@ -52,7 +54,7 @@ def evaluate(space: str, setting: str, texts: list[str], population: int) -> lis
         made = problem(space, setting)
         genotypes = [SPACES[space].parse(text) for text in texts]
         if population:
-            scorer = PopulationScorer(made, population)
+            scorer = StackScorer(made, population)
             evaluations = scorer.evaluate(genotypes)
         else:
             evaluations = [made.evaluate(genotype) for genotype in genotypes]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.gradients import GramSink, SampleGradient, per_sample_backward
-from nas_search.spaces.rows import Members
+from nas_search.stacked.candidates import Members
 from tests.gradients.naive import loop
 
 N = 5
@@ -88,7 +88,7 @@ def test_equals_the_loop(mode: str, parameters: str) -> None:
     network, (images, labels) = zoo(), batch()
     sink, grams = MatrixSink(), GramSink()
     per_sample_backward(
-        network, images, labels, [sink, grams], normalisation=mode, parameters=parameters
+        network, images, labels, [sink, grams], normalization=mode, parameters=parameters
     )
     expected = loop(network, images, labels, mode)
     if parameters == "weights":
@@ -114,7 +114,7 @@ def test_shares_of_the_batch_gradient_sum_to_it() -> None:
     network, (images, labels) = zoo(), batch()
     sink = MatrixSink()
     logits = per_sample_backward(
-        network, images, labels, [sink], normalisation="batch", parameters="all"
+        network, images, labels, [sink], normalization="batch", parameters="all"
     )
     network.train()
     ordinary = network(images)
@@ -132,7 +132,7 @@ def test_shares_of_the_batch_gradient_sum_to_it() -> None:
 
 def test_logits_are_those_of_the_mode() -> None:
     network, (images, labels) = zoo(), batch()
-    seen = per_sample_backward(network, images, labels, [], normalisation="sample")
+    seen = per_sample_backward(network, images, labels, [], normalization="sample")
     network.train()
     alone = torch.cat([network(image[None]) for image in images])
     torch.testing.assert_close(seen, alone)
@@ -196,10 +196,10 @@ def test_dropout_is_off() -> None:
         (nn.Conv2d(3, 3, 2, padding="same"), {}, "pad explicitly"),
         (
             nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)),
-            {"normalisation": "eval"},
+            {"normalization": "eval"},
             "running statistics",
         ),
-        (nn.Identity(), {"normalisation": "group"}, "possible: sample, frozen, batch, eval"),
+        (nn.Identity(), {"normalization": "group"}, "possible: sample, frozen, batch, eval"),
         (nn.Identity(), {"parameters": "some"}, "possible: weights, all"),
     ],
 )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nas_search.passes import Facts
 from nas_search.proxies import PROXIES
-from nas_search.scoring import Measuring, initialise, measure
+from nas_search.scoring import Measuring, initialize, measure
 from nas_search.spaces.nasbench201 import Nasbench201Space
 
 SPACE = Nasbench201Space()
@@ -28,13 +28,13 @@ N, CLASSES, SIDE = 6, 3, 8
 def build(number: int = 0, scheme: Any = "default", channels: int = 4) -> nn.Module:
     """Return the float64 network of cell ``number``, in train mode."""
     network = SPACE.build(CELLS[number], (3, SIDE, SIDE), CLASSES, cells=1, channels=channels)
-    return initialise(network, 0, scheme).double().train()
+    return initialize(network, 0, scheme).double().train()
 
 
 def thin(number: int = 0) -> nn.Module:
     """Return cell ``number`` one channel wide, for images (1, 5, 5), in float64."""
     network = SPACE.build(CELLS[number], (1, 5, 5), CLASSES, cells=1, channels=1)
-    return initialise(network, 0, "kaiming_normal").double().train()
+    return initialize(network, 0, "kaiming_normal").double().train()
 
 
 def batch(n: int = N) -> tuple[Tensor, Tensor]:
@@ -47,7 +47,7 @@ def score(name: str, number: int = 0, n: int = N, seed: int = 0, **how: Any) -> 
     """Return the package's score of cell ``number`` on :func:`batch`."""
     record = PROXIES.get(name)
     network = build(number, record.init)
-    measuring = Measuring(**{"normalisation": record.normalisation or "batch", "seed": seed, **how})
+    measuring = Measuring(**{"normalization": record.normalization or "batch", "seed": seed, **how})
     facts = Facts(*((1, 2) if number < 0 else (10, 20)), "key")
     return record.score(
         measure(network, *batch(n), measuring, record.needs, facts, lambda: thin(number))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from nas_search.config import ProxyConfig
-from nas_search.errors import InputError
+from nas_search.commands.search_schema import ProxyConfig
+from nas_search.core.errors import InputError
 from nas_search.proxies import PROXIES
 from nas_search.proxies.aggregate import check_members, log_rank_sum, members_of, rank_sum
 from nas_search.spaces.nasbench201 import Nasbench201Space

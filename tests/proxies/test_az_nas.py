@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.passes import CellFeatures
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.scoring import measure

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nas_search.passes import Grams
-from nas_search.passes.per_sample import normalised
+from nas_search.passes.per_sample import normalized
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.proxies.gradalign import EPS, log_det, mean_cosine
 from nas_search.testing.proxies import measurement, random_gradients
@@ -151,7 +151,7 @@ def test_less_conflict_of_one_pair_scores_higher(seed: int) -> None:
 
 def test_a_sample_without_gradient_has_no_direction() -> None:
     rows = torch.tensor([[3.0, 4.0], [0.0, 0.0], [4.0, -3.0]], dtype=torch.float64)
-    cosines = normalised(rows @ rows.T)
+    cosines = normalized(rows @ rows.T)
     assert torch.equal(cosines, torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 0, 1]]).double())
     assert mean_cosine(cosines).item() == 0
     assert log_det(cosines).item() == pytest.approx(2 * math.log1p(EPS) + math.log(EPS))
@@ -172,6 +172,6 @@ def test_whole_and_layerwise_on_numbers_done_by_hand() -> None:
 
 def test_log_det_of_many_matrices_is_that_of_each() -> None:
     rows = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 3, 9)))
-    stack = torch.stack([normalised(r @ r.T) for r in rows])
+    stack = torch.stack([normalized(r @ r.T) for r in rows])
     for whole, one in zip(log_det(stack), stack, strict=True):
         assert whole.item() == pytest.approx(log_det(one).item(), rel=1e-12)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nas_search.passes import Depth, Grams, LayerFactors
-from nas_search.passes.per_sample import normalised
+from nas_search.passes.per_sample import normalized
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.proxies.gradalign import DEPENDENT, contrast, spread
 
@@ -42,7 +42,7 @@ def measurement(layers: list[tuple[Tensor, Tensor]], labels: Tensor, depth: int 
     inputs = torch.stack([a @ a.T for a, _ in layers])
     errors = torch.stack([b @ b.T for _, b in layers])
     sizes = torch.tensor([a.shape[1] * b.shape[1] for a, b in layers], dtype=torch.float64)
-    seen = LayerFactors(names, normalised(inputs), normalised(errors), sizes, labels)
+    seen = LayerFactors(names, normalized(inputs), normalized(errors), sizes, labels)
     return Measurement(Grams(names, inputs * errors), seen, Depth(depth))
 
 

@@ -39,7 +39,7 @@ def test_condition_of_gradients_taken_image_by_image(number: int, mode: str) -> 
                 module.reset_running_stats()
     values = np.linalg.eigvalsh(np.array(rows) @ np.array(rows).T)
     expected = -values[-1] / values[0]
-    assert score("ntk_cond", number, normalisation=mode) == pytest.approx(expected, rel=1e-5)
+    assert score("ntk_cond", number, normalization=mode) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_smallest_eigenvalue_of_rounding_is_rounding() -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
-from nas_search.passes import HalfGradients, InputJacobian, Perturbation, SynapticFlow
-from nas_search.scoring import DeadNetwork, Measuring, initialise, measure
+from nas_search.core.errors import InputError
+from nas_search.passes import InputJacobian, Perturbation, SynapticFlow, TwoBatchGradients
+from nas_search.scoring import DeadNetwork, Measuring, initialize, measure
 from nas_search.testing.proxies import small_network
 from tests.proxies.naive import CELLS, CLASSES, SPACE, backward, batch, build, layers, score
 
@@ -130,7 +130,7 @@ def test_a_weight_whose_gradient_does_not_change_is_skipped() -> None:
         "a": torch.tensor([[1.0, 3.0, 2.0], [1.0, 1.0, 2.0]]).double(),
         "b": torch.zeros(2, 4).double(),
     }
-    seen = Measurement(HalfGradients(gradients))
+    seen = Measurement(TwoBatchGradients(gradients))
     assert PROXIES.get("zico").score(seen) == pytest.approx(math.log(2 / 1))
 
 
@@ -148,13 +148,13 @@ def test_where_the_sum_of_all_logits_is_constant_its_gradient_is_rounding(
         for between in ((), (nn.MaxPool2d(3, 1, 1),))
     )
     images, labels = batch()
-    how = Measuring(normalisation="batch")
+    how = Measuring(normalization="batch")
     for network in (linear, bent):
-        initialise(network, 0)
+        initialize(network, 0)
     with pytest.raises(DeadNetwork, match="the sum of all logits does not depend on the images"):
         measure(linear, images.to(dtype), labels, how, [InputJacobian])
     measure(bent, images.to(dtype), labels, how, [InputJacobian])
-    frozen = Measuring(normalisation="frozen")  # statistics that do not follow the images
+    frozen = Measuring(normalization="frozen")  # statistics that do not follow the images
     measure(linear, images.to(dtype), labels, frozen, [InputJacobian])
 
 
@@ -171,12 +171,12 @@ def test_what_batch_norm_undoes_has_no_gradient_in_zico() -> None:
         ),
     ).double()
     seen = measure(
-        initialise(network, 0), *batch(12), Measuring(normalisation="batch"), [HalfGradients]
+        initialize(network, 0), *batch(12), Measuring(normalization="batch"), [TwoBatchGradients]
     )
-    assert set(seen[HalfGradients].gradients) == {"0", "6"}
+    assert set(seen[TwoBatchGradients].gradients) == {"0", "6"}
 
 
 def test_train_mode_is_the_batchs_own_statistics() -> None:
-    frozen = score("jacob_cov", normalisation="frozen")
+    frozen = score("jacob_cov", normalization="frozen")
     assert frozen != score("jacob_cov")
-    assert Measuring().normalisation == "sample"
+    assert Measuring().normalization == "sample"

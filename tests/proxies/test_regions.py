@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.passes import LinearRegions
 from nas_search.passes.base import Subject
 from nas_search.passes.regions import SAMPLES, _crops

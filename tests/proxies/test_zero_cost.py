@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nas_search.gradients import NORMALISATIONS
+from nas_search.gradients import NORMALIZATIONS
 from nas_search.proxies import PROXIES
 from tests.gradients.naive import loop
 from tests.proxies.naive import CELLS, backward, batch, build, layers, score
@@ -98,7 +98,7 @@ def test_grasp_is_the_hessian_times_the_gradient(number: int) -> None:
     assert score("grasp", number) == pytest.approx(expected, rel=1e-4, abs=1e-7)
 
 
-@pytest.mark.parametrize("mode", NORMALISATIONS)
+@pytest.mark.parametrize("mode", NORMALIZATIONS)
 def test_the_batch_gradient_is_the_mean_of_the_samples_in_every_mode(mode: str) -> None:
     network = build()
     images, labels = batch()
@@ -110,7 +110,7 @@ def test_the_batch_gradient_is_the_mean_of_the_samples_in_every_mode(mode: str) 
         names = [f"{k}.weight" for k, m in network.named_modules() if m in layers(network)]
         gradients = [rows[name].mean(0) for name in names if name in rows]
     expected = sum(g.norm().item() for g in gradients)
-    assert score("grad_norm", normalisation=mode) == pytest.approx(expected, rel=1e-9)
+    assert score("grad_norm", normalization=mode) == pytest.approx(expected, rel=1e-9)
 
 
 def test_scores_that_need_gradients_share_one_backward(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_scores_that_need_gradients_share_one_backward(monkeypatch: pytest.Monke
         real(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.Tensor, "backward", counted)
-    shared = task(proxies=tuple(names), normalisation="batch").evaluate(CELLS[0]).scores
+    shared = task(proxies=tuple(names), normalization="batch").evaluate(CELLS[0]).scores
     assert len(calls) == 1
     own = task(proxies=tuple(names)).evaluate(CELLS[0]).scores
     assert len(calls) == 1 + 3  # the definitions ask for sample, frozen and batch statistics

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from nas_search.report import draw_cell
-from nas_search.report.cells import COLOURS, OTHER_COLOURS, cell_figure, operation_colour
+from nas_search.report.cells import COLORS, OTHER_COLORS, cell_figure, operation_color
 from nas_search.spaces.base import CellEdge, CellGraph
 
 DARTS_NODES = ("c_{k-2}", "c_{k-1}", "0", "1", "2", "3", "c_{k}")
@@ -93,11 +93,11 @@ def overlap(a: Bbox, b: Bbox) -> bool:
 def check_drawing(graph: CellGraph) -> None:
     figure = cell_figure(graph)
     boxes = extents(figure, r"(node|label)-\d+|title")
-    labelled = [i for i, edge in enumerate(graph.edges) if edge.label]
+    labeled = [i for i, edge in enumerate(graph.edges) if edge.label]
     assert set(boxes) == {
         "title",
         *(f"node-{i}" for i in range(len(graph.nodes))),
-        *(f"label-{i}" for i in labelled),
+        *(f"label-{i}" for i in labeled),
     }
     for (first, a), (second, b) in combinations(boxes.items(), 2):
         assert not overlap(a, b), (first, second)
@@ -146,7 +146,7 @@ def test_nothing_overlaps_in_random_graphs(graph: CellGraph) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_nothing_overlaps_in_darts_cells(source: st.DataObject) -> None:
-    ops = st.sampled_from(sorted(COLOURS))
+    ops = st.sampled_from(sorted(COLORS))
     genes = [
         (source.draw(ops), j)
         for node in range(4)
@@ -166,12 +166,12 @@ def test_svg_holds_every_text_the_right_number_of_times(tmp_path: Path, graph: C
     assert texts == Counter([*graph.nodes, *labels, "The best cell"])
 
 
-def test_edges_have_their_operation_s_colour() -> None:
+def test_edges_have_their_operation_s_color() -> None:
     patches = {p.get_gid(): p for p in cell_figure(NASBENCH201).axes[0].patches}
     for i, edge in enumerate(NASBENCH201.edges):
         rgb = [round(255 * c) for c in patches[f"edge-{i}"].get_edgecolor()[:3]]
-        assert "#{:02x}{:02x}{:02x}".format(*rgb) == operation_colour(edge.label)
-    assert operation_colour("mine") in OTHER_COLOURS
+        assert "#{:02x}{:02x}{:02x}".format(*rgb) == operation_color(edge.label)
+    assert operation_color("mine") in OTHER_COLORS
 
 
 def test_markup_in_names_is_drawn_as_written(tmp_path: Path) -> None:

@@ -66,6 +66,6 @@ def task(space: Any = None, **changes: Any) -> ScoringTask:
 
 def full_darts() -> DartsSpace:
     """Return DARTS with all eight operations."""
-    from nas_search.spaces.darts_genotype import OPERATIONS
+    from nas_search.spaces.darts.genotype import OPERATIONS
 
     return DartsSpace(OPERATIONS)

@@ -36,7 +36,7 @@ def sampled(name: str, count: int, seed: int = 0) -> list[Any]:
 def has_gradient(network: nn.Module, images: Tensor, labels: Tensor, mode: str) -> bool:
     """Say by double precision whether the loss depends on the weights at all.
 
-    With per-sample statistics, global pooling of maps that batch-norm has just centred is zero for
+    With per-sample statistics, global pooling of maps that batch-norm has just centered is zero for
     every image: DARTS cells without pooling as the last cell.
     """
     rows = weight_gradients(network.double(), images.double(), labels, mode)

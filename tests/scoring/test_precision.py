@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from nas_search.device import set_precision
-from nas_search.errors import InputError
+from nas_search.core.device import set_precision
+from nas_search.core.errors import InputError
 from nas_search.gradients import GramSink, per_sample_backward
 from nas_search.scoring import Executor, start_workers
-from nas_search.scoring.population import PopulationScorer
+from nas_search.scoring.stack_scorer import StackScorer
 from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.scoring.problem import task
@@ -29,7 +29,7 @@ def flags() -> Iterator[None]:
 
 def test_precision_sets_the_flags_of_gpus_in_the_process_that_scores() -> None:
     for precision, rounds in (("tf32", True), ("fp32", False), ("bf16", True)):
-        start_workers(Executor("inline"), task(normalisation="frozen", precision=precision))
+        start_workers(Executor("inline"), task(normalization="frozen", precision=precision))
         assert torch.backends.cuda.matmul.allow_tf32 is rounds
         assert torch.backends.cudnn.allow_tf32 is rounds
     set_precision("fp32")
@@ -41,9 +41,9 @@ def test_precision_sets_the_flags_of_gpus_in_the_process_that_scores() -> None:
 def test_bfloat16_is_near_and_alike_in_populations(space: Any, statistics: Any) -> None:
     rng = np.random.default_rng(0)
     genotypes = [space.sample(rng) for _ in range(4)]
-    wanted = {"proxies": ("gradalign_i_layerwise", "grad_norm"), "normalisation": statistics}
+    wanted = {"proxies": ("gradalign_i_layerwise", "grad_norm"), "normalization": statistics}
     exact, low = task(space, **wanted), task(space, precision="bf16", **wanted)
-    together = PopulationScorer(low, 4).evaluate(genotypes)
+    together = StackScorer(low, 4).evaluate(genotypes)
     for genotype, seen in zip(genotypes, together, strict=True):
         alone, expected = low.evaluate(genotype), exact.evaluate(genotype)
         assert seen.status == alone.status == expected.status
@@ -67,7 +67,7 @@ def test_activations_are_kept_in_bfloat16_and_sums_are_not() -> None:
         problem.images,
         problem.labels,
         [sink],
-        normalisation="frozen",
+        normalization="frozen",
         precision="bf16",
     )
     assert seen == {torch.bfloat16}
@@ -77,9 +77,9 @@ def test_activations_are_kept_in_bfloat16_and_sums_are_not() -> None:
 
 @pytest.mark.parametrize("statistics", ["sample", "batch"])
 def test_where_rounding_would_pass_for_a_gradient_it_is_refused(statistics: Any) -> None:
-    problem = task(normalisation=statistics, precision="bf16")
+    problem = task(normalization=statistics, precision="bf16")
     genotype = problem.space.sample(np.random.default_rng(0))
-    for evaluate in (problem.evaluate, lambda g: PopulationScorer(problem, 2).evaluate([g])):
+    for evaluate in (problem.evaluate, lambda g: StackScorer(problem, 2).evaluate([g])):
         with pytest.raises(InputError, match="precision=bf16 cannot tell .* use frozen or eval"):
             evaluate(genotype)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.passes import Facts
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.scoring import Constraints, Measuring, measure
@@ -32,7 +32,7 @@ def with_proxy(monkeypatch: pytest.MonkeyPatch, score: Any) -> Any:
 
 @pytest.mark.parametrize("space", [DartsSpace(), Nasbench201Space()], ids=lambda s: s.name)
 def test_a_scored_candidate_has_all_its_facts(space: Any) -> None:
-    problem = task(space, normalisation="frozen")
+    problem = task(space, normalization="frozen")
     for seed in range(3):
         genotype = space.sample(np.random.default_rng(seed))
         evaluation = problem.evaluate(genotype)
@@ -59,7 +59,7 @@ def test_scores_are_averaged_over_draws() -> None:
     problem = task(repeats=3)
     for name in problem.proxies:
         record = PROXIES.get(name)
-        how, images, labels = Measuring(record.normalisation), problem.images, problem.labels
+        how, images, labels = Measuring(record.normalization), problem.images, problem.labels
         each = [
             record.score(measure(problem.build(CELL, draw), images, labels, how, record.needs))
             for draw in range(3)
@@ -115,7 +115,7 @@ def test_a_score_that_is_no_number_is_a_failure(
 
 
 DEAD = Nasbench201Space().parse("|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|")
-CENTRED = "DARTS_V2"  # under per-sample statistics pooling its maps leaves no signal
+CENTERED = "DARTS_V2"  # under per-sample statistics pooling its maps leaves no signal
 
 
 def test_a_dead_network_keeps_what_does_not_run_it() -> None:
@@ -126,9 +126,9 @@ def test_a_dead_network_keeps_what_does_not_run_it() -> None:
     assert evaluation.reason == "naswot, gradalign: the logits do not depend on the image"
 
 
-def test_a_network_that_is_dead_under_one_normalisation_keeps_its_other_scores() -> None:
+def test_a_network_that_is_dead_under_one_normalization_keeps_its_other_scores() -> None:
     space = DartsSpace()
-    genotype = space.parse(CENTRED)
+    genotype = space.parse(CENTERED)
     problem = task(space, macro={"cells": 5, "channels": 8}, images=torch.randn(6, 3, 16, 16))
     names = ("gradalign_ii", "gradalign", "naswot")
     evaluation = replace(problem, proxies=names).evaluate(genotype)
@@ -181,7 +181,7 @@ def test_what_no_candidate_can_survive_is_the_callers_error() -> None:
         task(proxies=("nope",)).evaluate(CELL)
     with pytest.raises(InputError, match="repeats=0"):
         task(repeats=0)
-    for key in ("normalisation", "parameters"):
+    for key in ("normalization", "parameters"):
         with pytest.raises(InputError, match=f"proxy.{key} 'odd'; possible:"):
             Measuring(**{key: "odd"})
         with pytest.raises(InputError, match=f"proxy.{key} 'odd'; possible:"):
@@ -191,10 +191,10 @@ def test_what_no_candidate_can_survive_is_the_callers_error() -> None:
 def test_every_score_gets_the_statistics_of_its_definition() -> None:
     own = task(proxies=("gradalign", "gradalign_ii")).evaluate(CELL).scores
     frozen = (
-        task(proxies=("gradalign", "gradalign_ii"), normalisation="frozen").evaluate(CELL).scores
+        task(proxies=("gradalign", "gradalign_ii"), normalization="frozen").evaluate(CELL).scores
     )
     sample = (
-        task(proxies=("gradalign", "gradalign_ii"), normalisation="sample").evaluate(CELL).scores
+        task(proxies=("gradalign", "gradalign_ii"), normalization="sample").evaluate(CELL).scores
     )
     assert own["gradalign"] == frozen["gradalign"] != sample["gradalign"]
     assert own["gradalign_ii"] == sample["gradalign_ii"] != frozen["gradalign_ii"]

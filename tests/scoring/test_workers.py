@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas_search.errors import InputError
-from nas_search.evaluation import Evaluation
+from nas_search.core.errors import InputError
+from nas_search.core.evaluation import Evaluation
 from nas_search.proxies import PROXIES
 from nas_search.scoring import Executor, ScoringTask, Workers, start_workers
 from nas_search.spaces.nasbench201 import Nasbench201Space
@@ -77,20 +77,20 @@ def test_two_processes_survive_a_death_and_agree_with_one(monkeypatch: pytest.Mo
 class DeadlyPopulations(DeadlySpace):
     """The same, with populations: whoever is scored together with the deadly cell dies too."""
 
-    def build_population(self, genotypes: Any, *arguments: Any, **macro: Any) -> Any:
+    def build_stacked(self, genotypes: Any, *arguments: Any, **macro: Any) -> Any:
         if DEADLY in map(str, genotypes):
             os._exit(1)
-        return Nasbench201Space.build_population(self, genotypes, *arguments, **macro)
+        return Nasbench201Space.build_stacked(self, genotypes, *arguments, **macro)
 
 
 def test_populations_do_not_depend_on_the_workers_or_on_what_is_known() -> None:
     candidates = genotypes(11)
-    scored = task(normalisation="frozen")
-    with running(Executor("inline", population=4), scored) as workers:
+    scored = task(normalization="frozen")
+    with running(Executor("inline", stack=4), scored) as workers:
         whole = timeless(workers.evaluate(candidates))
         for start, stop in ((0, 3), (3, 8), (5, None), (9, 10), (4, 4)):
             assert timeless(workers.evaluate(candidates, start, stop)) == whole[start:stop]
-    with running(Executor("processes", workers=2, population=4), scored) as workers:
+    with running(Executor("processes", workers=2, stack=4), scored) as workers:
         assert timeless(workers.evaluate(candidates)) == whole
         assert timeless(workers.evaluate(candidates, 2, 7)) == whole[2:7]
     for evaluation, alone in zip(whole, inline(candidates, scored), strict=True):
@@ -101,8 +101,8 @@ def test_a_death_in_a_population_is_the_failure_of_one() -> None:
     candidates = genotypes(4)
     deadly = SPACE.parse(DEADLY)
     mixed = [*candidates[:2], deadly, *candidates[2:]]
-    scored = task(DeadlyPopulations(), normalisation="frozen")
-    with running(Executor("processes", workers=1, population=5), scored) as workers:
+    scored = task(DeadlyPopulations(), normalization="frozen")
+    with running(Executor("processes", workers=1, stack=5), scored) as workers:
         found = timeless(workers.evaluate(mixed))
     killed = found.pop(2)
     assert (killed.genotype, killed.status) == (DEADLY, "failed")
@@ -203,7 +203,7 @@ def test_auto_chooses_by_the_cores(
         ({"name": "threads"}, "possible: auto, inline, processes, dask"),
         ({"workers": 0}, "executor.workers=0"),
         ({"threads": -1}, "executor.threads=-1"),
-        ({"population": 0}, "executor.population=0"),
+        ({"stack": 0}, "executor.stack=0"),
     ],
 )
 def test_impossible_executors_are_named(options: dict[str, Any], message: str) -> None:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_search.errors import InputError, RunError
-from nas_search.evaluation import Evaluation
-from nas_search.search import Algorithm, Budget, Outcome, run_loop
+from nas_search.core.errors import InputError, RunError
+from nas_search.core.evaluation import Evaluation
+from nas_search.search import Algorithm, Budget, SearchOutcome, run_loop
 from nas_search.search.random_search import RandomSearch, RandomSearchOptions
 from nas_search.search.regularized_evolution import (
     RegularizedEvolution,
@@ -37,7 +37,7 @@ def random_search(seed: int = 0) -> Algorithm:
 
 def search(
     evaluations: int, batch: int = 1, ahead: int = 1, recorded: Sequence[Evaluation] = ()
-) -> Outcome:
+) -> SearchOutcome:
     """Search a hill on which a third of the words have no score."""
     hill, tape = Hill(SPACE, faulty=True), Tape(recorded)
     outcome = run_loop(
@@ -158,7 +158,7 @@ def test_minutes_are_summed_over_continued_runs(
     run_loop(evolution(), clock.evaluate, Budget(None, 1.0), tape, batch=batch)
     assert len(tape.evaluations) == 9
 
-    def again(minutes: float) -> Outcome:
+    def again(minutes: float) -> SearchOutcome:
         return run_loop(
             evolution(),
             clock.evaluate,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from deap import tools
 
-from nas_search.errors import InputError
-from nas_search.evaluation import Evaluation
+from nas_search.core.errors import InputError
+from nas_search.core.evaluation import Evaluation
 from nas_search.search import ALGORITHMS, Algorithm, Budget, run_loop
 from nas_search.search.individual import Fitness, Individual
 from nas_search.search.regularized_evolution import (

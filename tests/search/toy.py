@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from nas_search.evaluation import Evaluation
+from nas_search.core.evaluation import Evaluation
 from nas_search.search import Algorithm
 
 Word = tuple[int, ...]

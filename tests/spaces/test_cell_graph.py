@@ -1,4 +1,4 @@
-"""The certificate against brute force: the least relabelling over all permutations."""
+"""The certificate against brute force: the least relabeling over all permutations."""
 
 import itertools
 import random
@@ -58,7 +58,7 @@ def brute_force(cell: Cell) -> object:
     return best
 
 
-def relabelled(cell: Cell, rng: random.Random) -> Cell:
+def relabeled(cell: Cell, rng: random.Random) -> Cell:
     """Renumber the instances along another topological order, shuffle every multiset."""
     instances, outputs = cell
     place: dict[int, int] = {}
@@ -82,8 +82,8 @@ def relabelled(cell: Cell, rng: random.Random) -> Cell:
 
 @_laws
 @given(cells(), st.randoms(use_true_random=False))
-def test_relabelling_keeps_the_certificate(cell: Cell, rng: random.Random) -> None:
-    assert certificate(relabelled(cell, rng)) == certificate(cell)
+def test_relabeling_keeps_the_certificate(cell: Cell, rng: random.Random) -> None:
+    assert certificate(relabeled(cell, rng)) == certificate(cell)
 
 
 def test_certificates_are_equal_exactly_when_brute_force_finds_an_isomorphism() -> None:
@@ -120,7 +120,7 @@ def test_shared_and_repeated_expressions_differ() -> None:
     assert shared != repeated
 
 
-def test_crossed_users_are_told_apart_where_colours_alone_cannot() -> None:
+def test_crossed_users_are_told_apart_where_colors_alone_cannot() -> None:
     # Two pairs of equal operations; either each output adds the two of one pair, or one of each.
     pairs: Instances = [("p", (-1,)), ("p", (-1,)), ("q", (0,)), ("q", (1,))]
     straight = certificate((pairs, [(0, 2), (1, 3)]))
@@ -134,7 +134,7 @@ def ring(start: int, length: int) -> list[tuple[int, ...]]:
 
 
 def test_one_ring_of_six_is_not_two_rings_of_three() -> None:
-    # Colour refinement cannot split either: every instance looks like every other one.
+    # Color refinement cannot split either: every instance looks like every other one.
     six: Instances = [("p", (-1,))] * 6
     assert certificate((six, ring(0, 6))) != certificate((six, ring(0, 3) + ring(3, 3)))
 
@@ -145,7 +145,7 @@ def test_a_class_that_refinement_leaves_may_hold_different_instances(rng: random
     # A ring of three beside one of four: one class, two kinds of instances. The certificate does
     # not depend on the numbering only if all choices are compared.
     cell: Cell = ([("p", (-1,))] * 7, ring(0, 3) + ring(3, 4))
-    assert certificate(relabelled(cell, rng)) == certificate(cell)
+    assert certificate(relabeled(cell, rng)) == certificate(cell)
 
 
 def test_interchangeable_twins_do_not_multiply() -> None:

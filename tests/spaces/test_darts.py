@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.spaces.darts import DartsSpace
-from nas_search.spaces.darts_genotype import OPERATIONS, PUBLISHED, Edge, Genotype
+from nas_search.spaces.darts.genotype import OPERATIONS, PUBLISHED, Edge, Genotype
 
 SPACE = DartsSpace()
 WITH_NONE = DartsSpace(OPERATIONS)
@@ -84,7 +84,7 @@ def relabel(genotype: Genotype, rng: np.random.Generator) -> tuple[Genotype, lis
 
 @_laws
 @given(genotypes(), st.integers(0, 2**32 - 1))
-def test_relabelling_keeps_the_canonical_form(genotype: Genotype, seed: int) -> None:
+def test_relabeling_keeps_the_canonical_form(genotype: Genotype, seed: int) -> None:
     rng = np.random.default_rng(seed)
     other, _ = relabel(genotype, rng)
     shuffled = Genotype(
@@ -96,7 +96,7 @@ def test_relabelling_keeps_the_canonical_form(genotype: Genotype, seed: int) -> 
     assert SPACE.canonical(shuffled) == SPACE.canonical(genotype)
 
 
-def test_relabelled_networks_compute_the_same_with_weights_carried_over() -> None:
+def test_relabeled_networks_compute_the_same_with_weights_carried_over() -> None:
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
     images = torch.randn(2, 3, 9, 9, dtype=torch.float64)
@@ -129,7 +129,7 @@ def test_another_operation_is_another_network(seed: int) -> None:
     # Every node is concatenated, so every edge counts: the multiset of operations changes.
     genotype = SPACE.sample(np.random.default_rng(seed))
     text = SPACE.canonical(genotype)
-    for other in SPACE.neighbours(genotype):
+    for other in SPACE.neighbors(genotype):
         same_inputs = all(
             [i for _, i in getattr(genotype, cell)] == [i for _, i in getattr(other, cell)]
             for cell in ("normal", "reduce")
@@ -235,20 +235,20 @@ def test_all_trained_genotypes_parse_and_print_back(shared_data: Path) -> None:
 def test_moves_are_valid_from_any_genotype(genotype: Genotype, seed: int) -> None:
     rng = np.random.default_rng(seed)
     assert SPACE.parse(str(genotype)) == genotype
-    neighbours = list(SPACE.neighbours(genotype))
-    assert len(set(neighbours)) == len(neighbours)
+    neighbors = list(SPACE.neighbors(genotype))
+    assert len(set(neighbors)) == len(neighbors)
     child = SPACE.mutate(genotype, rng)
-    assert child in neighbours
-    assert genotype not in neighbours
+    assert child in neighbors
+    assert genotype not in neighbors
     assert SPACE.parse(str(SPACE.crossover(child, genotype, rng))) is not None
 
 
-def test_numbers_of_genotypes_and_neighbours() -> None:
+def test_numbers_of_genotypes_and_neighbors() -> None:
     assert SPACE.size == (180 * 7**8) ** 2
     assert WITH_NONE.size == (180 * 8**8) ** 2
     rng = np.random.default_rng(0)
     # Operations: 16 edges, 6 others. Inputs: 0 + 2*1 + 2*2 + 2*3 for the nodes of each cell.
-    assert len(list(SPACE.neighbours(SPACE.sample(rng)))) == 16 * 6 + 2 * 12
+    assert len(list(SPACE.neighbors(SPACE.sample(rng)))) == 16 * 6 + 2 * 12
 
 
 def test_sampled_and_mutated_inputs_are_different_and_ascending() -> None:

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.scoring import Scheme, ScoringTask
 from nas_search.spaces import Cost
 from nas_search.spaces.costs import count
 from nas_search.spaces.nasbench101 import Nasbench101Genotype, Nasbench101Space
-from nas_search.spaces.nasbench101_genotype import from_graph
-from nas_search.spaces.nasbench101_graph import (
+from nas_search.spaces.nasbench101.genotype import from_graph
+from nas_search.spaces.nasbench101.graph import (
     OPERATIONS,
     PRUNED_WRITINGS,
     CellGraph101,
@@ -28,7 +28,7 @@ from nas_search.spaces.nasbench101_graph import (
     pruned_matrices,
     pruned_writing,
 )
-from nas_search.spaces.nasbench101_network import Nasbench101Cell, vertex_channels
+from nas_search.spaces.nasbench101.network import Nasbench101Cell, vertex_channels
 from nas_search.testing.spaces import SearchSpaceConformance
 from tests.gradients.naive import loop
 
@@ -217,9 +217,9 @@ def test_samples_are_uniform_over_the_different_cells(table: Table) -> None:
 def test_a_smaller_cell_can_grow() -> None:
     chain = cell(3, "01 12", POOL)
     rng = np.random.default_rng(0)
-    neighbours = set(SPACE.neighbours(chain))
-    assert {len(neighbour.ops) for neighbour in neighbours} == {7}
-    assert {SPACE.mutate(chain, rng) for _ in range(500)} == neighbours
+    neighbors = set(SPACE.neighbors(chain))
+    assert {len(neighbor.ops) for neighbor in neighbors} == {7}
+    assert {SPACE.mutate(chain, rng) for _ in range(500)} == neighbors
     other = SPACE.sample(rng)
     assert len(SPACE.crossover(chain, other, rng).ops) == 7
     sizes, genotype = set(), chain
@@ -229,10 +229,10 @@ def test_a_smaller_cell_can_grow() -> None:
     assert sizes >= {"3", "4", "5", "6"}
 
 
-def test_there_are_31_neighbours_where_all_edges_may_change() -> None:
+def test_there_are_31_neighbors_where_all_edges_may_change() -> None:
     genotype = cell(7, "01 16 06 12", *[CONV1] * 5)
-    assert len(list(SPACE.neighbours(genotype))) == 31
-    assert len(list(SPACE.neighbours(cell(7, "06", *[CONV1] * 5)))) == 30  # its edge must stay
+    assert len(list(SPACE.neighbors(genotype))) == 31
+    assert len(list(SPACE.neighbors(cell(7, "06", *[CONV1] * 5)))) == 30  # its edge must stay
 
 
 # The text form

@@ -8,9 +8,9 @@ import pytest
 import torch
 from scipy import stats
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
-from nas_search.spaces.nasbench201_network import EDGES, OPERATIONS, Nasbench201Cell
+from nas_search.spaces.nasbench201.network import EDGES, OPERATIONS, Nasbench201Cell
 
 SPACE = Nasbench201Space()
 ALL = [Nasbench201Genotype(ops) for ops in itertools.product(OPERATIONS, repeat=6)]
@@ -181,8 +181,8 @@ def test_equal_canonical_forms_compute_the_same_with_weights_carried_over(
 
 
 def test_different_canonical_forms_compute_something_else() -> None:
-    # Without pooling, whose arithmetic identities are not relabellings. The hardest pairs: those
-    # that the published rule takes for one, and neighbours.
+    # Without pooling, whose arithmetic identities are not relabelings. The hardest pairs: those
+    # that the published rule takes for one, and neighbors.
     published: dict[str, dict[str, Nasbench201Genotype]] = defaultdict(dict)
     for cell in ALL:
         if AVG not in cell.operations:
@@ -250,11 +250,11 @@ def test_sampling_is_uniform() -> None:
         assert stats.chisquare(np.bincount(pairs, minlength=25)).pvalue > 1e-3
 
 
-def test_mutation_is_uniform_over_the_24_neighbours() -> None:
+def test_mutation_is_uniform_over_the_24_neighbors() -> None:
     rng = np.random.default_rng(0)
     cell = ALL[7321]
     counts = Counter(SPACE.mutate(cell, rng) for _ in range(4800))
-    assert set(counts) == set(SPACE.neighbours(cell))
+    assert set(counts) == set(SPACE.neighbors(cell))
     assert len(counts) == 24
     assert stats.chisquare(list(counts.values())).pvalue > 1e-3
 

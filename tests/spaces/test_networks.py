@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.spaces import SPACES, Cost, SearchSpace
 from nas_search.spaces.costs import count
 from nas_search.spaces.darts import DartsSpace
-from nas_search.spaces.darts_genotype import OPERATIONS, PUBLISHED, Genotype
-from nas_search.spaces.darts_network import MAKERS, DartsCell
+from nas_search.spaces.darts.genotype import OPERATIONS, PUBLISHED, Genotype
+from nas_search.spaces.darts.network import MAKERS, DartsCell
 from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
-from nas_search.spaces.nasbench201_network import Nasbench201Cell
+from nas_search.spaces.nasbench201.network import Nasbench201Cell
 from nas_search.spaces.operations import FactorizedReduce, ResidualBlock
 
 DARTS = DartsSpace(OPERATIONS)
@@ -209,7 +209,7 @@ def test_published_separable_convolutions_are_applied_twice_and_dilated_ones_onc
         assert sum(p.numel() for p in make(8, 1).parameters()) == expected
 
 
-def test_networks_materialise_from_the_meta_device() -> None:
+def test_networks_materialize_from_the_meta_device() -> None:
     for space in SPACES_UNDER_TEST:
         genotype = space.sample(np.random.default_rng(3))
         with torch.device("meta"):

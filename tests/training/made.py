@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from nas_search.architecture import Architecture
 from nas_search.data import DATASETS, ImageData
+from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
-from nas_search.training.distributed import Team
+from nas_search.training.distributed import ProcessGroup
 from nas_search.training.images import Images
 from nas_search.training.loop import Training
 from nas_search.training.recipe import Augmentation, Optimizer, Recipe, Schedule
 
-ALONE = Team(0, 1, "cpu")
+ALONE = ProcessGroup(0, 1, "cpu")
 CELLS = {
     "darts": "DARTS_V2",
     "nasbench201": "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+"

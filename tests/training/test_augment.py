@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_search.data import normalise
-from nas_search.errors import InputError
-from nas_search.training.augment import augmented, kept, mixed, shifted
+from nas_search.core.errors import InputError
+from nas_search.data import normalize
+from nas_search.training.augment import augment, kept, mix_images, shift
 from nas_search.training.recipe import Augmentation
 
 STATISTICS = ((0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
@@ -21,7 +21,7 @@ def test_a_shift_is_a_padded_crop(seed: int, pad: int, height: int, width: int) 
     for image, (top, left) in zip(raw.numpy(), corner, strict=True):
         framed = np.pad(image, ((0, 0), (pad, pad), (pad, pad)))
         expected.append(framed[:, top : top + height, left : left + width])
-    got = shifted(raw, torch.from_numpy(corner) - pad)
+    got = shift(raw, torch.from_numpy(corner) - pad)
     assert np.array_equal(got.numpy(), np.stack(expected))
 
 
@@ -39,18 +39,18 @@ def test_images_are_changed_each_in_its_own_way_and_by_the_seed_alone() -> None:
     raw = raw[:1].repeat(40, 1, 1, 1)
     how = Augmentation(crop=2, flip=True, cutout=3)
     torch.manual_seed(3)
-    first = augmented(raw, how, STATISTICS)
+    first = augment(raw, how, STATISTICS)
     torch.manual_seed(3)
-    again = augmented(raw, how, STATISTICS)
+    again = augment(raw, how, STATISTICS)
     assert torch.equal(first, again)
     assert len({image.numpy().tobytes() for image in first}) > 30
-    assert torch.equal(augmented(raw, Augmentation(), STATISTICS), normalise(raw, *STATISTICS))
+    assert torch.equal(augment(raw, Augmentation(), STATISTICS), normalize(raw, *STATISTICS))
 
 
 def test_half_of_the_images_are_mirrored() -> None:
     raw = torch.arange(8, dtype=torch.uint8).expand(400, 3, 8, 8).contiguous()
     torch.manual_seed(0)
-    out = augmented(raw, Augmentation(flip=True), STATISTICS)
+    out = augment(raw, Augmentation(flip=True), STATISTICS)
     share = (out[:, 0, 0, 0] > out[:, 0, 0, 7]).float().mean()
     assert 0.4 < float(share) < 0.6
 
@@ -59,13 +59,13 @@ def test_half_of_the_images_are_mirrored() -> None:
 def test_a_policy_changes_8_bit_images_and_refuses_floats(policy: str) -> None:
     raw = torch.randint(0, 255, (16, 3, 8, 8), dtype=torch.uint8)
     how = Augmentation(policy=policy)
-    assert not torch.equal(augmented(raw, how, STATISTICS), normalise(raw, *STATISTICS))
+    assert not torch.equal(augment(raw, how, STATISTICS), normalize(raw, *STATISTICS))
     with pytest.raises(InputError, match="8-bit"):
-        augmented(raw.float(), how, STATISTICS)
+        augment(raw.float(), how, STATISTICS)
 
 
 @pytest.mark.parametrize("mix", ["mixup", "cutmix"])
 def test_mixed_labels_are_shares(mix: str) -> None:
-    _, labels = mixed(torch.rand(8, 3, 4, 4), torch.arange(8) % 3, mix, 3)
+    _, labels = mix_images(torch.rand(8, 3, 4, 4), torch.arange(8) % 3, mix, 3)
     assert labels.shape == (8, 3)
     assert torch.allclose(labels.sum(1), torch.ones(8))

@@ -14,15 +14,22 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from nas_search.commands.search import versions
+from nas_search.core.errors import InputError, RunError
 from nas_search.data import DATASETS, ImageData, imagefolder
-from nas_search.errors import InputError, RunError
-from nas_search.run import versions
-from nas_search.training import Candidate, Finalists, Plan, Views, confirm, images
+from nas_search.training import (
+    Finalist,
+    FinalistsConfig,
+    Renderers,
+    TrainingPlan,
+    images,
+    train_finalists,
+)
 from tests.training.made import architecture, recipe, stripes, stripes_data
 
 CLASSES = ("red", "green", "blue")
-PLAN = Plan(recipe(epochs=2, validation=0.25), Finalists(), "cpu", versions())
-VIEWS = Views(lambda log, path: None, lambda names, rows: "")
+PLAN = TrainingPlan(recipe(epochs=2, validation=0.25), FinalistsConfig(), "cpu", versions())
+VIEWS = Renderers(lambda log, path: None, lambda names, rows: "")
 
 
 def pictures(folder: Path) -> Path:
@@ -50,9 +57,9 @@ def load(folder: Path) -> ImageData:
     return record.load(record.options(path=str(folder), size=8))
 
 
-def candidates(data: ImageData) -> list[Candidate]:
+def candidates(data: ImageData) -> list[Finalist]:
     return [
-        Candidate(dataclasses.replace(architecture("nasbench201", data), genotype=text))
+        Finalist(dataclasses.replace(architecture("nasbench201", data), genotype=text))
         for text in (
             "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|",
             "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|",
@@ -65,8 +72,8 @@ def table(directory: Path) -> dict[str, dict[str, str]]:
         return {row["key"]: row for row in csv.DictReader(file)}
 
 
-def train(data: ImageData, directory: Path) -> list[Candidate]:
-    return confirm(candidates(data), data, PLAN, directory, Console(quiet=True), VIEWS)
+def train(data: ImageData, directory: Path) -> list[Finalist]:
+    return train_finalists(candidates(data), data, PLAN, directory, Console(quiet=True), VIEWS)
 
 
 @pytest.fixture

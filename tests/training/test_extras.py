@@ -10,27 +10,27 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nas_search.errors import InputError
-from nas_search.run import versions
-from nas_search.training import Candidate, Finalists, Plan, Views, confirm
+from nas_search.commands.search import versions
+from nas_search.core.errors import InputError
+from nas_search.training import Finalist, FinalistsConfig, Renderers, TrainingPlan, train_finalists
 from tests.training.made import architecture, recipe, stripes_data
 
 
-def train(folder: Path, finalists: Finalists) -> Path:
+def train(folder: Path, finalists: FinalistsConfig) -> Path:
     """Train one network; return the folder of the finalist."""
     data = stripes_data(folder)
-    plan = Plan(recipe(epochs=3), finalists, "cpu", versions())
-    candidate = Candidate(architecture("nasbench201", data))
+    plan = TrainingPlan(recipe(epochs=3), finalists, "cpu", versions())
+    candidate = Finalist(architecture("nasbench201", data))
     console = Console(file=io.StringIO())
-    views = Views(lambda log, path: None, lambda names, rows: "")
-    confirm([candidate], data, plan, folder, console, views)
+    views = Renderers(lambda log, path: None, lambda names, rows: "")
+    train_finalists([candidate], data, plan, folder, console, views)
     return folder / "finalists" / candidate.key
 
 
 def test_tensorboard_shows_what_the_log_says(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    folder = train(tmp_path, Finalists(tensorboard=True)) / "seed0"
+    folder = train(tmp_path, FinalistsConfig(tensorboard=True)) / "seed0"
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     with (folder / "log.csv").open(encoding="utf-8") as file:
@@ -44,7 +44,7 @@ def test_tensorboard_shows_what_the_log_says(tmp_path: Path) -> None:
 
 
 def test_a_winner_is_exported(tmp_path: Path) -> None:
-    folder = train(tmp_path, Finalists(export=["pt2", "onnx"]))
+    folder = train(tmp_path, FinalistsConfig(export=["pt2", "onnx"]))
     assert (folder / "model.pt2").stat().st_size > 0
     assert (folder / "model.onnx").stat().st_size > 0
 
@@ -52,14 +52,14 @@ def test_a_winner_is_exported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("finalists", "package", "extra"),
     [
-        (Finalists(export=["onnx"]), "onnxscript", "nas-search[onnx]"),
-        (Finalists(tensorboard=True), "tensorboard", "nas-search[tensorboard]"),
+        (FinalistsConfig(export=["onnx"]), "onnxscript", "nas-search[onnx]"),
+        (FinalistsConfig(tensorboard=True), "tensorboard", "nas-search[tensorboard]"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra_before_an_epoch(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    finalists: Finalists,
+    finalists: FinalistsConfig,
     package: str,
     extra: str,
 ) -> None:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_search.errors import InputError
-from nas_search.evaluation import Evaluation
+from nas_search.core.errors import InputError
+from nas_search.core.evaluation import Evaluation
 from nas_search.spaces import SPACES
-from nas_search.training.finalists import Finalists, choose_finalists, edit_distance, rungs
+from nas_search.training.choice import FinalistsConfig, choose_finalists, edit_distance, rungs
 
 
 def ranked(space: object, rng: np.random.Generator, n: int) -> list[tuple[int, Evaluation]]:
@@ -94,4 +94,4 @@ def test_rungs_rise_and_leave_fewer(epochs: int, count: int, eta: int) -> None:
 )
 def test_impossible_values_are_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Finalists(**values)
+        FinalistsConfig(**values)

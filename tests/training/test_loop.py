@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nas_search.errors import InputError, RunError
+from nas_search.core.errors import InputError, RunError
 from nas_search.training import checkpoint
 from nas_search.training.drop_path import DropPath
 from nas_search.training.loop import TrainingFailure

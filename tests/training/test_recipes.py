@@ -11,10 +11,10 @@ import torch
 import yaml
 from torch import nn
 
-from nas_search.command import CONF
-from nas_search.config import read_as
-from nas_search.errors import InputError
-from nas_search.training.optimise import make_optimizer, make_schedule
+from nas_search.commands.command import CONF
+from nas_search.commands.search_schema import read_as
+from nas_search.core.errors import InputError
+from nas_search.training.optimizer import make_optimizer, make_schedule
 from nas_search.training.recipe import Recipe
 from tests.training.made import recipe
 

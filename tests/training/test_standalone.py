@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import nas_search
-from nas_search.errors import InputError
+from nas_search.core.errors import InputError
 from nas_search.training.fine_tune import read_pretrained, take_weights
 from nas_search.training.formats import export
 from nas_search.training.source import literal, standalone_source

@@ -1,0 +1,1 @@
+"""The commands: search, rank and train, from a typed configuration to files."""

@@ -1,0 +1,1 @@
+"""The book of layers: one file per kind, with everything that the engine must know of it."""

@@ -1,0 +1,280 @@
+"""The ranking study: scores of many architectures against a table's accuracies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_search.core.errors import InputError
+from nas_search.core.evaluation import Evaluation
+from nas_search.proxies.base import Combine, Group
+from nas_search.ranking import correlation
+from nas_search.spaces import CellGraph
+from nas_search.tables import Array
+from nas_search.tables.table import Table
+
+Aggregate = tuple[Combine, Sequence[str]]
+"""How an aggregate is made of its members, and their names."""
+
+MEAN = "mean"
+"""The seed of a row that ranks by the mean over seeds."""
+
+FULL, NO_DEAD = "full", "no_dead_branches"
+
+TOP = 10
+
+
+@dataclass(frozen=True)
+class Column:
+    """One score of all architectures of a study.
+
+    Attributes:
+        name: the score.
+        group: see :data:`nas_search.proxies.base.Group`.
+        seed: of the initial weights and the batch, or :data:`MEAN`.
+        values: (n,), NaN where an architecture has no score.
+        seconds: mean time to score an architecture, of all seeds for the mean over them. It is that
+            of the study's whole pass, which its scores share.
+    """
+
+    name: str
+    group: Group
+    seed: str
+    values: Array
+    seconds: float = math.nan
+
+
+@dataclass(frozen=True)
+class Row:
+    """How well one score ranks one set of architectures by one column of accuracies.
+
+    Attributes:
+        proxy: the score.
+        group: see :data:`nas_search.proxies.base.Group`.
+        column: the accuracies.
+        seed: see :class:`Column`.
+        subset: ``full``, or ``no_dead_branches``: cells whose every edge lies on a path from input
+            to output.
+        n: architectures whose accuracy is known.
+        dead: how many of them have no score; they are ranked last, tied.
+        tau: Kendall's tau-b; ``tau_low`` and ``tau_high`` its 95 % bootstrap interval.
+        rho: Spearman's.
+        ndcg: normalized discounted cumulative gain over all n.
+        argmax_accuracy: accuracy (%) of the network of highest score.
+        top10_accuracy: mean accuracy of the ten of highest score.
+        tau_best_tenth: tau-b among the tenth of highest accuracy.
+        partial_rho: Spearman's rho given the parameter count.
+        partial_rho_size: Spearman's rho given parameters and multiply-accumulates together.
+        seed_tau: how far the seeds agree: mean tau-b between the rankings by two of them, in the
+            row of their mean alone.
+        seconds: see :class:`Column`.
+    """
+
+    proxy: str
+    group: Group
+    column: str
+    seed: str
+    subset: str
+    n: int
+    dead: int
+    tau: float
+    tau_low: float
+    tau_high: float
+    rho: float
+    ndcg: float
+    argmax_accuracy: float
+    top10_accuracy: float
+    tau_best_tenth: float
+    partial_rho: float
+    partial_rho_size: float
+    seed_tau: float
+    seconds: float
+
+
+def chosen_rows(table: Table, architectures: Any, sample_seed: int) -> list[int]:
+    """Return the rows of the table to study.
+
+    Args:
+        table: the table.
+        architectures: how many, ``"all"``, or the rows themselves.
+        sample_seed: of the shuffle whose first rows are taken.
+
+    Raises:
+        InputError: it is none of these, or the table has no such rows.
+    """
+    if architectures == "all":
+        return list(range(len(table)))
+    if isinstance(architectures, int) and not isinstance(architectures, bool):
+        if not 2 <= architectures <= len(table):
+            raise InputError(
+                f"architectures={architectures} must be between 2 and the {len(table)} of the table"
+            )
+        shuffled = np.random.default_rng(sample_seed).permutation(len(table))
+        return [int(row) for row in shuffled[:architectures]]
+    rows = architectures if isinstance(architectures, list) else []
+    whole = [row for row in rows if isinstance(row, int) and not isinstance(row, bool)]
+    if len(rows) < 2 or len(whole) < len(rows):
+        raise InputError(
+            f"architectures={architectures!r} must be a number, all, or a list of rows"
+        )
+    if len(set(rows)) < len(rows) or not all(0 <= row < len(table) for row in rows):
+        raise InputError(
+            f"architectures: the rows must be different and between 0 and {len(table) - 1}"
+        )
+    return list(rows)
+
+
+def check_recorded(recorded: Sequence[Evaluation], genotypes: Sequence[Hashable]) -> None:
+    """Refuse a record of other architectures.
+
+    Raises:
+        InputError: the record is not that of these genotypes in this order.
+    """
+    for evaluation, genotype in zip(recorded, genotypes, strict=False):
+        if evaluation.genotype != str(genotype):
+            raise InputError(
+                f"the record holds {evaluation.genotype} where this study has {genotype}: other "
+                "architectures were chosen there; choose another hydra.run.dir"
+            )
+
+
+def columns(
+    evaluations: Mapping[int, Sequence[Evaluation]],
+    groups: Mapping[str, Group],
+    aggregates: Mapping[str, Aggregate],
+) -> list[Column]:
+    """Return every column to rank: scores by seed and their means, then aggregates of each.
+
+    The mean over seeds is over those in which an architecture has a score.
+
+    Args:
+        evaluations: (n) evaluations of the same architectures by seed.
+        groups: the scores, and which group each is in.
+        aggregates: what is made of them.
+    """
+    found: dict[tuple[str, str], Column] = {}
+    for name, group in groups.items():
+        by_seed = [
+            Column(name, group, str(seed), _scores(made, name), _seconds(made))
+            for seed, made in evaluations.items()
+        ]
+        for column in [*by_seed, _mean(by_seed)] if len(by_seed) > 1 else by_seed:
+            found[name, column.seed] = column
+    seeds = dict.fromkeys(seed for _, seed in found)
+    for name, (combine, members) in aggregates.items():
+        for seed in seeds:
+            parts = [found[member, seed] for member in members]
+            values = combine([part.values for part in parts])
+            found[name, seed] = Column(name, "aggregate", seed, values, parts[0].seconds)
+    return list(found.values())
+
+
+def table_of_rows(
+    found: Sequence[Column],
+    accuracies: Mapping[str, Array],
+    params: Array,
+    macs: Array,
+    connected: NDArray[np.bool_],
+    draws: int,
+) -> list[Row]:
+    """Return one row for each score, seed, column of accuracies and subset.
+
+    Args:
+        found: scores (n,).
+        accuracies: (n,) in per cent by column, NaN where not known.
+        params: (n,) parameter counts.
+        macs: (n,) multiply-accumulates.
+        connected: (n,) whether a cell has no dead branch. When all have none, there is no second
+            subset to report.
+        draws: resamples of the interval.
+    """
+    subsets = {FULL: np.ones(len(params), dtype=bool)}
+    if not connected.all():
+        subsets[NO_DEAD] = connected
+    rows = []
+    for column in found:
+        seeds = [c.values for c in found if c.name == column.name and c.seed != MEAN]
+        for name, accuracy in accuracies.items():
+            for subset, inside in subsets.items():
+                kept = inside & np.isfinite(accuracy)
+                rows.append(
+                    Row(
+                        proxy=column.name,
+                        group=column.group,
+                        column=name,
+                        seed=column.seed,
+                        subset=subset,
+                        n=int(kept.sum()),
+                        seconds=column.seconds,
+                        seed_tau=correlation.mean_tau([values[kept] for values in seeds])
+                        if column.seed == MEAN
+                        else math.nan,
+                        **_statistics(
+                            column.values[kept], accuracy[kept], params[kept], macs[kept], draws
+                        ),
+                    )
+                )
+    return rows
+
+
+def _statistics(
+    values: Array, accuracy: Array, params: Array, macs: Array, draws: int
+) -> dict[str, Any]:
+    """Return the fields of :class:`Row` from ``dead`` to ``partial_rho_size``."""
+    scores = correlation.failures_last(values)
+    low, high = correlation.bootstrap_tau(scores, accuracy, draws)
+    return {
+        "dead": int((~np.isfinite(values)).sum()),
+        "tau": correlation.kendall_tau(scores, accuracy),
+        "tau_low": low,
+        "tau_high": high,
+        "rho": correlation.spearman_rho(scores, accuracy),
+        "ndcg": correlation.ndcg(scores, accuracy),
+        "argmax_accuracy": correlation.top_mean(scores, accuracy, 1),
+        "top10_accuracy": correlation.top_mean(scores, accuracy, TOP),
+        "tau_best_tenth": correlation.tau_of_best(scores, accuracy),
+        "partial_rho": correlation.partial_spearman(scores, accuracy, params),
+        "partial_rho_size": correlation.partial_spearman(scores, accuracy, params, macs),
+    }
+
+
+def has_dead_branch(graphs: Iterable[CellGraph]) -> bool:
+    """Say whether an edge of a cell lies on no path from an input to the output.
+
+    A cell without edges has none: of NAS-Bench-201's cells 9,445 are without dead branches.
+    """
+    for graph in graphs:
+        fed, needed = set(graph.inputs), {graph.output}
+        order = {node: place for place, node in enumerate(graph.nodes)}
+        for edge in sorted(graph.edges, key=lambda edge: order[edge.source]):
+            if edge.source in fed:
+                fed.add(edge.target)
+        for edge in sorted(graph.edges, key=lambda edge: -order[edge.target]):
+            if edge.target in needed:
+                needed.add(edge.source)
+        if any(edge.source not in fed or edge.target not in needed for edge in graph.edges):
+            return True
+    return False
+
+
+def _scores(evaluations: Sequence[Evaluation], name: str) -> Array:
+    return np.array([e.scores.get(name, math.nan) for e in evaluations], dtype=np.float64)
+
+
+def _seconds(evaluations: Sequence[Evaluation]) -> float:
+    return float(np.mean([e.seconds for e in evaluations]))
+
+
+def _mean(by_seed: Sequence[Column]) -> Column:
+    values = np.array([column.values for column in by_seed])
+    known = np.isfinite(values)
+    sums = np.where(known, values, 0).sum(0)
+    means = np.where(known.any(0), sums / np.maximum(known.sum(0), 1), np.nan)
+    first = by_seed[0]
+    seconds = sum(column.seconds for column in by_seed)
+    return Column(first.name, first.group, MEAN, means, seconds)

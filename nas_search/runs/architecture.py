@@ -1,0 +1,94 @@
+"""A found architecture as one small file, from which its network can be built again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from nas_search.core.errors import InputError
+from nas_search.spaces import SPACES, Cost, SearchSpace
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A genotype with all that is needed to build its network.
+
+    Attributes:
+        search_space: name of the search space.
+        genotype: text form.
+        input_shape: (channels, height, width) of one image.
+        num_classes: number of classes.
+        macro: sizes of the skeleton with which it was scored.
+        space_options: options of the search space.
+    """
+
+    search_space: str
+    genotype: str
+    input_shape: tuple[int, int, int]
+    num_classes: int
+    macro: dict[str, Any]
+    space_options: dict[str, Any]
+
+    @property
+    def space(self) -> SearchSpace[Any]:
+        """The search space."""
+        return SPACES.get(self.search_space).space(**self.space_options)
+
+    def build(self, **changes: Any) -> nn.Module:
+        """Return the network, freshly initialized by torch.
+
+        Args:
+            changes: ``input_shape``, ``num_classes`` or sizes of the skeleton that shall differ
+                from those at scoring, e.g. ``cells=20, channels=36`` for the published DARTS size.
+
+        Raises:
+            InputError: a size that the skeleton does not have or cannot take.
+        """
+        return self.space.build(*self._arguments(changes), **{**self.macro, **changes})
+
+    def cost(self, **changes: Any) -> Cost:
+        """Return the size of the network that :meth:`build` returns; same arguments and errors."""
+        return self.space.cost(*self._arguments(changes), **{**self.macro, **changes})
+
+    def _arguments(self, changes: dict[str, Any]) -> tuple[Any, tuple[int, int, int], int]:
+        channels, height, width = changes.pop("input_shape", self.input_shape)
+        classes = changes.pop("num_classes", self.num_classes)
+        return self.space.parse(self.genotype), (channels, height, width), classes
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields as JSON-serializable values, as :func:`load` reads them."""
+        return {**self.__dict__, "input_shape": list(self.input_shape)}
+
+
+def load(path: str | Path) -> Architecture:
+    """Return the architecture in a ``best.json``.
+
+    Args:
+        path: the file, or the run directory that holds one.
+
+    Raises:
+        InputError: there is no such file, or it does not describe an architecture.
+    """
+    file = Path(path) / "best.json" if Path(path).is_dir() else Path(path)
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        architecture = Architecture(
+            search_space=facts["search_space"],
+            genotype=facts["genotype"],
+            input_shape=tuple(facts["input_shape"]),
+            num_classes=facts["num_classes"],
+            macro=facts["macro"],
+            space_options=facts["space_options"],
+        )
+        architecture.space.parse(architecture.genotype)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"cannot read {file} ({error.strerror}); give a run's best.json") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{file} does not describe an architecture ({error!r})") from None
+    return architecture

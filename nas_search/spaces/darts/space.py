@@ -1,0 +1,281 @@
+"""The DARTS search space: a normal and a reduction cell, four nodes of two inputs each.
+
+Sources: Liu, Simonyan and Yang, ICLR 2019, arXiv 1806.09055 (the space); Real et al., AAAI 2019,
+arXiv 1802.01548 (the mutation).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from nas_search.core.errors import InputError
+from nas_search.spaces.arguments import check_problem, read_macro
+from nas_search.spaces.base import SPACES, CellEdge, CellGraph, Cost, SearchSpace, SpaceRecord
+from nas_search.spaces.cell_graph import Expression, Sum, add
+from nas_search.spaces.darts import genotype as genotypes
+from nas_search.spaces.darts.cost import network_cost
+from nas_search.spaces.darts.genotype import CELLS, NODES, OPERATIONS, Edge, Genotype
+from nas_search.spaces.darts.moves import input_moves, operation_moves, replace_edge
+from nas_search.spaces.darts.network import (
+    SMALLEST_AUXILIARY_IMAGE,
+    SMALLEST_IMAGE,
+    DartsCell,
+    DartsMacro,
+    DartsNetwork,
+)
+from nas_search.spaces.darts.stacked import StackedDartsNetwork
+from nas_search.stacked.network import Pool, StackedNetwork
+
+_CONCAT = tuple(range(2, 2 + NODES))
+_PAIRS = tuple(tuple(itertools.combinations(range(2 + node), 2)) for node in range(NODES))
+
+
+class DartsSpace(SearchSpace[Genotype]):
+    """All pairs of cells whose nodes have two different inputs each.
+
+    Args:
+        operations: what sampling and mutation draw from. The default leaves out ``none``, which the
+            published derivation never picks; the space then has (180 * 7^8)^2 = 1.1e18 genotypes.
+
+    Genotypes that :meth:`sample` returns are written with a node's inputs in ascending order, and
+    :meth:`mutate` and :meth:`crossover` stay among them. Any other genotype (other order, equal
+    inputs, ``none``, other concatenation) can be parsed, mutated and built as well.
+
+    Raises:
+        InputError: no operation, a repeated one, or one that DARTS does not have.
+    """
+
+    name = "darts"
+
+    def __init__(self, operations: Sequence[str] = OPERATIONS[1:]) -> None:
+        self.operations = tuple(operations)
+        for operation in self.operations:
+            if operation not in OPERATIONS:
+                raise InputError(
+                    f"darts has no operation {operation!r}; possible: {', '.join(OPERATIONS)}"
+                )
+        if not self.operations or len(set(self.operations)) < len(self.operations):
+            raise InputError("darts needs at least one operation, each named once")
+        count = len(self.operations)
+        # One draw of every gene of a genotype: for each node the input pair and two operations.
+        self._highs = np.array([(len(pairs), count, count) for pairs in _PAIRS] * 2)
+
+    @property
+    def size(self) -> int:
+        """The product over both cells and all nodes of input pairs times operations squared."""
+        cell = math.prod(len(pairs) * len(self.operations) ** 2 for pairs in _PAIRS)
+        return int(cell**2)
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """Return a genotype drawn uniformly: input pairs and operations are independent."""
+        edges: list[Edge] = []
+        for node, (pair, left, right) in enumerate(rng.integers(self._highs).tolist()):
+            low, high = _PAIRS[node % NODES][pair]
+            edges.append((self.operations[left], low))
+            edges.append((self.operations[right], high))
+        return Genotype(tuple(edges[: 2 * NODES]), _CONCAT, tuple(edges[2 * NODES :]), _CONCAT)
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """Return the genotype with one operation or one input of one node replaced by another.
+
+        Either kind with equal probability, then an edge uniformly among those that have an
+        alternative, then the alternative uniformly (Real et al., section "Methods"). A node never
+        gets the same input twice, so node 2, which has only two to choose from, keeps its inputs.
+
+        Raises:
+            InputError: the space has no other genotype to go to.
+        """
+        kinds = (operation_moves(genotype, self.operations), input_moves(genotype))
+        kind = int(rng.integers(2))
+        moves = kinds[kind] or kinds[1 - kind]
+        if not moves:
+            raise InputError("darts with one operation has no mutation of this genotype")
+        cell, position, alternatives = moves[int(rng.integers(len(moves)))]
+        edge = alternatives[int(rng.integers(len(alternatives)))]
+        return replace_edge(genotype, cell, position, edge)
+
+    def crossover(self, first: Genotype, second: Genotype, rng: np.random.Generator) -> Genotype:
+        """Return a child that takes each node of each cell, both edges, from either parent.
+
+        A cell's concatenation comes from one parent, by the same fair coin.
+        """
+        coins = rng.integers(2, size=(2, NODES + 1)).tolist()
+        parents = (first, second)
+        cells: list[Any] = []
+        for name, coin in zip(CELLS, coins, strict=True):
+            nodes = [
+                getattr(parents[coin[node]], name)[2 * node : 2 * node + 2] for node in range(NODES)
+            ]
+            cells += [sum(nodes, ()), getattr(parents[coin[NODES]], f"{name}_concat")]
+        return Genotype(*cells)
+
+    def neighbors(self, genotype: Genotype) -> Iterator[Genotype]:
+        """Yield the genotypes one mutation away: 144 with seven operations and different inputs."""
+        seen: set[Genotype] = set()
+        for cell, position, alternatives in (
+            *operation_moves(genotype, self.operations),
+            *input_moves(genotype),
+        ):
+            for edge in alternatives:
+                neighbor = replace_edge(genotype, cell, position, edge)
+                if neighbor not in seen:
+                    seen.add(neighbor)
+                    yield neighbor
+
+    def parse(self, text: str) -> Genotype:
+        """Return the genotype written as ``text``, or the published one of that name.
+
+        See :func:`nas_search.spaces.darts.genotype.parse`.
+        """
+        return genotypes.parse(text)
+
+    def canonical(self, genotype: Genotype) -> str:
+        """Return both cells' certificates, or ``"dead"`` when the image cannot reach the output.
+
+        See :mod:`nas_search.spaces.cell_graph`. The order of concatenated nodes is a relabeling; a
+        node that is zero keeps its place in the concatenation, whose width is part of the network.
+        In the reduction cell, an edge from a cell input has stride 2: another operation than at
+        stride 1, and no identity.
+
+        Dead is a normal cell that reads neither input (every chain of 4 or more cells ends in a
+        normal cell), or such a reduction cell that no normal cell can step over.
+        """
+        normal, uses = _canonical_cell(genotype.normal, genotype.normal_concat, False)
+        reduce, reduce_uses = _canonical_cell(genotype.reduce, genotype.reduce_concat, True)
+        if not uses or (not reduce_uses and 0 not in uses):
+            return "dead"
+        return f"normal: {normal}; reduce: {reduce}"
+
+    def build(
+        self,
+        genotype: Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> nn.Module:
+        """Return the network; ``macro`` as in :class:`DartsMacro`."""
+        sizes = read_macro(DartsMacro, macro)
+        _check(input_shape, num_classes, sizes)
+        return DartsNetwork(genotype, sizes, input_shape[0], num_classes)
+
+    def skeleton(self, genotype: Genotype) -> Hashable:
+        """Return how many nodes each cell concatenates: the channels follow from it."""
+        return len(genotype.normal_concat), len(genotype.reduce_concat)
+
+    def build_stacked(
+        self,
+        genotypes: Sequence[Genotype],
+        pool: Pool,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        whole: bool = False,
+        **macro: Any,
+    ) -> StackedNetwork:
+        """Return one network for candidates whose cells concatenate equally many nodes.
+
+        It has no auxiliary head, which only training uses.
+        """
+        sizes = read_macro(DartsMacro, macro)
+        _check(input_shape, num_classes, sizes)
+        return StackedDartsNetwork(genotypes, sizes, input_shape[0], num_classes, pool, whole)
+
+    def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return the operations on the edges of all cells but identities."""
+        return [
+            operation
+            for cell in network.modules()
+            if isinstance(cell, DartsCell)
+            for name, operation in cell.named_children()
+            if name.startswith("node") and not isinstance(operation, nn.Identity)
+        ]
+
+    def cost(
+        self,
+        genotype: Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> Cost:
+        """Return the network's size; an auxiliary head adds parameters but no MACs."""
+        sizes = read_macro(DartsMacro, macro)
+        _check(input_shape, num_classes, sizes)
+        return network_cost(genotype, input_shape, num_classes, sizes)
+
+    def graphs(self, genotype: Genotype) -> tuple[CellGraph, ...]:
+        """Return the normal and the reduction cell to draw; edges into the output have no label."""
+        inputs, output = ("c_{k-2}", "c_{k-1}"), "c_{k}"
+        nodes = (*inputs, *(str(node) for node in range(NODES)), output)
+        graphs: list[CellGraph] = []
+        for name in CELLS:
+            edges = [
+                CellEdge(nodes[source], nodes[2 + position // 2], operation)
+                for position, (operation, source) in enumerate(getattr(genotype, name))
+                if operation != "none"
+            ]
+            edges += [
+                CellEdge(nodes[n], output, "") for n in sorted(getattr(genotype, f"{name}_concat"))
+            ]
+            graphs.append(CellGraph(name, inputs, output, nodes, tuple(edges)))
+        return tuple(graphs)
+
+
+def _check(input_shape: tuple[int, int, int], num_classes: int, macro: DartsMacro) -> None:
+    if macro.auxiliary:
+        smallest, why = SMALLEST_AUXILIARY_IMAGE, "the auxiliary head"
+    else:
+        smallest, why = SMALLEST_IMAGE, "a network with two reductions"
+    check_problem(input_shape, num_classes, smallest, why)
+
+
+@lru_cache(maxsize=65536)
+def _canonical_cell(
+    edges: tuple[Edge, ...], concat: tuple[int, ...], reduction: bool
+) -> tuple[str, frozenset[int]]:
+    """Return a cell's certificate and which of its inputs reach its output."""
+    expression = Expression()
+    nodes: list[Sum] = [Expression.cell_input(0), Expression.cell_input(1)]
+    for node in range(NODES):
+        terms: list[Sum] = []
+        for operation, source in edges[2 * node : 2 * node + 2]:
+            strided = reduction and source < 2
+            if operation == "none":
+                continue
+            if operation == "skip_connect" and not strided:
+                terms.append(nodes[source])
+            else:
+                label = f"{operation}/2" if strided else operation
+                terms.append(expression.apply(label, nodes[source]))
+        nodes.append(add(*terms))
+    outputs = [nodes[node] for node in concat]
+    return expression.certificate(outputs), expression.used_inputs(outputs)
+
+
+@dataclass(frozen=True)
+class DartsOptions:
+    """Keyword arguments of :class:`DartsSpace`.
+
+    Attributes:
+        operations: what sampling and mutation draw from.
+    """
+
+    operations: list[str] = field(default_factory=lambda: list(OPERATIONS[1:]))
+
+
+SPACES.add(
+    SpaceRecord(
+        name="darts",
+        space=DartsSpace,
+        macro=DartsMacro,
+        source="Liu, Simonyan and Yang, ICLR 2019, arXiv 1806.09055",
+        options=DartsOptions,
+        thin={"cells": 3, "channels": 1},
+    )
+)

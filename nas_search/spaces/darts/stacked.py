@@ -1,0 +1,185 @@
+"""Several candidates of DARTS in one network: their cells concatenate equally many nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from nas_search.spaces.darts.genotype import NODES, Genotype
+from nas_search.spaces.darts.genotype import Edge as Gene
+from nas_search.spaces.darts.network import (
+    MAKERS,
+    CellPlan,
+    DartsMacro,
+    head,
+    plan_cells,
+    preprocess,
+    stem,
+)
+from nas_search.spaces.operations import half
+from nas_search.stacked.candidates import Candidates
+from nas_search.stacked.network import Pool, StackedNetwork, apply_to_rows, device_of
+from nas_search.stacked.routing import Edge, Routing, Step, live_edges, longest
+
+FIRST_OUTPUT = 2 + NODES
+"""Number of the first place in the concatenation, counted on from the nodes."""
+
+CONVOLUTIONS = ("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
+"""Operations with the same weights at either stride."""
+
+
+class StackedDartsCell(nn.Module):
+    """A cell that runs every operation that any candidate has, on that candidate's samples."""
+
+    def __init__(
+        self, name: str, plan: CellPlan, width: int, pool: Pool, routing: Routing, rows: Candidates
+    ) -> None:
+        super().__init__()
+        self._plan, self._routing, self._rows = plan, routing, rows
+        self._outputs = range(FIRST_OUTPUT, FIRST_OUTPUT + width)
+        (first, second), channels = plan.inputs, plan.channels
+        self.preprocess0 = pool(
+            f"{name}.preprocess0", preprocess, first, channels, plan.halve_first
+        )
+        self.preprocess1 = pool(f"{name}.preprocess1", preprocess, second, channels, False)
+        for node in range(2, FIRST_OUTPUT):
+            for step in routing.steps[node]:
+                make = MAKERS[step.operation]
+                assert make is not None
+                if step.operation in CONVOLUTIONS or _halving_skip(step):
+                    child = _name(node, step)
+                    stride = 1 if step.operation in CONVOLUTIONS else 2
+                    self.add_module(child, pool(f"{name}.{child}", make, channels, stride))
+                else:
+                    self.add_module(_weightless(step), make(channels, step.stride))
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Map the outputs of the two cells before, (K, n, C, H, W) each, to this cell's output."""
+        everyone = self._rows.all
+        inputs = [
+            apply_to_rows(self._rows, everyone, self.preprocess0, first),
+            apply_to_rows(self._rows, everyone, self.preprocess1, second),
+        ]
+
+        def zero() -> Tensor:
+            *shape, height, width = inputs[1].shape
+            if self._plan.reduction:
+                height, width = half(height), half(width)
+            return inputs[1].new_zeros(*shape, height, width)
+
+        return torch.cat(self._routing.run(inputs, self._outputs, self._run_step, zero), dim=2)
+
+    def _run_step(self, node: int, step: Step, x: Tensor) -> Tensor:
+        if node >= FIRST_OUTPUT:
+            return x
+        if step.operation in CONVOLUTIONS:
+            module = self.get_submodule(_name(node, step))
+            # One set of weights for both strides, which the first convolution takes, after ReLU.
+            cast(nn.Conv2d, module.get_submodule("1")).stride = (step.stride, step.stride)
+        elif _halving_skip(step):
+            module = self.get_submodule(_name(node, step))
+        else:
+            module = self.get_submodule(_weightless(step))
+        return apply_to_rows(self._rows, step.members, module, x)
+
+
+def _name(node: int, step: Step) -> str:
+    return f"node{node}_slot{step.place}_{step.operation}"
+
+
+def _weightless(step: Step) -> str:
+    return f"{step.operation}_stride{step.stride}"
+
+
+def _halving_skip(step: Step) -> bool:
+    return step.operation == "skip_connect" and step.stride == 2
+
+
+class StackedDartsNetwork(StackedNetwork):
+    """See :class:`nas_search.stacked.network.StackedNetwork`; without the auxiliary head."""
+
+    def __init__(
+        self,
+        genotypes: Sequence[Genotype],
+        macro: DartsMacro,
+        image_channels: int,
+        num_classes: int,
+        pool: Pool,
+        whole: bool,
+    ) -> None:
+        normal = [_edges(genotype.normal, genotype.normal_concat, 1) for genotype in genotypes]
+        reduce = [_edges(genotype.reduce, genotype.reduce_concat, 2) for genotype in genotypes]
+        super().__init__([_depth(*own, macro) for own in zip(normal, reduce, strict=True)])
+        widths = {
+            False: len(genotypes[0].normal_concat),
+            True: len(genotypes[0].reduce_concat),
+        }
+        plans = plan_cells(macro, widths[False], widths[True])
+        self.stem = pool("stem", stem, image_channels, macro.channels)
+        device = device_of(self.stem)
+        if not whole:
+            normal, reduce = ([_live(own) for own in cells] for cells in (normal, reduce))
+        routings = {False: Routing(normal, device), True: Routing(reduce, device)}
+        self.cells = nn.ModuleList(
+            StackedDartsCell(
+                f"cells.{number}",
+                plan,
+                widths[plan.reduction],
+                pool,
+                routings[plan.reduction],
+                self.rows,
+            )
+            for number, plan in enumerate(plans)
+        )
+        channels = plans[-1].channels * widths[plans[-1].reduction]
+        self.head = pool("head", head, channels, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (K n, num_classes) of ``images`` (n, channels, H, W)."""
+        x = self.stem(self.fold(images))
+        first = second = x.unflatten(0, (len(self.rows.all), -1))
+        for cell in self.cells:
+            first, second = second, cell(first, second)
+        return self.head(second.flatten(0, 1))
+
+
+def _edges(genes: tuple[Gene, ...], concat: tuple[int, ...], stride: int) -> list[Edge]:
+    """Return a cell's edges, ``none`` left out, and those into the places of the output."""
+    edges = [
+        Edge(2 + position // 2, position % 2, operation, stride if source < 2 else 1, source)
+        for position, (operation, source) in enumerate(genes)
+        if operation != "none"
+    ]
+    places = range(FIRST_OUTPUT, FIRST_OUTPUT + len(concat))
+    edges += [Edge(place, 0, "", 1, node) for place, node in zip(places, concat, strict=True)]
+    return edges
+
+
+def _live(edges: list[Edge]) -> list[Edge]:
+    """Return the edges of a cell that reach its output."""
+    return live_edges(edges, [edge.target for edge in edges if edge.target >= FIRST_OUTPUT])
+
+
+LAYERS = {"sep_conv_3x3": 4, "sep_conv_5x5": 4, "dil_conv_3x3": 2, "dil_conv_5x5": 2}
+"""Convolutions one after the other in an operation."""
+
+
+def _layers(edge: Edge) -> int:
+    halving_skip = edge.operation == "skip_connect" and edge.stride == 2
+    return 1 if halving_skip else LAYERS.get(edge.operation, 0)
+
+
+def _depth(normal: list[Edge], reduce: list[Edge], macro: DartsMacro) -> int | None:
+    """Return the layers on the longest path, cell by cell; a preprocessing convolution is one."""
+    before: int | None = 1
+    last: int | None = 1
+    for plan in plan_cells(macro, 1, 1):
+        edges = reduce if plan.reduction else normal
+        inputs = [None if depth is None else depth + 1 for depth in (before, last)]
+        outputs = {edge.target for edge in edges if edge.target >= FIRST_OUTPUT}
+        found = [longest(edges, inputs, output, _layers) for output in outputs]
+        before, last = last, max((depth for depth in found if depth is not None), default=None)
+    return None if last is None else last + 1

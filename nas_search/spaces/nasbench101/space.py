@@ -1,0 +1,247 @@
+"""NAS-Bench-101: cells of up to seven vertices and nine edges, 423,624 different networks.
+
+Source: Ying et al., ICML 2019, arXiv 1902.09635.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from nas_search.spaces.arguments import check_problem, read_macro
+from nas_search.spaces.base import SPACES, CellEdge, CellGraph, Cost, SearchSpace, SpaceRecord
+from nas_search.spaces.nasbench101 import genotype as genotypes
+from nas_search.spaces.nasbench101.cost import network_cost
+from nas_search.spaces.nasbench101.genotype import Nasbench101Genotype, from_graph
+from nas_search.spaces.nasbench101.graph import (
+    MAX_EDGES,
+    MAX_VERTICES,
+    OPERATIONS,
+    PRUNED_WRITINGS,
+    CellGraph101,
+    canonical,
+    prune,
+    pruned_writing,
+    published_hash,
+)
+from nas_search.spaces.nasbench101.network import (
+    Nasbench101Cell,
+    Nasbench101Macro,
+    Nasbench101Network,
+)
+from nas_search.spaces.nasbench101.stacked import StackedNetwork101, skeleton
+from nas_search.stacked.network import Pool, StackedNetwork
+
+_LAST = MAX_VERTICES - 1
+_SLOTS = tuple(itertools.combinations(range(MAX_VERTICES), 2))
+_OTHERS = len(OPERATIONS) - 1
+_MOVES = len(_SLOTS) + (MAX_VERTICES - 2) * _OTHERS
+
+
+class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
+    """The cells of NAS-Bench-101 and the moves between them.
+
+    A genotype is a matrix as it is written; pruning decides what is built. Sampled genotypes and
+    the children of mutation and crossover have all seven vertices, so that a cell can grow: those
+    on no path are kept, as in the published search, and pruned where the network is meant. A
+    smaller genotype that was parsed is first filled up with unconnected vertices.
+
+    The network is that of the canonical graph, see :mod:`nas_search.spaces.nasbench101.graph`: all
+    writings of a cell have one network, one cost, and the parameters that the benchmark reports.
+    """
+
+    name = "nasbench101"
+
+    @property
+    def size(self) -> int:
+        """The published number of different cells."""
+        return 423_624
+
+    def sample(self, rng: np.random.Generator) -> Nasbench101Genotype:
+        """Return a cell drawn uniformly from the 423,624 different ones.
+
+        Drawn is one of all pruned graphs, until it is the canonical writing of its cell. (The
+        published searches draw all 2^21 matrices alike, and so small cells far more often.)
+        """
+        while True:
+            graph = pruned_writing(int(rng.integers(PRUNED_WRITINGS)))
+            if canonical(graph) == graph:
+                return from_graph(graph, MAX_VERTICES)
+
+    def mutate(
+        self, genotype: Nasbench101Genotype, rng: np.random.Generator
+    ) -> Nasbench101Genotype:
+        """Return the cell with one edge added or removed, or with one operation replaced.
+
+        Uniform over the valid ones, at most 21 edges and 10 operations. (The published mutation
+        flips each edge with probability 1/7 and redraws each operation with probability 1/5, until
+        the cell is another and valid; single steps are what local search on this benchmark uses.)
+        """
+        graph = _full(genotype)
+        while True:
+            child = _moved(graph, int(rng.integers(_MOVES)))
+            if _valid(child):
+                return from_graph(child)
+
+    def crossover(
+        self,
+        first: Nasbench101Genotype,
+        second: Nasbench101Genotype,
+        rng: np.random.Generator,
+    ) -> Nasbench101Genotype:
+        """Return a valid child that takes each vertex from either parent by a fair coin.
+
+        A vertex is its operation and the edges into it. Coins are thrown again until the cell is
+        valid; 2 of the 64 outcomes always are, the parents themselves.
+        """
+        parents = (_full(first), _full(second))
+        while True:
+            coins = rng.integers(2, size=_LAST).tolist()
+            child = CellGraph101(
+                tuple(parents[coin].sources[v] for v, coin in enumerate(coins)),
+                tuple(parents[coin].operations[v] for v, coin in enumerate(coins[:-1])),
+            )
+            if _valid(child):
+                return from_graph(child)
+
+    def neighbors(self, genotype: Nasbench101Genotype) -> Iterator[Nasbench101Genotype]:
+        """Yield the valid cells that differ in one edge or in one operation, 31 at most."""
+        graph = _full(genotype)
+        for move in range(_MOVES):
+            neighbor = _moved(graph, move)
+            if _valid(neighbor):
+                yield from_graph(neighbor)
+
+    def parse(self, text: str) -> Nasbench101Genotype:
+        """Return the genotype written as the benchmark's ``ModelSpec(matrix=..., ops=...)``.
+
+        See :func:`nas_search.spaces.nasbench101.genotype.parse`.
+        """
+        return genotypes.parse(text)
+
+    def canonical(self, genotype: Nasbench101Genotype) -> str:
+        """Return ``vertices-edges-operations`` of the cell's canonical graph.
+
+        Edges as the benchmark's binary number, operations as digits: the columns ``n_vertices``,
+        ``adj_bits`` and ``ops`` of a table of the benchmark.
+        """
+        graph = _canonical_graph(genotype)
+        return f"{graph.vertices}-{graph.bits}-{''.join(map(str, graph.operations))}"
+
+    def benchmark_hash(self, genotype: Nasbench101Genotype) -> str:
+        """Return the key of ``genotype`` in the benchmark's official files."""
+        return published_hash(_canonical_graph(genotype))
+
+    def build(
+        self,
+        genotype: Nasbench101Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> nn.Module:
+        """Return the network; ``macro`` as in :class:`Nasbench101Macro`."""
+        sizes = read_macro(Nasbench101Macro, macro)
+        _check(input_shape, num_classes, sizes)
+        graph = _canonical_graph(genotype)
+        return Nasbench101Network(graph, sizes, input_shape[0], num_classes)
+
+    def skeleton(self, genotype: Nasbench101Genotype) -> Hashable:
+        """Return how wide the vertices are and which of them feed the output."""
+        return skeleton(_canonical_graph(genotype))
+
+    def build_stacked(
+        self,
+        genotypes: Sequence[Nasbench101Genotype],
+        pool: Pool,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        whole: bool = False,
+        **macro: Any,
+    ) -> StackedNetwork:
+        """Return one network for cells that are equally wide everywhere."""
+        sizes = read_macro(Nasbench101Macro, macro)
+        _check(input_shape, num_classes, sizes)
+        graphs = [_canonical_graph(genotype) for genotype in genotypes]
+        return StackedNetwork101(graphs, sizes, input_shape[0], num_classes, pool)
+
+    def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return the operations in the vertices of all cells, not their projections."""
+        return [
+            operation
+            for cell in network.modules()
+            if isinstance(cell, Nasbench101Cell)
+            for name, operation in cell.named_children()
+            if not name.endswith("projection")
+        ]
+
+    def cost(
+        self,
+        genotype: Nasbench101Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> Cost:
+        """Return the network's size; at 32x32 and 10 classes the benchmark's own parameters."""
+        sizes = read_macro(Nasbench101Macro, macro)
+        _check(input_shape, num_classes, sizes)
+        return network_cost(_canonical_graph(genotype), input_shape, num_classes, sizes)
+
+    def graphs(self, genotype: Nasbench101Genotype) -> tuple[CellGraph, ...]:
+        """Return the pruned cell to draw, its vertices as built; only projections have a label."""
+        graph = _canonical_graph(genotype)
+        names = [f"{v}: {OPERATIONS[operation]}" for v, operation in enumerate(graph.operations, 1)]
+        nodes = ("input", *names, "output")
+        edges = tuple(
+            CellEdge(nodes[x], nodes[y], "" if x else "projection")
+            for y, feeding in enumerate(graph.sources, 1)
+            for x in feeding
+        )
+        return (CellGraph("cell", nodes[:1], nodes[-1], nodes, edges),)
+
+
+def _canonical_graph(genotype: Nasbench101Genotype) -> CellGraph101:
+    pruned = prune(genotype.graph)
+    assert pruned is not None  # a genotype has a path
+    return canonical(pruned)
+
+
+def _full(genotype: Nasbench101Genotype) -> CellGraph101:
+    """Return the graph with all seven vertices."""
+    return from_graph(genotype.graph, MAX_VERTICES).graph
+
+
+def _moved(graph: CellGraph101, move: int) -> CellGraph101:
+    """Return ``graph`` after one of the moves, numbered edges first; it may be invalid."""
+    sources, operations = list(graph.sources), list(graph.operations)
+    if move < len(_SLOTS):
+        x, y = _SLOTS[move]
+        sources[y - 1] = tuple(sorted({x}.symmetric_difference(sources[y - 1])))
+    else:
+        vertex, shift = divmod(move - len(_SLOTS), _OTHERS)
+        operations[vertex] = (operations[vertex] + 1 + shift) % len(OPERATIONS)
+    return CellGraph101(tuple(sources), tuple(operations))
+
+
+def _valid(graph: CellGraph101) -> bool:
+    pruned = prune(graph)
+    return pruned is not None and pruned.edges <= MAX_EDGES
+
+
+def _check(input_shape: tuple[int, int, int], num_classes: int, macro: Nasbench101Macro) -> None:
+    why = f"a skeleton of {macro.stacks} stacks"
+    check_problem(input_shape, num_classes, macro.smallest_image, why)
+
+
+SPACES.add(
+    SpaceRecord(
+        name="nasbench101",
+        space=Nasbench101Space,
+        macro=Nasbench101Macro,
+        source="Ying et al., ICML 2019, arXiv 1902.09635",
+        thin={"modules_per_stack": 1, "channels": 5},
+    )
+)

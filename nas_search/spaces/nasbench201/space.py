@@ -1,0 +1,265 @@
+"""NAS-Bench-201: every cell of four nodes and five operations, 15,625 of them.
+
+Source: Dong and Yang, ICLR 2020, arXiv 2001.00326.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from nas_search.core.errors import InputError
+from nas_search.spaces.arguments import check_problem, read_macro
+from nas_search.spaces.base import SPACES, CellEdge, CellGraph, Cost, SearchSpace, SpaceRecord
+from nas_search.spaces.cell_graph import Expression, Sum, add
+from nas_search.spaces.costs import measure
+from nas_search.spaces.nasbench201.network import (
+    EDGES,
+    OPERATIONS,
+    SMALLEST_IMAGE,
+    Nasbench201Cell,
+    Nasbench201Macro,
+    Nasbench201Network,
+    head,
+    stem,
+)
+from nas_search.spaces.nasbench201.stacked import StackedNetwork201
+from nas_search.spaces.operations import ResidualBlock, half
+from nas_search.stacked.network import Pool, StackedNetwork
+
+_NAMES = tuple(OPERATIONS)
+_EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
+
+
+@dataclass(frozen=True)
+class Nasbench201Genotype:
+    """A cell: one operation for each of the six edges, in the order of :data:`EDGES`.
+
+    ``str`` gives the benchmark's own text form.
+
+    Raises:
+        InputError: not six operations, or an unknown one.
+    """
+
+    operations: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.operations) != len(EDGES):
+            raise InputError(f"a nasbench201 cell has 6 operations, got {len(self.operations)}")
+        for (source, target), operation in zip(EDGES, self.operations, strict=True):
+            if operation not in OPERATIONS:
+                raise InputError(
+                    f"nasbench201 cell, edge {source}->{target}: unknown operation "
+                    f"{operation!r}; possible: {', '.join(_NAMES)}"
+                )
+
+    def __str__(self) -> str:
+        a, b, c, d, e, f = self.operations
+        return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
+
+
+class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
+    """The 15,625 cells of NAS-Bench-201 and the moves between them."""
+
+    name = "nasbench201"
+
+    @property
+    def size(self) -> int:
+        """5^6 = 15,625."""
+        return int(len(_NAMES) ** len(EDGES))
+
+    def sample(self, rng: np.random.Generator) -> Nasbench201Genotype:
+        """Return a cell drawn uniformly from all 15,625."""
+        return Nasbench201Genotype(
+            tuple(_NAMES[i] for i in rng.integers(len(_NAMES), size=len(EDGES)).tolist())
+        )
+
+    def mutate(
+        self, genotype: Nasbench201Genotype, rng: np.random.Generator
+    ) -> Nasbench201Genotype:
+        """Return the cell with one edge's operation replaced by another; uniform over the 24."""
+        edge, shift = divmod(int(rng.integers(len(EDGES) * (len(_NAMES) - 1))), len(_NAMES) - 1)
+        old = _NAMES.index(genotype.operations[edge])
+        return _replace(genotype, edge, _NAMES[(old + 1 + shift) % len(_NAMES)])
+
+    def crossover(
+        self,
+        first: Nasbench201Genotype,
+        second: Nasbench201Genotype,
+        rng: np.random.Generator,
+    ) -> Nasbench201Genotype:
+        """Return a child that takes each edge's operation from either parent by a fair coin."""
+        coins = rng.integers(2, size=len(EDGES)).tolist()
+        pairs = zip(first.operations, second.operations, coins, strict=True)
+        return Nasbench201Genotype(tuple(b if coin else a for a, b, coin in pairs))
+
+    def neighbors(self, genotype: Nasbench201Genotype) -> Iterator[Nasbench201Genotype]:
+        """Yield the 24 cells that differ in one edge's operation."""
+        for edge, old in enumerate(genotype.operations):
+            for new in _NAMES:
+                if new != old:
+                    yield _replace(genotype, edge, new)
+
+    def parse(self, text: str) -> Nasbench201Genotype:
+        """Return the cell written in the benchmark's form, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+
+        Raises:
+            InputError: the text is not such a cell; the message names the node or the edge.
+        """
+        nodes = text.strip().split("+")
+        if len(nodes) != 3:
+            raise InputError(
+                f"a nasbench201 cell has 3 nodes joined by '+', got {len(nodes)} in "
+                f"{_short(text)}; write it like {_EXAMPLE}"
+            )
+        operations: list[str] = []
+        for target, node in enumerate((part.strip() for part in nodes), start=1):
+            edges = node[1:-1].split("|")
+            if not (len(node) > 1 and node[0] == node[-1] == "|" and len(edges) == target):
+                raise InputError(
+                    f"nasbench201 cell, node {target}: expected {target} edge(s) between bars, "
+                    f"got {_short(node)}; write the cell like {_EXAMPLE}"
+                )
+            for source, edge in enumerate(edges):
+                operation, tilde, index = edge.rpartition("~")
+                if not tilde or index != str(source):
+                    raise InputError(
+                        f"nasbench201 cell, node {target}, edge {source + 1}: expected "
+                        f"'operation~{source}', got {_short(edge)}"
+                    )
+                operations.append(operation)
+        return Nasbench201Genotype(tuple(operations))
+
+    def canonical(self, genotype: Nasbench201Genotype) -> str:
+        """Return the cell's certificate, or ``"dead"`` when the image never reaches the output.
+
+        There are 5,425 of them; :mod:`nas_search.spaces.cell_graph` says what is the same network.
+        """
+        return _canonical(genotype.operations)
+
+    def build(
+        self,
+        genotype: Nasbench201Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> nn.Module:
+        """Return the network; ``macro`` as in :class:`Nasbench201Macro`."""
+        sizes = read_macro(Nasbench201Macro, macro)
+        _check(input_shape, num_classes)
+        return Nasbench201Network(genotype.operations, sizes, input_shape[0], num_classes)
+
+    def build_stacked(
+        self,
+        genotypes: Sequence[Nasbench201Genotype],
+        pool: Pool,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        whole: bool = False,
+        **macro: Any,
+    ) -> StackedNetwork:
+        """Return one network for any candidates: the skeleton is the same in all of them."""
+        sizes = read_macro(Nasbench201Macro, macro)
+        _check(input_shape, num_classes)
+        candidates = [genotype.operations for genotype in genotypes]
+        return StackedNetwork201(candidates, sizes, input_shape[0], num_classes, pool, whole)
+
+    def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
+        """Return the operations on the edges of all cells but identities."""
+        return [
+            operation
+            for cell in network.modules()
+            if isinstance(cell, Nasbench201Cell)
+            for name, operation in cell.named_children()
+            if name.startswith("node") and not isinstance(operation, nn.Identity)
+        ]
+
+    def cost(
+        self,
+        genotype: Nasbench201Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> Cost:
+        """Return the network's size: the skeleton's plus, for each stage, that of the six edges."""
+        sizes = read_macro(Nasbench201Macro, macro)
+        _check(input_shape, num_classes)
+        total, edges = _pieces(tuple(input_shape), num_classes, sizes)
+        params = total.params + sum(edges[operation].params for operation in genotype.operations)
+        macs = total.macs + sum(edges[operation].macs for operation in genotype.operations)
+        return Cost(params, macs)
+
+    def graphs(self, genotype: Nasbench201Genotype) -> tuple[CellGraph, ...]:
+        """Return the cell to draw: nodes ``"0"`` (input) to ``"3"`` (output)."""
+        edges = tuple(
+            CellEdge(str(source), str(target), operation)
+            for (source, target), operation in zip(EDGES, genotype.operations, strict=True)
+            if operation != "none"
+        )
+        return (CellGraph("cell", ("0",), "3", ("0", "1", "2", "3"), edges),)
+
+
+def _replace(genotype: Nasbench201Genotype, edge: int, operation: str) -> Nasbench201Genotype:
+    old = genotype.operations
+    return Nasbench201Genotype((*old[:edge], operation, *old[edge + 1 :]))
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _check(input_shape: tuple[int, int, int], num_classes: int) -> None:
+    check_problem(input_shape, num_classes, SMALLEST_IMAGE, "the skeleton halves them twice and")
+
+
+@lru_cache(maxsize=16384)
+def _canonical(operations: tuple[str, ...]) -> str:
+    expression = Expression()
+    nodes: list[Sum] = [Expression.cell_input(0), (), (), ()]
+    for (source, target), operation in zip(EDGES, operations, strict=True):
+        value = nodes[source]
+        if operation == "none":
+            continue
+        if operation != "skip_connect":
+            value = expression.apply(operation, value)
+        nodes[target] = add(nodes[target], value)
+    return expression.certificate([nodes[3]]) if nodes[3] else "dead"
+
+
+@lru_cache(maxsize=64)
+def _pieces(
+    input_shape: tuple[int, int, int], num_classes: int, macro: Nasbench201Macro
+) -> tuple[Cost, dict[str, Cost]]:
+    """Return the skeleton's cost, and for each operation that of one edge in all cells together."""
+    image_channels, height, width = input_shape
+    channels = macro.channels
+    skeleton = measure(stem, image_channels, channels, input_shape=input_shape)
+    edges = dict.fromkeys(_NAMES, Cost(0, 0))
+    for stage in range(3):
+        if stage:
+            shape = (channels, height, width)
+            skeleton += measure(ResidualBlock, channels, 2 * channels, input_shape=shape)
+            channels, height, width = 2 * channels, half(height), half(width)
+        shape = (channels, height, width)
+        for name, make in OPERATIONS.items():
+            if make is not None:
+                one = measure(make, channels, input_shape=shape)
+                edges[name] += Cost(macro.cells * one.params, macro.cells * one.macs)
+    skeleton += measure(head, channels, num_classes, input_shape=(channels, height, width))
+    return skeleton, edges
+
+
+SPACES.add(
+    SpaceRecord(
+        name="nasbench201",
+        space=Nasbench201Space,
+        macro=Nasbench201Macro,
+        source="Dong and Yang, ICLR 2020, arXiv 2001.00326",
+        thin={"cells": 1, "channels": 1},
+    )
+)

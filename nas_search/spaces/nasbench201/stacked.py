@@ -1,0 +1,105 @@
+"""Several candidates of NAS-Bench-201 in one network: they differ in nothing but their edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from nas_search.spaces.nasbench201.network import (
+    EDGES,
+    OPERATIONS,
+    Nasbench201Macro,
+    head,
+    stem,
+)
+from nas_search.spaces.operations import ResidualBlock
+from nas_search.stacked.candidates import Candidates
+from nas_search.stacked.network import Pool, StackedNetwork, apply_to_rows, device_of
+from nas_search.stacked.routing import Edge, Routing, Step, live_edges, longest
+
+CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")
+OUTPUT = 3
+"""The node that is the cell's output."""
+
+
+class StackedCell201(nn.Module):
+    """A cell that runs every operation that any candidate has, on that candidate's samples."""
+
+    def __init__(
+        self, name: str, channels: int, pool: Pool, routing: Routing, rows: Candidates
+    ) -> None:
+        super().__init__()
+        self._routing, self._rows = routing, rows
+        for target in range(1, OUTPUT + 1):
+            for step in routing.steps[target]:
+                make, child = OPERATIONS[step.operation], _name(target, step)
+                assert make is not None
+                self.add_module(child, pool(f"{name}.{child}", make, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (K, n, C, H, W) to the same shape."""
+        return self._routing.run([x], [OUTPUT], self._run_step, lambda: x.new_zeros(x.shape))[0]
+
+    def _run_step(self, node: int, step: Step, x: Tensor) -> Tensor:
+        return apply_to_rows(self._rows, step.members, self.get_submodule(_name(node, step)), x)
+
+
+def _name(target: int, step: Step) -> str:
+    return f"node{target}_from{step.place}_{step.operation}"
+
+
+class StackedNetwork201(StackedNetwork):
+    """See :class:`nas_search.stacked.network.StackedNetwork`."""
+
+    def __init__(
+        self,
+        candidates: Sequence[tuple[str, ...]],
+        macro: Nasbench201Macro,
+        image_channels: int,
+        num_classes: int,
+        pool: Pool,
+        whole: bool,
+    ) -> None:
+        edges = [_edges(operations) for operations in candidates]
+        super().__init__([_depth(own, macro) for own in edges])
+        channels = macro.channels
+        self.stem = pool("stem", stem, image_channels, channels)
+        routed = edges if whole else [live_edges(own, [OUTPUT]) for own in edges]
+        routing = Routing(routed, device_of(self.stem))
+        self.cells = nn.ModuleList()
+        for stage in range(3):
+            if stage:
+                name = f"cells.{len(self.cells)}"
+                self.cells.append(pool(name, ResidualBlock, channels, 2 * channels))
+                channels *= 2
+            for _ in range(macro.cells):
+                name = f"cells.{len(self.cells)}"
+                self.cells.append(StackedCell201(name, channels, pool, routing, self.rows))
+        self.head = pool("head", head, channels, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (K n, num_classes) of ``images`` (n, channels, H, W)."""
+        candidates = len(self.rows.all)
+        x = self.stem(self.fold(images))
+        for cell in self.cells:
+            if isinstance(cell, StackedCell201):
+                x = cell(x.unflatten(0, (candidates, -1))).flatten(0, 1)
+            else:
+                x = cell(x)
+        return self.head(x)
+
+
+def _edges(operations: tuple[str, ...]) -> list[Edge]:
+    """Return the edges of a cell, ``none`` left out."""
+    return [
+        Edge(target, source, operation, 1, source)
+        for (source, target), operation in zip(EDGES, operations, strict=True)
+        if operation != "none"
+    ]
+
+
+def _depth(edges: list[Edge], macro: Nasbench201Macro) -> int | None:
+    """Return the layers on the longest path: stem, cells, two blocks of two layers, classifier."""
+    through = longest(edges, [0], OUTPUT, lambda edge: edge.operation in CONVOLUTIONS)
+    return None if through is None else 1 + 3 * macro.cells * through + 2 * 2 + 1

@@ -1,0 +1,1 @@
+"""Networks that run several candidates at once: whose samples a layer sees, and where they go."""

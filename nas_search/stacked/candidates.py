@@ -1,0 +1,47 @@
+"""Whose samples the rows of a batch are, in a network that runs several candidates at once."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+Members = tuple[int, ...]
+"""Numbers of candidates, each once; n rows of the batch belong to each, in this order."""
+
+
+class Candidates:
+    """What a population network says, while it runs, of the batch that a layer is about to see.
+
+    A layer of a population network sees the samples of all candidates that have it, folded into the
+    batch dimension: (k n, C, H, W) for k candidates and n samples each.
+
+    Args:
+        candidates: number K of candidates, 1 or more.
+
+    Attributes:
+        all: all candidates in order, (0, ..., K - 1).
+        active: the k candidates whose samples the layer at hand sees.
+    """
+
+    def __init__(self, candidates: int) -> None:
+        self.all: Members = tuple(range(candidates))
+        self.active: Members = self.all
+
+
+def candidates_of(network: nn.Module) -> Candidates:
+    """Return the rows of a population network; an ordinary network runs one candidate, number 0."""
+    rows = getattr(network, "rows", None)
+    return rows if isinstance(rows, Candidates) else Candidates(1)
+
+
+def side_by_side(x: Tensor, candidates: int) -> Tensor:
+    """Put candidates side by side in the channels: (k n, C, ...) to (n, k C, ...)."""
+    if candidates == 1:
+        return x
+    return x.unflatten(0, (candidates, -1)).transpose(0, 1).flatten(1, 2)
+
+
+def one_after_another(x: Tensor, candidates: int) -> Tensor:
+    """Undo :func:`side_by_side`: (n, k C, ...) to (k n, C, ...)."""
+    if candidates == 1:
+        return x
+    return x.unflatten(1, (candidates, -1)).transpose(0, 1).flatten(0, 1)

@@ -1,0 +1,73 @@
+"""What lets a space run several candidates in one network; a space without it runs each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas_search.stacked.candidates import Candidates, Members
+
+Pool = Callable[..., nn.Module]
+"""``pool(name, make, *sizes)``: the module ``make(*sizes)``, the same each time, weights and all.
+
+The name is the one that the module has in the network of a single candidate; modules of one name
+may come in several sizes.
+"""
+
+
+class StackedNetwork(nn.Module):
+    """K candidates of one skeleton in one network: images (n, C, H, W) to logits (K n, classes).
+
+    Images (K, n, C, H, W) are a batch for each candidate. Rows n k to n (k + 1) - 1 of the logits
+    are those of candidate k. A parameter has the name that it has in the network of a candidate
+    alone, and a layer that some candidates have sees their samples only, see
+    :class:`nas_search.stacked.candidates.Candidates`.
+
+    Args:
+        depths: of each of the K candidates.
+
+    Attributes:
+        rows: says while the network runs whose samples a layer sees.
+        depths: of each candidate, convolutions and linear layers on the longest path from image to
+            logits; None where no path leads from the one to the other.
+    """
+
+    def __init__(self, depths: Sequence[int | None]) -> None:
+        super().__init__()
+        self.rows = Candidates(len(depths))
+        self.depths = tuple(depths)
+
+    def fold(self, images: Tensor) -> Tensor:
+        """Return the images once for every candidate, (K n, C, H, W)."""
+        self.rows.active = self.rows.all
+        if images.dim() == 5:
+            return images.flatten(0, 1)
+        return images.repeat(len(self.rows.all), 1, 1, 1)
+
+
+def own_images(network: nn.Module, images: Tensor) -> Tensor:
+    """Return a copy of ``images`` (n, C, H, W) for each candidate that ``network`` runs.
+
+    Returns:
+        (K, n, C, H, W) for a population network, (n, C, H, W) for an ordinary one.
+    """
+    if isinstance(network, StackedNetwork):
+        return images.repeat(len(network.rows.all), 1, 1, 1, 1)
+    return images.clone()
+
+
+def apply_to_rows(rows: Candidates, members: Members, module: nn.Module, x: Tensor) -> Tensor:
+    """Apply ``module`` to the samples of ``members``, (k, n, C, H, W), and say whose they are."""
+    before, rows.active = rows.active, members
+    y = module(x.flatten(0, 1))
+    rows.active = before
+    return y.unflatten(0, x.shape[:2])
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return the device of the first parameter."""
+    parameter: Any = next(module.parameters())
+    return parameter.device

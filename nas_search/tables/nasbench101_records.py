@@ -1,0 +1,132 @@
+"""The official NAS-Bench-101 file read without TensorFlow and without protobuf.
+
+A .tfrecord is a row of records ``length (uint64), its checksum (4 bytes), data, checksum (4)``, all
+little endian. The data of one is JSON: hash, epochs, adjacency matrix as a string of 0 and 1 row by
+row, operations joined by commas, and in base64 the message ``ModelMetrics`` of protocol buffers:
+its field 1 repeats, ``EvaluationData`` at the start, the middle and the end of a training, of which
+fields 4 and 5 are the validation and test accuracy as doubles.
+
+Source: github.com/google-research/nasbench, ``api.py`` and ``model_metrics.proto``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nas_search.core.errors import InputError
+from nas_search.spaces.nasbench101.graph import (
+    OPERATIONS,
+    CellGraph101,
+    canonical,
+    prune,
+)
+
+_VARINT, _DOUBLE, _BYTES, _FLOAT = 0, 1, 2, 5
+_VALIDATION, _TEST = 4, 5
+
+
+def read_records(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Return canonical keys (n) and accuracies in per cent (n,) by column.
+
+    Columns are ``validation_E`` and ``test_E`` for every number of epochs E in the file, means over
+    the repeated trainings.
+
+    Raises:
+        InputError: the file cannot be read as such.
+    """
+    sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    keys: dict[tuple[str, str], str] = {}
+    try:
+        for record in _records(file):
+            _, epochs, matrix, operations, metrics = json.loads(record)
+            cell = (matrix, operations)
+            if cell not in keys:
+                keys[cell] = _key(matrix, operations.split(","))
+            final = _evaluations(base64.b64decode(metrics))[-1]
+            for name, number in (("validation", _VALIDATION), ("test", _TEST)):
+                sums[keys[cell]][f"{name}_{int(epochs)}"].append(100 * final[number])
+    except (OSError, ValueError, KeyError, IndexError, TypeError, struct.error) as error:
+        raise InputError(f"{file} is not a NAS-Bench-101 .tfrecord ({error!r})") from None
+    names = sorted({name for row in sums.values() for name in row})
+    columns = {
+        name: np.array([np.mean(row[name]) if name in row else np.nan for row in sums.values()])
+        for name in names
+    }
+    return list(sums), columns
+
+
+def _records(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while header := stream.read(12):
+            (length,) = struct.unpack("<Q", header[:8])
+            if length > 1 << 20:  # a record has some 500 bytes
+                raise ValueError(f"a record of {length} bytes")
+            data = stream.read(length)
+            if len(data) != length or len(stream.read(4)) != 4:
+                raise ValueError("it ends within a record")
+            yield data
+
+
+def _key(matrix: str, operations: list[str]) -> str:
+    """Return the canonical form of a cell, as the search space writes it."""
+    count = len(operations)
+    if len(matrix) != count * count:
+        raise ValueError(f"a matrix of {len(matrix)} entries for {count} operations")
+    sources = tuple(
+        tuple(x for x in range(y) if matrix[x * count + y] == "1") for y in range(1, count)
+    )
+    interior = tuple(OPERATIONS.index(name) for name in operations[1:-1])
+    pruned = prune(CellGraph101(sources, interior))
+    if pruned is None:
+        raise ValueError("a cell without a path")
+    graph = canonical(pruned)
+    return f"{graph.vertices}-{graph.bits}-{''.join(map(str, graph.operations))}"
+
+
+def _evaluations(message: bytes) -> list[dict[int, float]]:
+    """Return the doubles by field number of each ``EvaluationData`` in a ``ModelMetrics``."""
+    return [
+        {
+            number: struct.unpack("<d", value)[0]
+            for number, kind, value in _fields(data)
+            if kind == _DOUBLE
+        }
+        for number, kind, data in _fields(message)
+        if number == 1 and kind == _BYTES
+    ]
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (number, wire type, raw value) of each field of a protocol buffers message."""
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        number, kind = tag >> 3, tag & 7
+        if kind == _VARINT:
+            _, end = _varint(message, at)
+        elif kind == _BYTES:
+            length, at = _varint(message, at)
+            end = at + length
+        elif kind in (_DOUBLE, _FLOAT):
+            end = at + (8 if kind == _DOUBLE else 4)
+        else:
+            raise ValueError(f"wire type {kind}")
+        yield number, kind, message[at:end]
+        at = end
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at

@@ -1,0 +1,142 @@
+"""The official files of NAS-Bench-201 and NATS-Bench (topology), read without their packages.
+
+NATS-tss-*.pickle.pbz2   one pickle under bz2: ``meta_archs`` (texts by index) and ``arch2infos``
+                         (by index, then by hyper-parameters)
+NATS-tss-*-simple/       the same as a folder: ``meta.pickle.pbz2`` and ``000000.pickle.pbz2``, ...
+NAS-Bench-201-*.pth      the same dictionary written by torch
+
+What one architecture's training looks like is the same in all: ``dataset_seed`` (seeds by data
+set) and ``all_results`` by (data set, seed) with ``epochs`` and ``eval_acc1es``, per cent by
+``"x-valid@199"``: the split and the epoch from 0.
+
+A pickle can run code; here it may hold nothing but containers, text, and numpy's numbers.
+
+Source: github.com/D-X-Y/NATS-Bench, ``api_topology.py`` and ``api_utils.py``.
+"""
+
+from __future__ import annotations
+
+import bz2
+import pickle
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas_search.core.errors import InputError
+
+PICKLE = ".pickle.pbz2"
+
+# Which split of which training is which column; CIFAR-10's test accuracy is that of the training
+# on all 50,000 images, its validation accuracy that of the training on half of them.
+SPLITS = {
+    ("cifar10-valid", "x-valid"): "c10valid_val",
+    ("cifar10-valid", "ori-test"): "c10valid_test",
+    ("cifar10", "ori-test"): "c10_test",
+    ("cifar100", "x-valid"): "c100_val",
+    ("cifar100", "x-test"): "c100_test",
+    ("ImageNet16-120", "x-valid"): "in16_val",
+    ("ImageNet16-120", "x-test"): "in16_test",
+}
+
+_HARMLESS = {
+    ("_codecs", "encode"),  # bytes in old protocols
+    ("collections", "OrderedDict"),
+    ("collections", "defaultdict"),
+    ("builtins", "list"),
+    ("builtins", "dict"),
+    ("builtins", "set"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+}
+
+
+def is_official(file: Path) -> bool:
+    """Say whether ``file`` is named as one of the official files or is a folder."""
+    return file.is_dir() or file.name.endswith((PICKLE, ".pth"))
+
+
+def read_official(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Return texts (n) and accuracies in per cent (n,) by column, means over training seeds.
+
+    Columns are named as in :data:`SPLITS` with the number of epochs behind: ``c10_test_200``.
+
+    Raises:
+        InputError: the file cannot be read as such, or holds what a table has no need of.
+    """
+    try:
+        return _columns(_architectures(file))
+    except (OSError, EOFError, ValueError, pickle.UnpicklingError, RuntimeError) as error:
+        if file.suffix == ".pth":
+            raise InputError(
+                f"cannot read {file}: it is not written by torch, or holds more than containers, "
+                "text and numbers"
+            ) from None
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise InputError(f"cannot read {file} ({reason})") from None
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise InputError(f"{file} is not a file of NAS-Bench-201 ({error!r})") from None
+
+
+def _architectures(file: Path) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    """Yield (text, trainings by hyper-parameters) of each architecture that was trained."""
+    if file.is_dir():
+        texts = _unpickle(file / f"meta{PICKLE}")["meta_archs"]
+        for part in sorted(file.glob(f"[0-9]*{PICKLE}")):
+            yield texts[int(part.name.removesuffix(PICKLE))], _unpickle(part)
+        return
+    if file.suffix == ".pth":
+        with torch.serialization.safe_globals(_safe_for_torch()):
+            whole = torch.load(file, map_location="cpu", weights_only=True)
+    else:
+        whole = _unpickle(file)
+    for index, trainings in sorted(whole["arch2infos"].items()):
+        yield whole["meta_archs"][index], trainings
+
+
+def _columns(
+    architectures: Iterator[tuple[str, Mapping[Any, Any]]],
+) -> tuple[list[str], dict[str, np.ndarray]]:
+    texts: list[str] = []
+    rows: list[dict[str, float]] = []
+    for text, trainings in architectures:
+        found: dict[str, list[float]] = defaultdict(list)
+        for training in trainings.values():
+            for dataset, seeds in training["dataset_seed"].items():
+                for seed in seeds:
+                    result = training["all_results"][dataset, seed]
+                    for (trained, split), name in SPLITS.items():
+                        key = f"{split}@{result['epochs'] - 1}"
+                        if trained == dataset and key in result["eval_acc1es"]:
+                            found[f"{name}_{result['epochs']}"].append(result["eval_acc1es"][key])
+        texts.append(str(text))
+        rows.append({name: float(np.mean(values)) for name, values in found.items()})
+    names = sorted({name for row in rows for name in row})
+    return texts, {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+
+
+def _safe_for_torch() -> list[Any]:
+    """Return numpy's numbers under the names that its versions gave them."""
+    scalar = np.float64(0).__reduce__()[0]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
+    return [np.dtype, *kinds, *((scalar, name) for name in names)]
+
+
+class _Harmless(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _HARMLESS:
+            raise pickle.UnpicklingError(f"it holds {module}.{name}, which a table does not need")
+        return super().find_class(module, name)
+
+
+def _unpickle(file: Path) -> Any:
+    with bz2.open(file, "rb") as stream:
+        return _Harmless(stream).load()

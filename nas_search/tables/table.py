@@ -1,0 +1,144 @@
+"""The contract of a tabular benchmark: architectures, their accuracies by column, a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_search.core.errors import InputError
+from nas_search.core.registry import Registry
+from nas_search.spaces import SearchSpace
+
+Array = NDArray[np.float64]
+
+
+class Table:
+    """Accuracies of the architectures of one search space.
+
+    An architecture is found by its own text first: isomorphic cells that were trained one by one
+    keep their own accuracies. Otherwise by its canonical form: the first row of the same network.
+
+    Args:
+        space: the search space of the architectures.
+        architectures: (n) genotypes, no two with the same text.
+        columns: accuracies (n,) in per cent by name; NaN where one is not known.
+        validation: the column that ``proxy=oracle`` searches on.
+        test: the columns that a search reports.
+        canonical: canonical forms of the architectures where they are known; then these alone are
+            the key, and ``architectures`` may make its genotypes one by one.
+
+    Raises:
+        InputError: there is no architecture or no column, or a named column does not exist.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace[Any],
+        architectures: Sequence[Hashable],
+        columns: Mapping[str, Array],
+        validation: str,
+        test: Sequence[str],
+        canonical: Sequence[str] | None = None,
+    ) -> None:
+        for name in (validation, *test):
+            if name not in columns:
+                raise InputError(
+                    f"the benchmark has no column '{name}'; possible: {', '.join(columns)}"
+                )
+        if not len(architectures):
+            raise InputError("the benchmark's table holds no architecture")
+        self.space = space
+        self.architectures = architectures
+        self.columns = dict(columns)
+        self.validation = validation
+        self.test = tuple(test)
+        self._by_text = {} if canonical else {str(a): row for row, a in enumerate(architectures)}
+        self._by_canonical = _first_rows(canonical) if canonical else None
+
+    def __len__(self) -> int:
+        return len(self.architectures)
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """The columns that a search reports: validation and test, each once."""
+        return tuple(dict.fromkeys((self.validation, *self.test)))
+
+    def row(self, genotype: Hashable) -> int | None:
+        """Return the row of ``genotype``, or None when the table does not hold it."""
+        row = self._by_text.get(str(genotype)) if self._by_text else None
+        if row is not None:
+            return row
+        if self._by_canonical is None:  # a complete table never comes here
+            self._by_canonical = _first_rows([self.space.canonical(a) for a in self.architectures])
+        return self._by_canonical.get(self.space.canonical(genotype))
+
+    def accuracy(self, genotype: Hashable, column: str) -> float | None:
+        """Return the accuracy of ``genotype`` in per cent, or None when it is not known."""
+        row = self.row(genotype)
+        value = float("nan") if row is None else float(self.columns[column][row])
+        return value if np.isfinite(value) else None
+
+    def best(self, column: str) -> float:
+        """Return the highest accuracy in ``column``."""
+        return float(np.nanmax(self.columns[column]))
+
+
+def _first_rows(keys: Sequence[str]) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, row)
+    return rows
+
+
+@dataclass(frozen=True)
+class BenchmarkRecord:
+    """A registered reader of tables.
+
+    Attributes:
+        name: the name in ``benchmark=...``.
+        read: from the search space and the options to the table.
+        options: dataclass of its options.
+        source: the paper or the format that it reads.
+    """
+
+    name: str
+    read: Callable[[SearchSpace[Any], Any], Table]
+    options: type[Any]
+    source: str
+
+
+BENCHMARKS: Registry[BenchmarkRecord] = Registry("benchmark", "nas_search.tables")
+
+NONE = "none"
+"""The choice ``benchmark=none``: there is no table."""
+
+
+def existing_file(path: str, benchmark: str) -> Path:
+    """Return ``path`` as a path.
+
+    Raises:
+        InputError: it is empty or there is no such file.
+    """
+    if not path:
+        raise InputError(f"benchmark={benchmark} needs a file; add benchmark.path=FILE")
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise InputError(f"benchmark.path: there is no file {file}")
+    return file
+
+
+def check_space(space: SearchSpace[Any], wanted: str) -> None:
+    """Refuse a search space that a benchmark is not about.
+
+    Raises:
+        InputError: ``space`` is not the one called ``wanted``.
+    """
+    if space.name != wanted:
+        raise InputError(
+            f"benchmark={wanted} is of search_space={wanted}, not of search_space={space.name}"
+        )

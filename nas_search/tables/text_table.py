@@ -1,0 +1,149 @@
+"""Any table that a user has: CSV or Parquet, an architecture column and columns of accuracies."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_search.core.errors import InputError
+from nas_search.spaces import SearchSpace
+from nas_search.tables.table import BENCHMARKS, BenchmarkRecord, Table, existing_file
+
+PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class TextTableOptions:
+    """Options of a user's own table.
+
+    Attributes:
+        path: the file; Parquet when it ends in .parquet or .pq, else CSV with a header.
+        architecture: column of architectures in the search space's text form.
+        validation: column of accuracies (%) that ``proxy=oracle`` searches on.
+        test: columns of accuracies (%) that a search reports; empty means the validation column.
+        where: only the rows that have these values in these columns; None means all rows.
+    """
+
+    path: str = ""
+    architecture: str = "architecture"
+    validation: str = "accuracy"
+    test: list[str] = field(default_factory=list)
+    where: dict[str, str] | None = None
+
+
+def read_text_table(space: SearchSpace[Any], options: TextTableOptions) -> Table:
+    """Return the table in a CSV or Parquet file; architectures that stand twice are averaged.
+
+    Every named column of accuracies is kept; empty cells are accuracies that are not known.
+
+    Raises:
+        InputError: the file or a column is absent, or a cell is not what its column should hold;
+            the message says in which row.
+    """
+    file = existing_file(options.path, "csv")
+    found = read_columns(file)
+    where = options.where or {}
+    test = tuple(options.test) or (options.validation,)
+    accuracies = tuple(dict.fromkeys((options.validation, *test)))
+    for name in (options.architecture, *accuracies, *where):
+        if name not in found:
+            raise InputError(f"{file} has no column '{name}'; it has {', '.join(found)}")
+    texts = found[options.architecture]
+    rows = [
+        row
+        for row in range(len(texts))
+        if all(str(found[key][row]) == value for key, value in where.items())
+    ]
+    genotypes: dict[str, tuple[int, Any]] = {}
+    places = np.empty(len(rows), dtype=np.int64)
+    for number, row in enumerate(rows):
+        try:
+            genotype = space.parse(str(texts[row]))
+        except InputError as error:
+            raise InputError(f"{file}, row {row + 1}: {error}") from None
+        places[number] = genotypes.setdefault(str(genotype), (len(genotypes), genotype))[0]
+    columns = {}
+    for name in accuracies:
+        values = numbers(file, name, [found[name][row] for row in rows])
+        columns[name] = _means(values, places, len(genotypes))
+    architectures = [genotype for _, genotype in genotypes.values()]
+    return Table(space, architectures, columns, options.validation, test)
+
+
+def read_columns(file: Path) -> Mapping[str, Sequence[Any]]:
+    """Return the columns of a CSV or Parquet file by name.
+
+    Raises:
+        InputError: it cannot be read, or Parquet is asked for and pyarrow is not installed.
+    """
+    if file.suffix.lower() in PARQUET:
+        return _read_parquet(file)
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            reader = csv.reader(text, strict=True)
+            header = next(reader, [])
+            rows = [row for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {file} as CSV ({error})") from None
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise InputError(
+                f"{file}, row {number}: {len(row)} cells under a header of {len(header)}"
+            )
+    return {name: [row[place] for row in rows] for place, name in enumerate(header)}
+
+
+def _read_parquet(file: Path) -> Mapping[str, Sequence[Any]]:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise InputError(
+            f"{file} is Parquet, which needs the package 'pyarrow': "
+            "pip install 'nas-search[parquet]' (or save the table as CSV)"
+        ) from None
+    try:
+        columns: Mapping[str, Sequence[Any]] = parquet.read_table(file).to_pydict()
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"cannot read {file} as Parquet ({reason})") from None
+    return columns
+
+
+def numbers(file: Path, name: str, values: Sequence[Any]) -> np.ndarray:
+    """Return a column as floats; empty cells are NaN.
+
+    Raises:
+        InputError: a value is not a number.
+    """
+    result = np.full(len(values), np.nan)
+    for row, value in enumerate(values):
+        if value is None or value == "":
+            continue
+        try:
+            result[row] = float(value)
+        except (TypeError, ValueError):
+            raise InputError(f"{file}, column '{name}': {value!r} is not a number") from None
+    return result
+
+
+def _means(values: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
+    """Return the means (count,) of the known values of each place; NaN where there is none."""
+    known = np.isfinite(values)
+    sums = np.bincount(places[known], values[known], minlength=count)
+    counts = np.bincount(places[known], minlength=count)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+BENCHMARKS.add(
+    BenchmarkRecord(
+        name="csv",
+        read=read_text_table,
+        options=TextTableOptions,
+        source="any CSV or Parquet file",
+    )
+)

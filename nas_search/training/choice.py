@@ -1,0 +1,105 @@
+"""Which of the scored architectures are trained: the best, but no two near-copies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas_search.core.errors import InputError
+from nas_search.core.evaluation import Evaluation
+from nas_search.spaces import SearchSpace
+
+
+@dataclass(frozen=True)
+class FinalistsConfig:
+    """How many finalists are trained, and how.
+
+    Attributes:
+        k: the number of them; 0 trains none.
+        distance: least number of cell edges in which any two differ; 1 asks only that they are
+            different networks.
+        seeds: of the trainings of each; the mean validation accuracy ranks.
+        halving: eta, 2 or more: at 1/eta, 1/eta^2, ... of the epochs only the best 1/eta of the
+            finalists go on (successive halving, Jamieson and Talwalkar 2016); 0 trains all to
+            the end.
+        export: further formats of the winner: ``pt2`` (torch.export), ``onnx``.
+        tensorboard: write TensorBoard's event files too.
+    """
+
+    k: int = 0
+    distance: int = 2
+    seeds: list[int] = field(default_factory=lambda: [0])
+    halving: int = 0
+    export: list[str] = field(default_factory=list)
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for key, least in (("k", 0), ("distance", 1)):
+            if getattr(self, key) < least:
+                raise InputError(f"finalists.{key}={getattr(self, key)} must be {least} or more")
+        if self.halving != 0 and self.halving < 2:
+            raise InputError(f"finalists.halving={self.halving} must be 0 (off), 2 or more")
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise InputError(f"finalists.seeds={self.seeds} must be different, 0 or more")
+        for name in self.export:
+            if name not in ("pt2", "onnx"):
+                raise InputError(f"unknown finalists.export '{name}'; possible: pt2, onnx")
+
+
+def edit_distance(space: SearchSpace[Any], first: Any, second: Any) -> int:
+    """Return how many labeled cell edges must be replaced to make one genotype the other."""
+    total = 0
+    for one, other in zip(space.graphs(first), space.graphs(second), strict=True):
+        a, b = Counter(one.edges), Counter(other.edges)
+        total += max(sum((a - b).values()), sum((b - a).values()))
+    return total
+
+
+def choose_finalists(
+    space: SearchSpace[Any],
+    ranked: Sequence[tuple[int, Evaluation]],
+    k: int,
+    distance: int,
+) -> list[tuple[int, Evaluation]]:
+    """Return at most ``k`` of ``ranked`` (best first), no two of them near-copies.
+
+    One is taken when its canonical form is new and it is ``distance`` edges or more from all taken
+    before it. Where fewer than ``k`` are so, the best different networks among the rest fill up.
+    """
+    taken: list[tuple[int, Evaluation]] = []
+    near: list[tuple[int, Evaluation]] = []
+    keys: set[str] = set()
+    for number, evaluation in ranked:
+        if len(taken) == k:
+            break
+        if evaluation.key in keys:
+            continue
+        keys.add(evaluation.key)
+        genotype = space.parse(evaluation.genotype)
+        far = all(
+            edit_distance(space, genotype, space.parse(other.genotype)) >= distance
+            for _, other in taken
+        )
+        (taken if far else near).append((number, evaluation))
+    order = {number: place for place, (number, _) in enumerate(ranked)}
+    chosen = taken + near[: k - len(taken)]
+    return sorted(chosen, key=lambda pair: order[pair[0]])
+
+
+def rungs(epochs: int, count: int, eta: int) -> list[tuple[int, int]]:
+    """Return (epoch, how many finalists go on after it) of successive halving, last rung included.
+
+    Args:
+        epochs: of a whole training.
+        count: finalists.
+        eta: 0 for one rung at the end.
+    """
+    plan: list[tuple[int, int]] = []
+    at, left = epochs, 1
+    while eta and left < count and at // eta >= 1:
+        at //= eta
+        plan.append((at, left))
+        left *= eta
+    return [*reversed(plan), (epochs, 1)]

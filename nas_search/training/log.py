@@ -1,0 +1,71 @@
+"""What a person sees of a training under way: a line an epoch, and TensorBoard where asked."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+
+from nas_search.core.errors import InputError
+from nas_search.training.finalist import TrainingPlan
+from nas_search.training.loop import Epoch
+
+
+class TrainingLog:
+    """Prints epochs of one training; a context manager.
+
+    Raises:
+        InputError: TensorBoard is asked for and not installed.
+    """
+
+    def __init__(self, folder: Path, console: Console, plan: TrainingPlan, key: str) -> None:
+        self._console, self._recipe, self._key = console, plan.recipe, key
+        self._writer: Any = None
+        if plan.finalists.tensorboard and not console.quiet:
+            if importlib.util.find_spec("tensorboard") is None:
+                raise InputError(
+                    "finalists.tensorboard=true needs tensorboard: "
+                    "pip install 'nas-search[tensorboard]'"
+                )
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def __enter__(self) -> TrainingLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def epoch(self, epoch: Epoch, seed: int) -> None:
+        """Say what an epoch came to."""
+        parts = [f"{self._key} seed {seed}", f"epoch {epoch.epoch}/{self._recipe.epochs}"]
+        parts.append(f"loss {epoch.loss:.4f}")
+        for name, value in (
+            ("train", epoch.train_accuracy),
+            ("validation", epoch.validation_accuracy),
+        ):
+            if not math.isnan(value):
+                parts.append(f"{name} {value:.2f} %")
+        left = (self._recipe.epochs - epoch.epoch) * epoch.seconds / epoch.epoch
+        parts += [f"{epoch.images_per_second:.0f} images/s", f"ETA {_clock(left)}"]
+        self._console.print("  ".join(parts), highlight=False, soft_wrap=True)
+        if self._writer is not None:
+            for name in ("loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr"):
+                self._writer.add_scalar(name, getattr(epoch, name), epoch.epoch)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

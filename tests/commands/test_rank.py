@@ -1,0 +1,337 @@
+"""``python -m nas_search.rank``: its files, that it continues, and how it ends."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+from scipy import stats
+
+import nas_search.commands.rank as command
+from nas_search.proxies import PROXIES
+from nas_search.scoring import ScoringTask
+from tests.tables.made import nasbench201
+
+TINY = (
+    "benchmark=nasbench201",
+    "benchmark.path=table.csv",
+    "benchmark.test=[c10_test_200,c100_test_200]",
+    "search_space.cells=1",
+    "search_space.channels=4",
+    "dataset.size=8",
+    "batch_size=8",
+    "architectures=6",
+    "seeds=[0,3]",
+    "proxies=[gradalign,gradalign_i]",
+    "bootstrap=20",
+    "executor=inline",
+    "device=cpu",
+)
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Call]:
+    """Return the command as a function, in a folder with a table of 30 cells."""
+    monkeypatch.chdir(tmp_path)
+    nasbench201(tmp_path / "table.csv")
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: str, base: tuple[str, ...] = TINY) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rank", *base, *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            command.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as text:
+        return list(csv.DictReader(text))
+
+
+def scores(run: Path) -> list[list[str]]:
+    """Return what a study scored, without the seconds."""
+    found = rows(run / "scores.csv")
+    return [[value for key, value in row.items() if key != "seconds"] for row in found]
+
+
+def test_a_study_leaves_its_tables_and_pictures(call: Call, tmp_path: Path) -> None:
+    code, out, err = call("hydra.run.dir=run", "aggregates={both:[gradalign,flops]}")
+    assert (code, err) == (0, "")
+    run = tmp_path / "run"
+    found = rows(run / "ranking.csv")
+    names = ("gradalign", "gradalign_i", "both", "params", "flops", "depth", "random")
+    subsets = {row["subset"] for row in found}
+    expected = {
+        (name, column, seed, subset)
+        for name in names
+        for column in ("c10_test_200", "c100_test_200")
+        for seed in ("0", "3", "mean")
+        for subset in subsets
+    }
+    keys = ("proxy", "column", "seed", "subset")
+    assert {tuple(row[key] for key in keys) for row in found} == expected
+    assert len(found) == len(expected)
+    assert {row["n"] for row in found if row["subset"] == "full"} == {"6"}
+    assert {row["group"] for row in found if row["proxy"] == "both"} == {"aggregate"}
+    made = rows(run / "scores.csv")
+    assert [row["seed"] for row in made] == ["0"] * 6 + ["3"] * 6
+    assert made[0]["gradalign"] != made[6]["gradalign"]
+    assert made[0]["genotype"] == made[6]["genotype"]
+    for name in names:
+        assert matplotlib.image.imread(run / f"scatter_{name}.png").std() > 0.01
+        assert re.search(rf"^ {name} ", out, re.M), out
+    assert "both (aggregate)" in out
+    assert "rho|params   rho|size" in out
+    assert "…" not in out  # no heading and no number is cut off
+    assert matplotlib.image.imread(run / "heatmap.png").std() > 0.01
+    assert not list(run.glob("*.part"))
+
+
+def test_aggregates_are_made_of_scores_that_are_measured_for_them(
+    call: Call, tmp_path: Path
+) -> None:
+    study = ("seeds=[0]", "proxies=[gradalign,az_nas,te_nas]", "hydra.run.dir=run")
+    code, _, err = call(*study, "aggregates={mine:[gradalign,naswot,flops]}")
+    assert (code, err) == (0, "")
+    found = rows(tmp_path / "run" / "ranking.csv")
+    groups = {row["proxy"]: row["group"] for row in found}
+    aggregates = ("az_nas", "te_nas", "mine")
+    assert {name for name, group in groups.items() if group == "aggregate"} == {*aggregates}
+    members = {m for name in ("az_nas", "te_nas") for m in PROXIES.get(name).members}
+    singles = {"gradalign", "naswot", "params", "flops", "depth", "random", *members}
+    assert {name for name, group in groups.items() if group == "single"} == singles
+    made = rows(tmp_path / "run" / "scores.csv")
+    assert singles < set(made[0])
+    ranks = [stats.rankdata([float(r[m]) for r in made]) for m in ("gradalign", "naswot", "flops")]
+    accuracy = [float(r["c10_test_200"]) for r in made]
+    tau = stats.kendalltau(np.log(ranks).sum(0), accuracy).statistic
+    (mine,) = (
+        row
+        for row in found
+        if (row["proxy"], row["column"], row["subset"]) == ("mine", "c10_test_200", "full")
+    )
+    assert float(mine["tau"]) == pytest.approx(tau)
+
+
+def test_a_dead_network_keeps_the_scores_that_it_has(call: Call, tmp_path: Path) -> None:
+    dead = "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"
+    with (tmp_path / "table.csv").open("a") as file:
+        file.write(f"30,{dead},10,10,1\n")
+    study = ("architectures=[0,30,1,2]", "proxies=[gradalign,naswot]", "hydra.run.dir=run")
+    for _ in range(2):  # the second time all of it comes out of the stores
+        assert call(*study)[0] == 0
+        made = rows(tmp_path / "run" / "scores.csv")
+        row = made[1]
+        assert (row["genotype"], row["status"]) == (dead, "dead")
+        assert float(row["params"]) > 0
+        assert float(row["random"]) >= 0
+        assert (row["gradalign"], row["naswot"], row["depth"]) == ("", "", "")
+        assert row["reason"] == "gradalign, naswot, depth: the logits do not depend on the image"
+        found = rows(tmp_path / "run" / "ranking.csv")
+        counts = {r["proxy"]: r["dead"] for r in found if r["subset"] == "full"}
+        assert counts == {"gradalign": "1", "naswot": "1", "depth": "1"} | dict.fromkeys(
+            ("params", "flops", "random"), "0"
+        )
+
+
+def test_repeated_and_enlarged_it_scores_nothing_twice(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, str]] = []
+    candidate = ScoringTask.candidate
+
+    def counting(self: ScoringTask, genotype: object) -> object:
+        seen.append((self.seed, str(genotype)))
+        return candidate(self, genotype)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ScoringTask, "candidate", counting)
+    assert call("hydra.run.dir=run")[0] == 0
+    assert len(seen) == 12
+    before = (tmp_path / "run" / "ranking.csv").read_bytes()
+    assert call("hydra.run.dir=run")[0] == 0
+    assert len(seen) == 12
+    assert (tmp_path / "run" / "ranking.csv").read_bytes() == before
+    assert call("hydra.run.dir=run", "architectures=9", "seeds=[3,0,5]")[0] == 0
+    assert len(seen) == len(set(seen)) == 27
+    assert call("hydra.run.dir=whole", "architectures=9", "seeds=[3,0,5]")[0] == 0
+    assert scores(tmp_path / "run") == scores(tmp_path / "whole")
+
+
+def test_workers_do_not_change_a_score(call: Call, tmp_path: Path) -> None:
+    assert call("hydra.run.dir=one")[0] == 0
+    assert call("hydra.run.dir=two", "executor=processes", "executor.workers=2")[0] == 0
+    assert scores(tmp_path / "one") == scores(tmp_path / "two")
+
+
+def test_killed_and_continued_is_the_same_study(call: Call, tmp_path: Path) -> None:
+    study = ("architectures=30", "seeds=[0]", "search_space.cells=2")
+    store = tmp_path / "killed" / "scores_seed0.sqlite"
+    for wanted in (1, 8):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nas_search.rank", *TINY, *study, "hydra.run.dir=killed"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        for _ in range(6000):
+            assert process.poll() is None, process.communicate()
+            if recorded(store) >= wanted:
+                break
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert 8 <= recorded(store) < 30
+    code, out, err = call(*study, "hydra.run.dir=killed")
+    assert (code, err) == (0, "")
+    assert re.search(r"seed 0: \d+ of 30 architectures are scored", out)
+    assert call(*study, "hydra.run.dir=whole")[0] == 0
+    assert scores(tmp_path / "killed") == scores(tmp_path / "whole")
+
+
+def recorded(store: Path) -> int:
+    if not store.exists():
+        return 0
+    try:
+        connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+        (count,) = connection.execute("SELECT COUNT(*) FROM evaluations").fetchone()
+        connection.close()
+    except sqlite3.OperationalError:
+        return 0
+    return int(count)
+
+
+def test_ctrl_c_says_that_the_command_continues(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = ScoringTask.candidate
+    left = iter(range(3))
+
+    def interrupted(self: ScoringTask, genotype: object) -> object:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return candidate(self, genotype)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ScoringTask, "candidate", interrupted)
+    code, out, err = call("hydra.run.dir=run")
+    assert (code, err) == (1, "nas_search: interrupted\n")
+    assert "seed 0: 3 of 6 architectures are scored; the same command continues" in out
+
+
+BAD = [
+    ("benchmark.path=absent.csv", "there is no file absent.csv"),
+    ("proxies=[nope]", "unknown proxy 'nope'"),
+    ("proxies=[]", "proxies is empty: name at least one score"),
+    ("proxies=[gradalign,gradalign]", "names one twice"),
+    ("proxies=gradalign", "proxies"),
+    ("seeds=[]", "seeds is empty"),
+    ("seeds=[-1]", "must be 0 or more"),
+    ("seeds=[a]", "seeds"),
+    ("architectures=31", "architectures=31 must be between 2 and the 30 of the table"),
+    ("architectures=many", "must be a number, all, or a list of rows"),
+    ("columns=[nope]", "no column 'nope'; possible: v11_c10valid_val_200"),
+    ("aggregates={a:[gradalign,nope]}", "aggregates.a: unknown proxy 'nope'"),
+    ("aggregates={a:[gradalign]}", "aggregates.a: .* must name two different scores or more"),
+    ("aggregates={flops:[gradalign,params]}", "aggregates.flops: there is a score of that name"),
+    ("aggregates={a:[gradalign,az_nas]}", "aggregates.a: 'az_nas' is an aggregate itself"),
+    ("proxies=[aggregate]", "name them: aggregates={mine: "),
+    ("bootstrap=-1", "bootstrap=-1 must be 0 or more"),
+    ("batch_size=1", "batch_size=1 must be 2 or more"),
+    ("normalization=nope", "possible: sample, frozen"),
+    ("parameters=nope", "possible: weights, all"),
+    ("search_space=darts search_space.cells=3", "not of search_space=darts"),
+    ("search_space.channels=1000000000", "search_space=nasbench201"),
+    ("dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
+    ("benchmark=nope", "unknown benchmark 'nope'; possible: csv"),
+    ("foo=1", "unknown key 'foo'; see python -m nas_search.rank --help"),
+    ("+foo=1", "unknown key 'foo'; possible: aggregates"),
+    ("plugins=[no.such.module]", "cannot import 'no.such.module'"),
+    ("device=tpu", "possible: auto, cpu"),
+]
+
+
+@pytest.mark.parametrize(("argument", "message"), BAD, ids=[argument for argument, _ in BAD])
+def test_bad_input_is_one_line(call: Call, argument: str, message: str) -> None:
+    code, out, err = call(*argument.split(), "hydra.run.dir=run")
+    assert code == 2, err
+    assert err.startswith("nas_search: ")
+    assert err.count("\n") == 1
+    assert re.search(message, err), err
+    assert "Traceback" not in out + err
+
+
+def test_without_a_table_there_is_nothing_to_compare_with(call: Call) -> None:
+    code, _, err = call("hydra.run.dir=run", base=())
+    assert code == 2
+    assert "choose benchmark=NAME benchmark.path=FILE" in err
+
+
+def test_a_folder_of_another_study_is_refused(call: Call, tmp_path: Path) -> None:
+    assert call("hydra.run.dir=run")[0] == 0
+    before = scores(tmp_path / "run")
+    for change in ("proxies=[gradalign]", "batch_size=9", "dataset.size=9", "sample_seed=1"):
+        code, _, err = call("hydra.run.dir=run", change)
+        assert code == 2
+        assert "choose another hydra.run.dir" in err
+    assert scores(tmp_path / "run") == before
+
+
+def test_help_lists_the_scores() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nas_search.rank", "--help"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # Other tests of this process may have registered plugins, of which the command knows nothing.
+    own = [record for record in PROXIES if record.score.__module__.startswith("nas_search.")]
+    assert len(own) > 30
+    for record in own:
+        assert any(
+            line.split() == [record.name, *record.summary.split()]
+            for line in done.stdout.splitlines()
+        )
+    assert "$" not in done.stdout
+    assert "benchmark.path=" in done.stdout
+
+
+def test_the_real_study_of_darts(shared_data: Path, call: Call, tmp_path: Path) -> None:
+    base = (
+        "search_space=darts",
+        "search_space.cells=3",
+        "search_space.channels=4",
+        "benchmark=csv",
+        f"benchmark.path={shared_data / 'darts_trained.csv'}",
+        "benchmark.architecture=genotype",
+        "benchmark.validation=c10_acc",
+        "benchmark.where={protocol:full_600}",
+        "dataset.size=8",
+        "batch_size=8",
+        "architectures=4",
+        "seeds=[0]",
+        "executor=inline",
+    )
+    code, _, err = call("hydra.run.dir=run", base=base)
+    assert code == 0, err
+    found = rows(tmp_path / "run" / "ranking.csv")
+    assert {row["subset"] for row in found} == {"full"}
+    assert {row["column"] for row in found} == {"c10_acc"}

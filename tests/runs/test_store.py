@@ -1,0 +1,158 @@
+"""The store: what was committed is there; what goes wrong is one line that says what to do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nas_search.core.errors import InputError, RunError
+from nas_search.core.evaluation import Evaluation
+from nas_search.runs.store import Store
+
+GOOD = Evaluation("g1", "k1", "ok", {"a": 0.1 + 0.2, "b": -1e-300}, 10, 20, 0.5)
+BAD = Evaluation("g2 'quoted'; DROP TABLE run", "k2", "failed", reason="näh: an error")
+FACTS = {"seed": 0, "proxy": {"name": "gradalign", "batch_size": 64}}
+
+
+def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
+    with Store(tmp_path / "run.sqlite") as store:
+        assert store.evaluations() == []
+        assert store.elapsed() == 0
+        store.append(GOOD, 1.5)
+        store.append(BAD, 2.5)
+        assert store.evaluations() == [GOOD, BAD]
+    with Store(tmp_path / "run.sqlite") as store:
+        assert store.evaluations() == [GOOD, BAD]  # scores to the last bit
+        assert store.elapsed() == 2.5
+
+
+def test_a_row_outlives_a_killed_process(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path\n"
+        "from nas_search.runs.store import Store\n"
+        "from nas_search.core.evaluation import Evaluation\n"
+        "Store(Path(sys.argv[1])).append(Evaluation('g', 'k', 'ok', {'a': 1.0}), 1.0)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    path = tmp_path / "run.sqlite"
+    assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == -9
+    with Store(path) as store:  # and its lock is gone with it
+        assert store.evaluations() == [Evaluation("g", "k", "ok", {"a": 1.0})]
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from nas_search.runs.store import Store\n"
+        "store = Store(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
+    )
+    path = tmp_path / "run.sqlite"
+    command = [sys.executable, "-c", script, str(path)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "open\n"
+    with pytest.raises(RunError, match="another process is running .*another hydra.run.dir"):
+        Store(path)
+    holder.communicate("")
+    Store(path).__exit__()
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense" * 1000, b"SQLite format 3\0" + b"\1" * 9000])
+def test_a_file_that_is_no_store_is_said(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "run.sqlite"
+    path.write_bytes(content)
+    if not content:  # an empty file is an empty store
+        Store(path).__exit__()
+        return
+    with pytest.raises(RunError, match="run.sqlite is not a readable store .*move it away"):
+        Store(path)
+    assert path.read_bytes() == content  # left for its owner to look at
+
+
+def test_a_damaged_store_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with Store(path) as store:
+        store.claim(FACTS)
+        for _ in range(200):
+            store.append(GOOD, 1.0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + os.urandom(8192) + whole[12288:])
+    with pytest.raises(RunError, match="not a readable store"), Store(path) as store:
+        store.evaluations()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE evaluations SET scores = 'x'", "ALTER TABLE evaluations RENAME COLUMN macs TO flops"],
+)
+def test_rows_of_another_kind_are_said(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "run.sqlite"
+    with Store(path) as store:
+        store.append(GOOD, 1.0)
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(RunError, match="not a readable store"), Store(path) as store:
+        store.evaluations()
+
+
+def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with Store(path) as store:
+        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+        store._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        written = 0
+        with pytest.raises(RunError, match="disk refuses .*free space and repeat") as caught:
+            for _ in range(10_000):
+                store.append(GOOD, 1.0)
+                written += 1
+        assert "\n" not in str(caught.value)
+        assert store.evaluations() == [GOOD] * written
+    assert written > 3
+    with Store(path) as store:  # there is space again
+        store.append(BAD, 2.0)
+        assert store.evaluations() == [*[GOOD] * written, BAD]
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="choose a writable hydra.run.dir"):
+        Store(tmp_path / "absent" / "run.sqlite")
+    if os.geteuid() == 0:
+        return  # nothing is read-only to root
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunError, match="choose a writable hydra.run.dir"):
+        Store(tmp_path / "run.sqlite")
+    tmp_path.chmod(0o700)
+
+
+def test_a_store_that_is_read_only_is_said(tmp_path: Path) -> None:
+    with Store(tmp_path / "run.sqlite") as store:
+        store._connection.execute("PRAGMA query_only = 1")
+        with pytest.raises(RunError, match="choose a writable hydra.run.dir"):
+            store.append(GOOD, 1.0)
+
+
+def test_a_run_is_claimed_once(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with Store(path) as store:
+        store.claim(FACTS, {"versions": {"torch": "1"}})
+        store.claim(FACTS, {"versions": {"torch": "2"}})  # the same run with another torch
+        store.append(GOOD, 1.0)
+    with Store(path) as store:
+        notes = {"versions": {}}
+        changed = {**FACTS, "seed": 7}
+        with pytest.raises(InputError, match="seed: 0 there, 7 here.*another hydra.run.dir") as e:
+            store.claim(changed, notes)
+        assert "proxy" not in str(e.value)
+        assert "\n" not in str(e.value)
+        with pytest.raises(InputError, match="new: absent there, 1 here"):
+            store.claim({**FACTS, "new": 1}, notes)
+        fewer = dict(list(FACTS.items())[1:])
+        with pytest.raises(InputError, match=f"{next(iter(FACTS))}: .* there, absent here"):
+            store.claim(fewer, notes)
+        store.claim(dict(reversed(FACTS.items())), notes)  # order does not matter
+        assert store.evaluations() == [GOOD]
