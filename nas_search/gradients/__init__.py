@@ -1,10 +1,7 @@
 """Per-sample gradients of a whole batch in one forward and one backward pass."""
 
-from nas_search.gradients.backward import (
-    forwards_replaced,
-    normalized_network,
-    per_sample_backward,
-)
+from nas_search.gradients.backward import per_sample_backward
+from nas_search.gradients.forwards import forwards_replaced, normalized_network
 from nas_search.gradients.sinks import (
     FactorSink,
     GramSink,
@@ -12,15 +9,16 @@ from nas_search.gradients.sinks import (
     PerCandidate,
     SignSink,
     SumSink,
+    WeightedSumSink,
 )
 from nas_search.gradients.stacked_parameters import StackedParameters
+from nas_search.gradients.ways import Way, trust
+from nas_search.layers.initial_weights import SCHEMES, Scheme
 from nas_search.layers.modes import (
     NORMALIZATIONS,
     PARAMETERS,
-    SCHEMES,
     Normalization,
     Parameters,
-    Scheme,
 )
 from nas_search.layers.recorder import ParameterUse, Sink
 from nas_search.layers.sample_gradient import (
@@ -49,8 +47,11 @@ __all__ = [
     "SignSink",
     "Sink",
     "SumSink",
+    "Way",
+    "WeightedSumSink",
     "ParameterUse",
     "forwards_replaced",
     "normalized_network",
     "per_sample_backward",
+    "trust",
 ]

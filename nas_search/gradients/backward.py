@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
+from weakref import WeakSet
 
 import torch
 import torch.nn.functional as F
@@ -12,21 +14,17 @@ from torch import Tensor, nn
 
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
-from nas_search.layers.batch_norm import batch_norm, differentiable
-from nas_search.layers.convolution import convolution
-from nas_search.layers.linear import linear
-from nas_search.layers.modes import (
-    NORMALIZATIONS,
-    PARAMETERS,
-    Normalization,
-    Parameters,
-)
-from nas_search.layers.pooling import average_pool
+from nas_search.gradients.forwards import Form, check_normalization, logits_of, running_by
+from nas_search.gradients.one_by_one import gradients_one_by_one
+from nas_search.gradients.standing import Standing
+from nas_search.gradients.ways import Way, way_of
+from nas_search.layers.modes import PARAMETERS, Normalization, Parameters
 from nas_search.layers.recorder import Recorder, Sink
+from nas_search.layers.rule import LayerRule
 from nas_search.stacked.candidates import candidates_of
 
 Objective = Callable[[Tensor, Tensor], Tensor]
-"""From logits (n, classes) and labels (n,) to the sum over samples of each one's own loss."""
+"""From logits (n, ...) and labels (n, ...) to the samples' own losses (n,), or to their sum."""
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -44,6 +42,7 @@ def per_sample_backward(
     parameters: Parameters = "weights",
     precision: Precision = "fp32",
     objective: Objective = cross_entropy,
+    way: Way | None = None,
 ) -> Tensor:
     """Send every sample's gradient, parameter by parameter, to ``sinks``; return the logits.
 
@@ -51,31 +50,31 @@ def per_sample_backward(
     gradients. Each layer rule computes the terms instead of their sum when backward passes through
     the layer, hands them to the sinks and drops them: the n x P matrix of all gradients never
     exists. ``.grad`` of the parameters is left alone, and so are running statistics; layers that
-    behave differently in training (dropout) behave as in evaluation.
+    behave differently in training (dropout, stochastic depth) behave as in evaluation. Parameters
+    that do not require gradient do not count.
 
     Args:
-        network: maps images to logits; made of convolutions, linear layers, batch-norm and anything
-            without parameters that treats samples independently. A population network
+        network: maps samples to logits; any network whose samples come first and do not depend on
+            each other. Its first pass is checked, see :mod:`.ways`. A stacked network
             (:class:`nas_search.stacked.network.StackedNetwork`) runs K candidates at once.
-        images: (n, C, H, W), on the network's device and in its dtype.
-        labels: (n,) int64, in [0, classes).
+        images: (n, ...), on the network's device and in its dtype: images or tokens.
+        labels: (n,) int64, in [0, classes), or what ``objective`` takes.
         sinks: receivers of the gradients; a parameter that receives none is not mentioned to them.
-        normalization: statistics that batch-norm uses, see :data:`.modes.Normalization`.
-        parameters: which parameters count, see :data:`.modes.Parameters`.
+        normalization: statistics of batch-norm, see :data:`nas_search.layers.modes.Normalization`.
+        parameters: which parameters count, see :data:`nas_search.layers.modes.Parameters`.
         precision: of the convolutions, see :data:`nas_search.core.device.Precision`.
-        objective: what is differentiated; must be a sum of terms, one a sample.
+        objective: what is differentiated; a sum of terms, one per sample.
+        way: how the gradients are found, see :data:`.ways.Way`; None means the cheapest that the
+            check of the network's first pass found to be right.
 
     Returns:
-        The logits, (n, classes), detached; (K n, classes) of a population network.
+        The logits, (n, ...), detached; (K n, classes) of a stacked network.
 
     Raises:
-        InputError: a layer has parameters but no rule, or sees what its rule cannot treat, or
+        InputError: the samples depend on each other, a layer cannot run with these statistics, or
             ``bf16`` is asked for with statistics that it has no use for.
     """
-    if normalization not in NORMALIZATIONS:
-        raise InputError(
-            f"unknown normalization '{normalization}'; possible: {', '.join(NORMALIZATIONS)}"
-        )
+    check_normalization(normalization)
     if parameters not in PARAMETERS:
         raise InputError(f"unknown parameters '{parameters}'; possible: {', '.join(PARAMETERS)}")
     if precision == "bf16" and normalization not in ("frozen", "eval"):
@@ -83,80 +82,73 @@ def per_sample_backward(
             f"precision=bf16 cannot tell gradients from rounding with normalization "
             f"'{normalization}'; use frozen or eval, or precision=tf32"
         )
-    rows = candidates_of(network)
-    recorder = Recorder(sinks, parameters == "all", rows, low=precision == "bf16")
-    with _rules_in_place(network, recorder, normalization), torch.enable_grad():
-        logits = network(images)
+    if way is None:
+        way = way_of(network, images, labels, normalization, objective)
+    candidates = candidates_of(network)
+    names = {id(p): name for name, p in network.named_parameters()}
+    recorder = Recorder(
+        sinks,
+        names,
+        len(images),
+        candidates,
+        normalization,
+        every_parameter=parameters == "all",
+        low=precision == "bf16",
+    )
+    if way == "one_by_one":
+        counted = {
+            name: p for name, p in network.named_parameters() if _counts(name, p, parameters)
+        }
+        return gradients_one_by_one(
+            network, images, labels, recorder, counted, normalization, objective
+        )
+    standing = Standing(recorder)
+
+    def recorded(name: str, x: Tensor, *args: Any, form: Form, **kwargs: Any) -> Any:
+        recorder.layer = name
+        return form(recorder, x, *args, **kwargs)
+
+    def form_of(rule: LayerRule) -> Form | None:
+        return None if rule.per_sample is None else partial(recorded, form=rule.per_sample)
+
+    calls = True if way == "calls" else None
+    with torch.enable_grad():
+        with running_by(network, form_of, calls=calls, samples=images, mixed=standing):
+            logits = logits_of(network, images)
+        unknown = {
+            name: p
+            for name, p in network.named_parameters()
+            if name in standing.unknown and (parameters == "all" or standing.unknown[name])
+        }
+        recorder.skip = frozenset(standing.unknown)
         if logits.requires_grad:  # a network whose output no parameter reaches has no gradient
-            objective(logits, labels.repeat(len(rows.all))).backward()
+            k = len(candidates.all)
+            repeated = labels if k == 1 else labels.repeat(k)
+            objective(logits, repeated).sum().backward()
         recorder.flush()
+    if unknown:
+        _say_once(network, unknown)
+        gradients_one_by_one(network, images, labels, recorder, unknown, normalization, objective)
     return logits.detach()
 
 
-@contextmanager
-def normalized_network(network: nn.Module, normalization: Normalization) -> Iterator[None]:
-    """Let ``network`` run with the statistics of ``normalization``, for ordinary gradients.
+def _counts(name: str, parameter: nn.Parameter, parameters: Parameters) -> bool:
+    """Say whether a parameter counts where no layer says what it is."""
+    return parameter.requires_grad and (
+        parameters == "all" or (parameter.dim() > 1 and "weight" in name)
+    )
 
-    Running statistics are never written; the network is given back as it was found. In a population
-    network each candidate has its own batch.
-    """
-    if normalization not in NORMALIZATIONS:
-        raise InputError(
-            f"unknown normalization '{normalization}'; possible: {', '.join(NORMALIZATIONS)}"
+
+_said: WeakSet[nn.Module] = WeakSet()
+
+
+def _say_once(network: nn.Module, unknown: Iterable[str]) -> None:
+    if network not in _said:
+        _said.add(network)
+        names = list(unknown)
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        warnings.warn(
+            f"{type(network).__name__}: no layer rule knows how {shown} are used; their gradients "
+            "take one backward pass per sample",
+            stacklevel=3,
         )
-    rows = candidates_of(network)
-
-    def run(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-        shared = (module.weight, module.bias) if module.affine else (None, None)
-        scale, shift = (v if v is None else v.expand(len(rows.active), -1) for v in shared)
-        return differentiable(name, module, rows, x, normalization, scale, shift)
-
-    rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {
-        module: partial(run, name, module)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
-    }
-    with forwards_replaced(network, rules):
-        yield
-
-
-@contextmanager
-def _rules_in_place(
-    network: nn.Module, recorder: Recorder, normalization: Normalization
-) -> Iterator[None]:
-    """Let every layer of ``network`` run by its rule; give it back as it was found."""
-    rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d):
-            rules[module] = partial(convolution, name, module, recorder)
-        elif isinstance(module, nn.Linear):
-            rules[module] = partial(linear, name, module, recorder)
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            rules[module] = partial(batch_norm, name, module, recorder, mode=normalization)
-        elif type(module) is nn.AvgPool2d:
-            rules[module] = partial(average_pool, module)
-        elif next(module.parameters(recurse=False), None) is not None:
-            raise InputError(
-                f"layer '{name}' ({type(module).__name__}) has parameters but no per-sample "
-                "rule; known: Conv2d, Linear, BatchNorm1d, BatchNorm2d"
-            )
-    with forwards_replaced(network, rules):
-        yield
-
-
-@contextmanager
-def forwards_replaced(
-    network: nn.Module, rules: Mapping[nn.Module, Callable[[Tensor], Tensor]]
-) -> Iterator[None]:
-    """Let modules run by ``rules`` and all others as in evaluation; undo it at the end."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        for module, rule in rules.items():
-            module.forward = rule
-        yield
-    finally:
-        for module in rules:
-            del module.forward  # the class's own forward is in force again
-        for module in training:
-            module.training = True

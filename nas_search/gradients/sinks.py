@@ -132,3 +132,23 @@ class SumSink:
         """Reduce ``gradient`` to the members' sum_i g_i."""
         own = gradient.matrix().unflatten(0, (len(members), -1))
         self.found.add(parameter, members, own.sum(1))
+
+
+class WeightedSumSink:
+    """Keeps a weighted sum over samples of each parameter's gradient.
+
+    Args:
+        weights: (n,) float64.
+
+    Attributes:
+        found: sum_i w_i g_i, (P,), for every candidate and parameter.
+    """
+
+    def __init__(self, weights: Tensor) -> None:
+        self.found = PerCandidate()
+        self._weights = weights
+
+    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
+        """Reduce ``gradient`` to the members' sum_i w_i g_i."""
+        own = gradient.matrix().unflatten(0, (len(members), -1))
+        self.found.add(parameter, members, self._weights.to(own.dtype) @ own)

@@ -1,9 +1,9 @@
 """Ordinary gradients, of any order, with respect to the parameters of each candidate.
 
-Candidates of a population share the weights of whatever they have in common, and autograd adds up
-what comes back to a shared tensor. Here every layer runs with a copy of its parameters for each
-candidate whose samples it sees: a convolution of k candidates is one of k groups, with candidates
-side by side in the channels. An ordinary network has one candidate, and one copy.
+Candidates of a stack share the weights of whatever they have in common, and autograd adds up what
+comes back to a shared tensor. Here every layer runs by its rule's stacked form, with a copy of its
+parameters for each candidate whose samples it sees. An ordinary network has one candidate, and one
+copy.
 
 Per-sample gradients need none of this (:mod:`.backward`); it is for gradients of gradients, and for
 sums over a batch where single samples are not asked for.
@@ -13,18 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.gradients.backward import forwards_replaced
-from nas_search.layers.batch_norm import differentiable
-from nas_search.layers.convolution import geometry_of
+from nas_search.core.errors import InputError
+from nas_search.gradients.forwards import (
+    Form,
+    has_own_forwards,
+    normalized_network,
+    running_by,
+)
 from nas_search.layers.modes import Normalization, Parameters
-from nas_search.layers.recorder import ParameterUse
-from nas_search.stacked.candidates import candidates_of, one_after_another, side_by_side
+from nas_search.layers.recorder import ParameterUse, Stack
+from nas_search.layers.rule import LayerRule
+from nas_search.stacked.candidates import candidates_of
 
 Values = Callable[[Tensor], Tensor]
 
@@ -38,8 +42,7 @@ class StackedParameters:
 
     Args:
         network: an ordinary network, or one of K candidates.
-        parameters: which of them are differentiated, see :data:`.modes.Parameters`; with ``all``
-            those of convolutions, linear layers and batch-norm.
+        parameters: those that are differentiated, see :data:`nas_search.layers.modes.Parameters`.
         values: makes of a parameter's values those that the network runs with.
 
     Attributes:
@@ -53,31 +56,37 @@ class StackedParameters:
         values: Values = _as_they_are,
     ) -> None:
         self.values: dict[ParameterUse, Tensor] = {}
-        self._network, self._rows = network, candidates_of(network)
+        self._network, self._candidates = network, candidates_of(network)
         self._every, self._made = parameters == "all", values
+        self._names = {id(p): name for name, p in network.named_parameters()}
 
     @contextmanager
-    def in_place(self, normalization: Normalization | None) -> Iterator[None]:
+    def in_place(
+        self, normalization: Normalization | None, samples: Tensor | None = None
+    ) -> Iterator[None]:
         """Let the network run with them; give it back as it was found.
 
         Args:
             normalization: statistics of batch-norm; None leaves batch-norm out.
+            samples: the network's input, where forwards of the network's own may call batch-norm.
 
         Raises:
-            InputError: a convolution pads with something else than zeros.
+            InputError: a stacked network has parameters outside the layers of the book.
         """
-        rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
-        for name, module in self._network.named_modules():
-            if isinstance(module, nn.Conv2d):
-                rules[module] = partial(self._convolution, name, module)
-            elif isinstance(module, nn.Linear):
-                rules[module] = partial(self._linear, name, module)
-            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                if normalization is None:
-                    rules[module] = _as_they_are
-                else:
-                    rules[module] = partial(self._batch_norm, name, module, normalization)
-        with forwards_replaced(self._network, rules), torch.enable_grad():
+        if not has_own_forwards(self._network):
+            with running_by(self._network, self._form(normalization)), torch.enable_grad():
+                yield
+            return
+        if len(self._candidates.all) > 1:
+            raise InputError(
+                f"{type(self._network).__name__} has parameters outside the layers that are known: "
+                "its candidates must be scored one at a time (executor.stack=1)"
+            )
+        with (
+            self._attributes_replaced(),
+            normalized_network(self._network, normalization, samples),
+            torch.enable_grad(),
+        ):
             yield
 
     def gradients(
@@ -100,46 +109,50 @@ class StackedParameters:
         )
         return {use: g for use, g in zip(wanted, found, strict=True) if g is not None}
 
-    def _convolution(self, name: str, module: nn.Conv2d, x: Tensor) -> Tensor:
-        g, own = geometry_of(name, module), self._own(f"{name}.weight", module.weight, True)
-        bias = self._own_or_none(f"{name}.bias", module.bias)
-        candidates = len(own)
-        y = F.conv2d(
-            side_by_side(x, candidates),
-            own.flatten(0, 1),
-            None if bias is None else bias.flatten(),
-            g.stride,
-            g.padding,
-            g.dilation,
-            candidates * g.groups,
-        )
-        return one_after_another(y, candidates)
+    def _form(self, normalization: Normalization | None) -> Callable[[LayerRule], Form | None]:
+        def form_of(rule: LayerRule) -> Form | None:
+            if rule.stacked is None:
+                return None
+            stacked = rule.stacked
 
-    def _linear(self, name: str, module: nn.Linear, x: Tensor) -> Tensor:
-        own = self._own(f"{name}.weight", module.weight, True)
-        bias = self._own_or_none(f"{name}.bias", module.bias)
-        rows = x.reshape(len(own), -1, x.shape[-1])
-        y = rows @ own.mT if bias is None else torch.baddbmm(bias[:, None], rows, own.mT)
-        return y.reshape(*x.shape[:-1], -1)
+            def run(name: str, x: Tensor, **arguments: Any) -> Tensor:
+                own = {
+                    key: self._own(value, counts=key == rule.weight)
+                    if isinstance(value, nn.Parameter)
+                    else value
+                    for key, value in arguments.items()
+                }
+                stack = Stack(len(self._candidates.active), normalization, name)
+                return stacked(stack, x, **own)
 
-    def _batch_norm(
-        self,
-        name: str,
-        module: nn.BatchNorm1d | nn.BatchNorm2d,
-        normalization: Normalization,
-        x: Tensor,
-    ) -> Tensor:
-        scale = self._own_or_none(f"{name}.weight", module.weight)
-        shift = self._own_or_none(f"{name}.bias", module.bias)
-        return differentiable(name, module, self._rows, x, normalization, scale, shift)
+            return run
 
-    def _own_or_none(self, name: str, parameter: Tensor | None) -> Tensor | None:
-        return None if parameter is None else self._own(name, parameter, self._every)
+        return form_of
 
-    def _own(self, name: str, parameter: Tensor, counts: bool) -> Tensor:
+    def _own(self, parameter: nn.Parameter, counts: bool) -> Tensor:
         """Return the copies of the candidates at hand, the same for every use of the parameter."""
-        use = ParameterUse(name, self._rows.active)
+        use = ParameterUse(self._names[id(parameter)], self._candidates.active)
         if use not in self.values:
             made = self._made(parameter.detach())
+            counts = (counts or self._every) and parameter.requires_grad
             self.values[use] = made.expand(len(use.members), *made.shape).requires_grad_(counts)
         return self.values[use]
+
+    @contextmanager
+    def _attributes_replaced(self) -> Iterator[None]:
+        """Let the modules of an ordinary network have the copies in place of their parameters."""
+        replaced: list[tuple[nn.Module, str, nn.Parameter]] = []
+        try:
+            for module in self._network.modules():
+                for name, parameter in list(module._parameters.items()):
+                    if parameter is not None:
+                        counts = "weight" in name and parameter.dim() > 1
+                        own = self._own(parameter, counts)
+                        del module._parameters[name]
+                        replaced.append((module, name, parameter))
+                        module.__dict__[name] = own[0]
+            yield
+        finally:
+            for module, name, parameter in replaced:
+                module.__dict__.pop(name, None)
+                module._parameters[name] = parameter

@@ -1,4 +1,4 @@
-"""The layer rules of batch-norm, one for each meaning of its statistics (see :mod:`.modes`)."""
+"""Batch-norm, one way for each meaning of its statistics (see :mod:`.modes`)."""
 
 from __future__ import annotations
 
@@ -9,73 +9,117 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
+from nas_search.layers.initial_weights import Distribution, Scheme, scale_and_shift
 from nas_search.layers.modes import Normalization
-from nas_search.layers.recorder import ParameterUse, Recorder
+from nas_search.layers.recorder import Recorder, Recording, Stack
+from nas_search.layers.rule import LAYERS, LayerRule
 from nas_search.layers.sample_gradient import DenseGradient
-from nas_search.stacked.candidates import Candidates, one_after_another, side_by_side
+from nas_search.stacked.candidates import one_after_another, side_by_side
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
-def batch_norm(
-    name: str, module: BatchNorm, recorder: Recorder, x: Tensor, mode: Normalization
-) -> Tensor:
-    """Apply ``module`` to ``x`` (n, C, ...) with the statistics of ``mode``.
+def arguments(module: BatchNorm) -> dict[str, Any]:
+    """Return what ``module`` passes to ``F.batch_norm`` beside its input."""
+    return {
+        "running_mean": module.running_mean,
+        "running_var": module.running_var,
+        "weight": module.weight,
+        "bias": module.bias,
+        "eps": module.eps,
+    }
 
-    Running statistics are read in ``eval`` mode and never written. In a population network each
-    candidate has its own batch.
+
+def per_sample(
+    recorder: Recorder,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float | None = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Return ``input`` (m, C, ...) normalized with the statistics of the recorder's mode.
+
+    Running statistics are read in ``eval`` mode and never written, whatever ``training`` says. In a
+    stacked network each candidate has its own batch.
 
     Raises:
         InputError: ``sample`` mode on a map of one element, which has no statistics of its own, or
             ``eval`` mode on a layer without running statistics.
     """
-    uses = None
-    if module.affine and recorder.every_parameter:
-        uses = recorder.used(f"{name}.weight"), recorder.used(f"{name}.bias")
-    scale, shift, candidates = module.weight, module.bias, recorder.candidates
+    mode, candidates = recorder.normalization, recorder.candidates
+    folded = recorder.rows_per_sample(input)
+    if mode == "sample" and folded > 1:  # the statistics are those of all rows of a sample
+        input = input.unflatten(0, (-1, folded)).transpose(1, 2)
+    y = _normalized(
+        recorder, input, (running_mean, running_var), weight, bias, eps, mode, candidates
+    )
+    if mode == "sample" and folded > 1:
+        y = y.transpose(1, 2).flatten(0, 1)
+    return y
+
+
+def _normalized(
+    recorder: Recorder,
+    x: Tensor,
+    running: tuple[Tensor | None, Tensor | None],
+    scale: Tensor | None,
+    shift: Tensor | None,
+    eps: float,
+    mode: Normalization,
+    candidates: int,
+) -> Tensor:
+    uses = recorder.used(scale), recorder.used(shift)
     if mode == "sample":
-        _check_spread(name, x)
-        return _OwnStatistics.apply(x, scale, shift, module.eps, uses, recorder)
+        _check_spread(recorder.layer, x)
+        return _OwnStatistics.apply(x, scale, shift, eps, uses, recorder)
     if mode == "batch":
-        x = _in_train_mode(x, module.eps, candidates)
+        x = _in_train_mode(x, eps, candidates)
         if scale is None:
             return x
         zeros, ones = x.new_zeros(1, x.shape[1]), x.new_ones(1, x.shape[1])
         return _FixedStatistics.apply(x, zeros, ones, scale, shift, uses, recorder)
-    mean, variance = _statistics(name, module, x, mode, candidates)
-    rstd = torch.rsqrt(variance + module.eps)
+    mean, variance = _statistics(recorder.layer, running, x, mode, candidates)
+    rstd = torch.rsqrt(variance + eps)
     return _FixedStatistics.apply(x, mean, rstd, scale, shift, uses, recorder)
 
 
-def differentiable(
-    name: str,
-    module: BatchNorm,
-    rows: Candidates,
-    x: Tensor,
-    mode: Normalization,
-    scale: Tensor | None,
-    shift: Tensor | None,
+def stacked(
+    stack: Stack,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float | None = 0.1,
+    eps: float = 1e-5,
 ) -> Tensor:
-    """Apply ``module`` to ``x`` as :func:`batch_norm`, in ordinary operations.
+    """Return the same in ordinary operations, with scales and shifts (k, C) of k candidates.
 
-    For gradients of any order with respect to anything, as sums over the batch. Scale and shift are
-    (k, C), those of each candidate; None where the layer has none.
+    For gradients of any order with respect to anything, as sums over the batch.
     """
-    eps, candidates = module.eps, len(rows.active)
+    x, candidates, mode = input, stack.candidates, stack.normalization
+    if mode is None:
+        return x
     if mode == "sample":
-        _check_spread(name, x)
+        _check_spread(stack.layer, x)
         folded = x.reshape(1, -1, *x.shape[2:])
-        scales, shifts = (_times(values, len(x) // candidates) for values in (scale, shift))
+        scales, shifts = (_times(values, len(x) // candidates) for values in (weight, bias))
         y = F.batch_norm(folded, None, None, scales, shifts, training=True, eps=eps)
         return y.view(x.shape)
-    scales, shifts = (_times(values, 1) for values in (scale, shift))
+    scales, shifts = (_times(values, 1) for values in (weight, bias))
     together = side_by_side(x, candidates)
     if mode == "batch":
         y = F.batch_norm(together, None, None, scales, shifts, training=True, eps=eps)
     else:
+        running = running_mean, running_var
         mean, variance = (
             values.expand(candidates, -1).flatten()
-            for values in _statistics(name, module, x, mode, candidates)
+            for values in _statistics(stack.layer, running, x, mode, candidates)
         )
         y = F.batch_norm(together, mean, variance, scales, shifts, training=False, eps=eps)
     return one_after_another(y, candidates)
@@ -88,25 +132,30 @@ def _times(values: Tensor | None, samples: int) -> Tensor | None:
     return values[:, None].expand(-1, samples, -1).flatten()
 
 
-def _check_spread(name: str, x: Tensor) -> None:
+def _check_spread(layer: str, x: Tensor) -> None:
     if x[0, 0].numel() < 2:
         raise InputError(
-            f"batch-norm '{name}' sees a map of one element, which has no per-sample "
+            f"batch-norm '{layer}' sees a map of one element, which has no per-sample "
             "statistics; use larger images (dataset.size) or proxy.normalization=frozen"
         )
 
 
 def _statistics(
-    name: str, module: BatchNorm, x: Tensor, mode: Normalization, candidates: int
+    layer: str,
+    running: tuple[Tensor | None, Tensor | None],
+    x: Tensor,
+    mode: Normalization,
+    candidates: int,
 ) -> tuple[Tensor, Tensor]:
     """Return the constant (mean, variance) of ``frozen``, (k, C), and of ``eval``, (1, C)."""
     if mode == "frozen":
         return _of_the_batch(x.detach(), candidates)
-    if module.running_mean is None or module.running_var is None:
+    mean, variance = running
+    if mean is None or variance is None:
         raise InputError(
-            f"batch-norm '{name}' keeps no running statistics; use another proxy.normalization"
+            f"batch-norm '{layer}' keeps no running statistics; use another proxy.normalization"
         )
-    return module.running_mean[None], module.running_var[None]
+    return mean[None], variance[None]
 
 
 def _of_the_batch(x: Tensor, candidates: int) -> tuple[Tensor, Tensor]:
@@ -129,6 +178,11 @@ def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
     return one_after_another(y, candidates)
 
 
+def _changeable(y: Tensor) -> Tensor:
+    """Return ``y`` as no view of another tensor: a view cannot be changed in place afterwards."""
+    return torch.ops.aten._unsafe_view(y, y.shape)
+
+
 class _OwnStatistics(torch.autograd.Function):
     """Each sample normalized by itself: batch-norm on the view (1, n C, ...) of the batch."""
 
@@ -139,7 +193,7 @@ class _OwnStatistics(torch.autograd.Function):
         scale: Tensor | None,
         shift: Tensor | None,
         eps: float,
-        uses: tuple[ParameterUse, ParameterUse] | None,
+        uses: tuple[Recording | None, Recording | None],
         recorder: Recorder,
     ) -> Tensor:
         n, channels = x.shape[:2]
@@ -149,14 +203,14 @@ class _OwnStatistics(torch.autograd.Function):
         y, mean, rstd = torch.native_batch_norm(folded, scales, shifts, None, None, True, 0.0, eps)
         ctx.save_for_backward(folded, scales, mean, rstd)
         ctx.eps, ctx.uses, ctx.recorder, ctx.shape = eps, uses, recorder, x.shape
-        return y.view(x.shape)
+        return _changeable(y.view(x.shape))
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
         (error,) = errors
         folded, scales, mean, rstd = ctx.saved_tensors
         recorder: Recorder = ctx.recorder
-        wanted = ctx.uses is not None
+        of_scale, of_shift = ctx.uses
         grad_x, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
             error.reshape(folded.shape),
             folded,
@@ -167,12 +221,12 @@ class _OwnStatistics(torch.autograd.Function):
             rstd,
             True,
             ctx.eps,
-            (ctx.needs_input_grad[0], wanted, wanted),
+            (ctx.needs_input_grad[0], of_scale is not None, of_shift is not None),
         )
-        if wanted:
-            n = ctx.shape[0]
-            of_scale, of_shift = ctx.uses
+        n = ctx.shape[0]
+        if of_scale is not None:
             recorder.add(of_scale, DenseGradient(grad_scale.view(n, -1)))
+        if of_shift is not None:
             recorder.add(of_shift, DenseGradient(grad_shift.view(n, -1)))
         return grad_x.view(ctx.shape) if ctx.needs_input_grad[0] else None, *(None,) * 5
 
@@ -191,7 +245,7 @@ class _FixedStatistics(torch.autograd.Function):
         rstd: Tensor,
         scale: Tensor | None,
         shift: Tensor | None,
-        uses: tuple[ParameterUse, ParameterUse] | None,
+        uses: tuple[Recording | None, Recording | None],
         recorder: Recorder,
     ) -> Tensor:
         rows, channels = mean.shape
@@ -202,18 +256,48 @@ class _FixedStatistics(torch.autograd.Function):
         ctx.uses, ctx.recorder = uses, recorder
         grouped = x.unflatten(0, (rows, -1))
         y = torch.addcmul(offset.view(shape), grouped, factor.view(shape))
-        return y.flatten(0, 1).to(x.dtype)
+        return _changeable(y.flatten(0, 1).to(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
         x, mean, rstd, factor = ctx.saved_tensors
         error = errors[0].unflatten(0, (len(mean), -1))
-        if ctx.uses is not None:
-            of_scale, of_shift = ctx.uses
+        of_scale, of_shift = ctx.uses
+        if of_scale is not None:
             grouped = x.unflatten(0, (len(mean), -1))
             by_scale = (error * (grouped - mean) * rstd).reshape(*x.shape[:2], -1).sum(-1)
             ctx.recorder.add(of_scale, DenseGradient(by_scale))
-            by_shift = error.reshape(*x.shape[:2], -1).sum(-1)
-            ctx.recorder.add(of_shift, DenseGradient(by_shift))
+        if of_shift is not None:
+            ctx.recorder.add(of_shift, DenseGradient(error.reshape(*x.shape[:2], -1).sum(-1)))
         grad_x = (error * factor).flatten(0, 1) if ctx.needs_input_grad[0] else None
         return grad_x, *(None,) * 6
+
+
+def initial_weights(module: BatchNorm, scheme: Scheme) -> dict[str, Distribution]:
+    """Return the distributions of scale and shift."""
+    return scale_and_shift() if module.affine else {}
+
+
+def saved(output: Tensor, input: Tensor, *_: Any, **__: Any) -> int:
+    """Return the elements of the input, which the scale's gradient needs."""
+    return input.numel()
+
+
+def reachable(input: Tensor, *_: Any, **__: Any) -> Tensor:
+    """Return the input: every element passes."""
+    return input
+
+
+LAYERS.add(
+    LayerRule(
+        name="batch_norm",
+        kinds=(nn.BatchNorm1d, nn.BatchNorm2d),
+        functions=(F.batch_norm,),
+        arguments=arguments,
+        per_sample=per_sample,
+        stacked=stacked,
+        initial_weights=initial_weights,
+        saved=saved,
+        reachable=reachable,
+    )
+)

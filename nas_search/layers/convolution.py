@@ -1,8 +1,8 @@
-r"""The layer rule of 2-d convolutions: any stride, padding, dilation and groups.
+r"""Two-dimensional convolutions: any stride, padding, dilation and groups.
 
 With samples folded into the channels, (n, C, H, W) seen as (1, n C, H, W), a convolution of n g
 groups convolves every sample with its own copy of the weight; the ordinary weight gradient of that
-convolution is the stack of the per-sample weight gradients. One library call a layer gives it, at
+convolution is the stack of the per-sample weight gradients. One library call per layer gives it, at
 about the price of the batch's own weight gradient, and no copy of the activations is made.
 """
 
@@ -15,12 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.core.errors import InputError
 from nas_search.layers import depthwise
-from nas_search.layers.recorder import ParameterUse, Recorder
+from nas_search.layers.initial_weights import Distribution, Scheme, weight_and_bias
+from nas_search.layers.recorder import Recorder, Recording, Stack
+from nas_search.layers.rule import LAYERS, LayerRule
 from nas_search.layers.sample_gradient import DenseGradient, Factors
+from nas_search.stacked.candidates import one_after_another, side_by_side
 
 Pair = tuple[int, int]
+Size = int | list[int] | tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -33,48 +36,65 @@ class Geometry:
     groups: int
 
 
-def convolution(name: str, module: nn.Conv2d, recorder: Recorder, x: Tensor) -> Tensor:
-    """Apply ``module`` to ``x`` (n, C, H, W) and record its per-sample gradients in backward.
+def pair(value: Size) -> Pair:
+    """Return a size as (vertical, horizontal)."""
+    if isinstance(value, int):
+        return value, value
+    return (value[0], value[1]) if len(value) == 2 else (value[0], value[0])
 
-    Raises:
-        InputError: the layer pads with something else than zeros.
+
+def placed(
+    input: Tensor, weight: Tensor, stride: Size, padding: Size | str, dilation: Size, groups: int
+) -> tuple[Tensor, Geometry]:
+    """Return the input and how a convolution moves over it.
+
+    The input is padded here where ``padding="same"`` differs between two sides.
     """
-    geometry = geometry_of(name, module)
-    counts = module.bias is not None and recorder.every_parameter
-    of_bias = recorder.used(f"{name}.bias") if counts else None
-    uses = recorder.used(f"{name}.weight"), of_bias
-    return _Convolution.apply(x, module.weight, module.bias, geometry, uses, recorder)
-
-
-def geometry_of(name: str, module: nn.Conv2d) -> Geometry:
-    """Return how ``module`` moves over its input.
-
-    Raises:
-        InputError: it pads with something else than zeros, or differently on two sides.
-    """
-    if module.padding_mode != "zeros":
-        raise InputError(
-            f"layer '{name}' pads with '{module.padding_mode}'; "
-            "per-sample gradients know zero padding only: pad with F.pad before the layer"
-        )
-    if isinstance(module.padding, str):
-        total = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
-        if module.padding == "valid":
-            padding = (0, 0)
-        elif any(t % 2 for t in total):
-            raise InputError(
-                f"layer '{name}' has padding='same' that differs between sides; pad explicitly"
-            )
+    dilations = pair(dilation)
+    if isinstance(padding, str):
+        total = [d * (k - 1) for d, k in zip(dilations, weight.shape[-2:], strict=True)]
+        if padding == "valid":
+            paddings = (0, 0)
+        elif any(t % 2 for t in total):  # the library puts the odd row at the end
+            top, left = (t // 2 for t in total)
+            input = F.pad(input, (left, total[1] - left, top, total[0] - top))
+            paddings = (0, 0)
         else:
-            padding = (total[0] // 2, total[1] // 2)
+            paddings = (total[0] // 2, total[1] // 2)
     else:
-        padding = (module.padding[0], module.padding[1])
-    return Geometry(
-        (module.stride[0], module.stride[1]),
-        padding,
-        (module.dilation[0], module.dilation[1]),
-        module.groups,
-    )
+        paddings = pair(padding)
+    return input, Geometry(pair(stride), paddings, dilations, groups)
+
+
+def arguments(module: nn.Conv2d) -> dict[str, Any] | None:
+    """Return what ``module`` passes to ``F.conv2d``; None where it pads its input before."""
+    if module.padding_mode != "zeros":
+        return None
+    return {
+        "weight": module.weight,
+        "bias": module.bias,
+        "stride": module.stride,
+        "padding": module.padding,
+        "dilation": module.dilation,
+        "groups": module.groups,
+    }
+
+
+def per_sample(
+    recorder: Recorder,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Return ``F.conv2d`` of ``input`` (m, C, H, W)."""
+    recorder.rows_per_sample(input)
+    input, geometry = placed(input, weight, stride, padding, dilation, groups)
+    uses = recorder.used(weight, weight=True), recorder.used(bias)
+    return _Convolution.apply(input, weight, bias, geometry, uses, recorder)
 
 
 class _Convolution(torch.autograd.Function):
@@ -85,7 +105,7 @@ class _Convolution(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         geometry: Geometry,
-        uses: tuple[ParameterUse, ParameterUse | None],
+        uses: tuple[Recording | None, Recording | None],
         recorder: Recorder,
     ) -> Tensor:
         if recorder.low:
@@ -102,9 +122,10 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         recorder: Recorder = ctx.recorder
         of_weight, of_bias = ctx.uses
-        rows = weight_gradient(x, error, weight, ctx.geometry)
-        rows = rows.float() if recorder.low else rows
-        recorder.add(of_weight, DenseGradient(rows, Factors(x, error)))
+        if of_weight is not None:
+            rows = weight_gradient(x, error, weight, ctx.geometry)
+            rows = rows.float() if recorder.low else rows
+            recorder.add(of_weight, DenseGradient(rows, Factors(x, error)))
         if of_bias is not None:
             recorder.add(of_bias, DenseGradient(error.sum((2, 3))))
         grad_x = None
@@ -165,3 +186,80 @@ def input_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry)
         (True, False, False),
     )
     return grad_x
+
+
+def stacked(
+    stack: Stack,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Return the outputs of k candidates with weights (k, O, C / groups, kh, kw), biases (k, O).
+
+    A convolution of k candidates is one of k times the groups, candidates side by side.
+    """
+    input, g = placed(input, weight[0], stride, padding, dilation, groups)
+    y = F.conv2d(
+        side_by_side(input, stack.candidates),
+        weight.flatten(0, 1),
+        None if bias is None else bias.flatten(),
+        g.stride,
+        g.padding,
+        g.dilation,
+        stack.candidates * g.groups,
+    )
+    return one_after_another(y, stack.candidates)
+
+
+def initial_weights(module: nn.Conv2d | nn.Conv1d, scheme: Scheme) -> dict[str, Distribution]:
+    """Return the distributions of weight and bias."""
+    fan_in = module.weight[0].numel()
+    # Torch counts all filters, whatever the groups: what fan_out means to the papers.
+    return weight_and_bias(fan_in, module.weight.numel() // module.weight.shape[1], scheme)
+
+
+def macs(output: Tensor, input: Tensor, weight: Tensor, *_: Any, **__: Any) -> int:
+    """Return one multiplication per output element and weight of its filter."""
+    return output.numel() * weight[0].numel()
+
+
+def saved(output: Tensor, input: Tensor, *_: Any, **__: Any) -> int:
+    """Return the elements of the input, which the weight's gradient needs."""
+    return input.numel()
+
+
+def reachable(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Return the mean over the window and all channels for every output channel."""
+    mean, g = placed(input.mean(1, keepdim=True), weight, stride, padding, dilation, groups)
+    window = input.new_ones(1, 1, *weight.shape[2:]) / weight[0, 0].numel()
+    mean = F.conv2d(mean, window, None, g.stride, g.padding, g.dilation)
+    return mean.expand(-1, weight.shape[0], -1, -1)
+
+
+LAYERS.add(
+    LayerRule(
+        name="conv2d",
+        kinds=(nn.Conv2d,),
+        functions=(F.conv2d,),
+        arguments=arguments,
+        weight="weight",
+        per_sample=per_sample,
+        stacked=stacked,
+        initial_weights=initial_weights,
+        macs=macs,
+        saved=saved,
+        reachable=reachable,
+    )
+)

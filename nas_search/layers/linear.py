@@ -1,4 +1,4 @@
-"""The layer rule of linear layers: gradients stay in the factored form b a^T."""
+"""Linear layers on any number of positions: gradients stay in the factored form b a^T."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.layers.recorder import ParameterUse, Recorder
+from nas_search.layers.initial_weights import Distribution, Scheme, weight_and_bias
+from nas_search.layers.recorder import Recorder, Recording, Stack
+from nas_search.layers.rule import LAYERS, LayerRule
 from nas_search.layers.sample_gradient import DenseGradient, FactoredGradient, Factors
 
+Uses = tuple[Recording | None, Recording | None]
 
-def linear(name: str, module: nn.Linear, recorder: Recorder, x: Tensor) -> Tensor:
-    """Apply ``module`` to ``x`` (n, ..., in_features), record per-sample gradients in backward."""
-    counts = module.bias is not None and recorder.every_parameter
-    of_bias = recorder.used(f"{name}.bias") if counts else None
-    uses = recorder.used(f"{name}.weight"), of_bias
-    return _Linear.apply(x, module.weight, module.bias, uses, recorder)
+
+def per_sample(
+    recorder: Recorder, input: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """Return ``F.linear`` of ``input`` (m, ..., in_features)."""
+    recorder.rows_per_sample(input)
+    uses = recorder.used(weight, weight=True), recorder.used(bias)
+    return _Linear.apply(input, weight, bias, uses, recorder)
 
 
 class _Linear(torch.autograd.Function):
@@ -27,7 +32,7 @@ class _Linear(torch.autograd.Function):
         x: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        uses: tuple[ParameterUse, ParameterUse | None],
+        uses: Uses,
         recorder: Recorder,
     ) -> Tensor:
         if recorder.low:  # the classifier is small, and logits say which networks are dead
@@ -40,15 +45,60 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
         (error,) = errors
         x, weight = ctx.saved_tensors
-        recorder: Recorder = ctx.recorder
         of_weight, of_bias = ctx.uses
-        if x.dim() == 2:
-            recorder.add(of_weight, FactoredGradient(x, error))
-        else:  # positions of one sample share the weight: their outer products add up
-            rows = torch.bmm(error.flatten(1, -2).transpose(1, 2), x.flatten(1, -2))
-            recorder.add(of_weight, DenseGradient(rows.flatten(1), Factors(x, error)))
+        if of_weight is not None:
+            if x.dim() == 2:
+                ctx.recorder.add(of_weight, FactoredGradient(x, error))
+            else:  # positions of one sample share the weight: their outer products add up
+                rows = torch.bmm(error.flatten(1, -2).transpose(1, 2), x.flatten(1, -2))
+                ctx.recorder.add(of_weight, DenseGradient(rows.flatten(1), Factors(x, error)))
         if of_bias is not None:
             rows = error.flatten(1, -2).sum(1) if error.dim() > 2 else error
-            recorder.add(of_bias, DenseGradient(rows))
+            ctx.recorder.add(of_bias, DenseGradient(rows))
         grad_x = error @ weight if ctx.needs_input_grad[0] else None
         return grad_x, None, None, None, None
+
+
+def stacked(stack: Stack, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return the outputs of k candidates with weights (k, out, in) and biases (k, out)."""
+    rows = input.reshape(stack.candidates, -1, input.shape[-1])
+    y = rows @ weight.mT if bias is None else torch.baddbmm(bias[:, None], rows, weight.mT)
+    return y.reshape(*input.shape[:-1], -1)
+
+
+def initial_weights(module: nn.Linear, scheme: Scheme) -> dict[str, Distribution]:
+    """Return the distributions of weight and bias."""
+    return weight_and_bias(module.in_features, module.out_features, scheme)
+
+
+def macs(output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> int:
+    """Return one multiplication per output and input feature."""
+    return output.numel() * weight.shape[1]
+
+
+def saved(output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> int:
+    """Return the elements of the input, which the weight's gradient needs."""
+    return input.numel()
+
+
+def reachable(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return the mean over features for every output feature."""
+    mean = input.mean(-1, keepdim=True)
+    return mean.expand(*input.shape[:-1], weight.shape[0])
+
+
+LAYERS.add(
+    LayerRule(
+        name="linear",
+        kinds=(nn.Linear,),
+        functions=(F.linear,),
+        arguments=lambda module: {"weight": module.weight, "bias": module.bias},
+        weight="weight",
+        per_sample=per_sample,
+        stacked=stacked,
+        initial_weights=initial_weights,
+        macs=macs,
+        saved=saved,
+        reachable=reachable,
+    )
+)

@@ -17,29 +17,13 @@ Normalization = Literal["sample", "frozen", "batch", "eval"]
     the running statistics, 0 and 1 at initialization.
 
 In all but ``batch`` no sample depends on another, so the result is exactly that of one backward
-pass a sample.
+pass per sample.
 """
 
 Parameters = Literal["weights", "all"]
-"""Parameters that count: ``weights`` of convolutions and linear layers, or ``all`` (biases and the
-affine parameters of batch-norm too)."""
-
-Scheme = Literal["default", "kaiming_normal", "kaiming_fan_out", "standard_normal"]
-"""Distribution of the initial weights.
-
-``default``
-    torch's own, U(-b, b) with b = 1/sqrt(fan_in) for weights and biases of convolutions and linear
-    layers.
-``kaiming_normal``
-    N(0, 2/fan_in) for weights (He et al. 2015), zero biases.
-``kaiming_fan_out``
-    N(0, 2/fan_out) for weights, zero biases.
-``standard_normal``
-    N(0, 1) for weights, zero biases (Zen-NAS).
-
-Batch-norm starts at scale 1 and shift 0 in all of them.
-"""
+"""Parameters that count: ``weights`` that inputs are multiplied with (of convolutions, linear
+layers and attention), or ``all`` (biases, scales and shifts of normalization, embeddings and
+parameters that stand alone too)."""
 
 NORMALIZATIONS: tuple[str, ...] = get_args(Normalization)
 PARAMETERS: tuple[str, ...] = get_args(Parameters)
-SCHEMES: tuple[str, ...] = get_args(Scheme)

@@ -13,24 +13,45 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.layers import depthwise
+from nas_search.layers.convolution import Pair, Size, pair
+from nas_search.layers.recorder import Recorder
+from nas_search.layers.rule import LAYERS, LayerRule
 
-Pair = tuple[int, int]
+
+def arguments(module: nn.AvgPool2d) -> dict[str, Any]:
+    """Return what ``module`` passes to ``F.avg_pool2d`` beside its input."""
+    return {
+        "kernel_size": module.kernel_size,
+        "stride": module.stride,
+        "padding": module.padding,
+        "ceil_mode": module.ceil_mode,
+        "count_include_pad": module.count_include_pad,
+        "divisor_override": module.divisor_override,
+    }
 
 
-def average_pool(module: nn.AvgPool2d, x: Tensor) -> Tensor:
-    """Apply ``module`` to ``x`` (n, C, H, W)."""
-    if x.device.type != "cpu" or module.ceil_mode or module.divisor_override is not None:
-        return nn.AvgPool2d.forward(module, x)
-    kernel, stride, padding = (
-        _pair(v) for v in (module.kernel_size, module.stride, module.padding)
-    )
+def per_sample(
+    recorder: Recorder,
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """Return ``F.avg_pool2d`` of ``input`` (m, C, H, W)."""
+    x = input
+    if x.device.type != "cpu" or x.dim() != 4 or ceil_mode or divisor_override is not None:
+        return F.avg_pool2d(
+            x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        )
+    kernel, paddings = pair(kernel_size), pair(padding)
+    step = kernel if stride is None or stride == [] else pair(stride)
     ones = x.new_ones(x.shape[1], 1, *kernel)
-    inside = F.pad(x.new_ones(1, 1, *x.shape[2:]), _sides(padding), value=module.count_include_pad)
-    return _AveragePool.apply(x, ones, F.conv2d(inside, ones[:1], stride=stride), stride, padding)
-
-
-def _pair(value: Any) -> Pair:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+    inside = F.pad(x.new_ones(1, 1, *x.shape[2:]), _sides(paddings), value=count_include_pad)
+    counts = F.conv2d(inside, ones[:1], stride=step)
+    return _AveragePool.apply(x, ones, counts, step, paddings)
 
 
 def _sides(padding: Pair) -> list[int]:
@@ -52,3 +73,14 @@ class _AveragePool(torch.autograd.Function):
         error = errors[0] / counts
         grad_x = depthwise.input_gradient(x, error, ones, ctx.stride, ctx.padding, (1, 1))
         return grad_x, None, None, None, None
+
+
+LAYERS.add(
+    LayerRule(
+        name="avg_pool2d",
+        kinds=(nn.AvgPool2d,),
+        functions=(F.avg_pool2d,),
+        arguments=arguments,
+        per_sample=per_sample,
+    )
+)

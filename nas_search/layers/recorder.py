@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from torch import Tensor
+
+from nas_search.core.errors import InputError
+from nas_search.layers.derived import pulled_back, sources
+from nas_search.layers.modes import Normalization
 from nas_search.layers.sample_gradient import DenseGradient, SampleGradient
 from nas_search.stacked.candidates import Candidates, Members
 
@@ -22,7 +28,7 @@ class Sink(Protocol):
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Take the gradient of ``parameter`` (its name in the network).
 
-        Called once a parameter; in a population network once or more, for different candidates.
+        Called once per parameter; in a stacked network once or more, for different candidates.
 
         Args:
             parameter: the parameter's name in the network.
@@ -33,57 +39,174 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Stack:
+    """What a layer's stacked form must know of the batch that it sees.
+
+    Attributes:
+        candidates: number k of candidates whose samples these are.
+        normalization: statistics of batch-norm; None leaves batch-norm out.
+        layer: name of the layer, for messages.
+    """
+
+    candidates: int
+    normalization: Normalization | None
+    layer: str = ""
+
+
+class Recording(NamedTuple):
+    """Whose gradient one use of a tensor contributes to.
+
+    Attributes:
+        uses: the parameters that the tensor is, or is made of.
+        tensor: the tensor where it is made of parameters, e.g. a standardized weight; None where it
+            is the parameter itself.
+    """
+
+    uses: tuple[ParameterUse, ...]
+    tensor: Tensor | None
+
+
 class Recorder:
-    """Hands each parameter's per-sample gradient to every sink, once a candidate.
+    """Passes each parameter's per-sample gradient to every sink, once per candidate.
 
     A parameter that is used several times in one forward pass has the sum of its uses as gradient:
-    its contributions are added up before the sinks see them. In a population network two uses see
-    the same candidates, or none in common.
+    its contributions are added up before the sinks see them. In a stacked network two uses see the
+    same candidates, or none in common.
 
     Args:
         sinks: receivers of the gradients.
-        every_parameter: whether biases and batch-norm's affine parameters are wanted too.
-        rows: whose samples the layers see.
+        parameters: names of the network's parameters by identity.
+        samples: number n of samples of each candidate.
+        candidates: whose samples the layers see.
+        normalization: statistics of batch-norm.
+        every_parameter: whether biases, scales and shifts are wanted too.
         low: whether convolutions compute in bfloat16.
+
+    Attributes:
+        layer: name of the layer at hand, for messages.
+        skip: names of parameters whose gradients are found in another way.
     """
 
     def __init__(
-        self, sinks: Sequence[Sink], every_parameter: bool, rows: Candidates, low: bool = False
+        self,
+        sinks: Sequence[Sink],
+        parameters: Mapping[int, str],
+        samples: int,
+        candidates: Candidates,
+        normalization: Normalization = "sample",
+        every_parameter: bool = False,
+        low: bool = False,
     ) -> None:
+        self.normalization: Normalization = normalization
         self.every_parameter = every_parameter
         self.low = low
+        self.layer = ""
+        self.skip: frozenset[str] = frozenset()
         self._sinks = sinks
-        self._rows = rows
+        self._parameters = parameters
+        self._samples = samples
+        self._candidates = candidates
         self._uses: dict[ParameterUse, int] = {}
         self._partial: dict[ParameterUse, SampleGradient] = {}
 
     @property
     def candidates(self) -> int:
         """Number k of candidates whose samples the layer at hand sees."""
-        return len(self._rows.active)
+        return len(self._candidates.active)
 
-    def used(self, parameter: str) -> ParameterUse:
-        """Note one use of ``parameter`` in the forward pass."""
-        use = ParameterUse(parameter, self._rows.active)
-        self._uses[use] = self._uses.get(use, 0) + 1
-        return use
+    @property
+    def rows(self) -> int:
+        """Number k n of samples that the layer at hand sees."""
+        return self.candidates * self._samples
 
-    def add(self, use: ParameterUse, gradient: SampleGradient) -> None:
-        """Take the gradient that one use of a parameter contributes."""
-        earlier = self._partial.pop(use, None)
-        if earlier is not None:
-            gradient = _sum(earlier, gradient)
-        self._uses[use] -= 1
-        if self._uses[use] > 0:
-            self._partial[use] = gradient
-        else:
-            self._emit(use, gradient)
+    def rows_per_sample(self, x: Tensor) -> int:
+        """Return how many rows of ``x`` (m, ...) belong to one sample, 1 or more.
+
+        Windows, patches or tokens may be folded into the batch dimension, those of a sample one
+        after another.
+
+        Raises:
+            InputError: the rows cannot be told apart by sample.
+        """
+        per_sample, rest = divmod(len(x), self.rows)
+        if rest or not per_sample:
+            raise InputError(
+                f"layer '{self.layer}' sees {len(x)} rows of {self.rows} samples; "
+                "samples must come first"
+            )
+        return per_sample
+
+    def used(self, tensor: Tensor | None, *, weight: bool = False) -> Recording | None:
+        """Note one use of ``tensor`` in the forward pass.
+
+        Args:
+            tensor: a parameter, or what the network made of parameters.
+            weight: whether it is a weight that inputs are multiplied with.
+
+        Returns:
+            What :meth:`add` takes with its gradient; None where it is not wanted.
+        """
+        if tensor is None or not tensor.requires_grad or not (weight or self.every_parameter):
+            return None
+        name = self._parameters.get(id(tensor))
+        names = (name,) if name is not None else self._counting(tensor)
+        wanted = tuple(ParameterUse(name, self._candidates.active) for name in names)
+        for use in wanted:
+            self._uses[use] = self._uses.get(use, 0) + 1
+        return Recording(wanted, None if name is not None else tensor) if wanted else None
+
+    def forget(self, recording: Recording) -> None:
+        """Take a use back that turned out to have no gradient by rows."""
+        for use in recording.uses:
+            self._uses[use] -= 1
+
+    def names_behind(self, tensor: Tensor) -> tuple[str, ...]:
+        """Return the names of the parameters that ``tensor`` is made of."""
+        found = (self._parameters.get(id(parameter)) for parameter in sources(tensor))
+        return tuple(name for name in found if name is not None)
+
+    def _counting(self, tensor: Tensor) -> tuple[str, ...]:
+        """Return the names behind ``tensor``; of weights alone, gains and masks left out."""
+        if self.every_parameter:
+            return self.names_behind(tensor)
+        size = min(tensor.numel(), max(leaf.numel() for leaf in sources(tensor)))
+        large = (self._parameters.get(id(p)) for p in sources(tensor) if p.numel() >= size)
+        return tuple(name for name in large if name is not None)
+
+    def add(self, recording: Recording, gradient: SampleGradient) -> None:
+        """Take the gradient that one use of a tensor contributes; rows of a sample are summed."""
+        gradient = gradient.by_sample(len(recording.uses[0].members) * self._samples)
+        if recording.tensor is None:
+            self._take(recording.uses[0], gradient)
+            return
+        by_parameter = pulled_back(recording.tensor, gradient.matrix())
+        named = {self._parameters.get(id(p)): rows for p, rows in by_parameter.items()}
+        factors = gradient.factors if len(recording.uses) == 1 else None
+        for use in recording.uses:
+            self._take(use, DenseGradient(named[use.parameter], factors))
+
+    def add_rows(self, name: str, rows: Tensor) -> None:
+        """Take the whole gradient (n, P) of a parameter of an ordinary network."""
+        self._emit(ParameterUse(name, self._candidates.all), DenseGradient(rows))
 
     def flush(self) -> None:
         """Hand over parameters of which some uses never received gradient."""
         for use, gradient in self._partial.items():
             self._emit(use, gradient)
         self._partial.clear()
+
+    def _take(self, use: ParameterUse, gradient: SampleGradient) -> None:
+        earlier = self._partial.pop(use, None)
+        if earlier is not None:
+            gradient = _sum(earlier, gradient)
+        self._uses[use] -= 1
+        if use.parameter in self.skip:
+            return
+        if self._uses[use] > 0:
+            self._partial[use] = gradient
+        else:
+            self._emit(use, gradient)
 
     def _emit(self, use: ParameterUse, gradient: SampleGradient) -> None:
         for sink in self._sinks:

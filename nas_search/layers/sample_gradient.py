@@ -27,6 +27,12 @@ class Factors:
             self.errors.flatten(1), candidates
         )
 
+    def by_sample(self, samples: int) -> Factors:
+        """Return the factors with all rows of each of ``samples`` samples in one row."""
+        if len(self.inputs) == samples:
+            return self
+        return Factors(self.inputs.reshape(samples, -1), self.errors.reshape(samples, -1))
+
     def and_also(self, other: Factors) -> Factors:
         """Return the factors of two uses of one weight: the Gram matrices add up."""
         return Factors(
@@ -39,12 +45,16 @@ class SampleGradient(Protocol):
     """Gradients of m samples' losses with respect to one parameter tensor of P elements.
 
     The samples are those of k candidates one after another, n = m / k of each; k is 1 outside of
-    population networks.
+    stacked networks. What a layer finds may have several rows per sample.
     """
 
     @property
     def factors(self) -> Factors | None:
-        """What the gradient is made of; None for biases and batch-norm's parameters."""
+        """What the gradient is made of; None for biases and parameters of normalization."""
+        ...
+
+    def by_sample(self, samples: int) -> SampleGradient:
+        """Return the gradient with the rows of each of ``samples`` samples summed up."""
         ...
 
     def matrix(self) -> Tensor:
@@ -62,6 +72,13 @@ class DenseGradient:
 
     rows: Tensor
     factors: Factors | None = None
+
+    def by_sample(self, samples: int) -> DenseGradient:
+        """Return the gradient with the rows of each of ``samples`` samples summed up."""
+        if len(self.rows) == samples:
+            return self
+        factors = None if self.factors is None else self.factors.by_sample(samples)
+        return DenseGradient(self.rows.unflatten(0, (samples, -1)).sum(1), factors)
 
     def matrix(self) -> Tensor:
         """Return the (m, P) rows."""
@@ -88,6 +105,15 @@ class FactoredGradient:
     def factors(self) -> Factors:
         """Inputs and errors."""
         return Factors(self.inputs, self.errors)
+
+    def by_sample(self, samples: int) -> FactoredGradient | DenseGradient:
+        """Return the gradient with the rows of each of ``samples`` samples summed up."""
+        if len(self.inputs) == samples:
+            return self
+        inputs = self.inputs.unflatten(0, (samples, -1))
+        errors = self.errors.unflatten(0, (samples, -1))
+        rows = torch.bmm(errors.transpose(1, 2), inputs)
+        return DenseGradient(rows.flatten(1), Factors(inputs, errors))
 
     def matrix(self) -> Tensor:
         """Return the (m, out_features * in_features) rows."""

@@ -1,6 +1,7 @@
 """From genotypes to evaluations: constraints first, one measurement for all scores, workers."""
 
-from nas_search.scoring.initialize import SCHEMES, Scheme, initialize
+from nas_search.layers.initial_weights import SCHEMES, Scheme
+from nas_search.scoring.initialize import initialize
 from nas_search.scoring.measure import DeadNetwork, Measuring, measure
 from nas_search.scoring.task import Constraints, ScoringTask
 from nas_search.scoring.workers import Executor, Workers, start_workers

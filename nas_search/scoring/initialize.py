@@ -9,13 +9,13 @@ are built nor the number of workers changes a score.
 from __future__ import annotations
 
 import hashlib
-import math
 
 import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients import SCHEMES, Scheme
+from nas_search.layers.initial_weights import SCHEMES, Distribution, Scheme
+from nas_search.layers.rule import known_layers, rules_by_kind
 
 
 def initialize(
@@ -24,8 +24,7 @@ def initialize(
     """Draw every parameter of ``network`` in place and reset its running statistics.
 
     Args:
-        network: any network of convolutions, linear layers and batch-norm; parameters may be
-            uninitialized memory.
+        network: any network of layers of the book; parameters may be uninitialized memory.
         seed: the run's seed.
         scheme: distribution of the weights.
         draw: number of the draw within the run; all (seed, draw) are independent of each other.
@@ -35,26 +34,26 @@ def initialize(
         ``network`` itself.
 
     Raises:
-        InputError: the scheme is unknown, or a layer with parameters is of another kind.
+        InputError: the scheme is unknown, or a layer with parameters is not in the book.
     """
     if scheme not in SCHEMES:
         raise InputError(f"unknown init '{scheme}'; possible: {', '.join(SCHEMES)}")
+    rules = rules_by_kind()
     with torch.no_grad():
         for name, module in network.named_modules(prefix=prefix):
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                fan_in = module.weight[0].numel()
-                # Torch counts all filters, whatever the groups: what fan_out means to the papers.
-                fan_out = module.weight.numel() // module.weight.shape[1]
-                fans = fan_in, fan_out
-                _fill(module.weight, f"{seed}/{draw}/{name}.weight", scheme, fans)
-                if module.bias is not None:
-                    _fill(module.bias, f"{seed}/{draw}/{name}.bias", scheme, fans)
-            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                module.reset_parameters()
-            elif next(module.parameters(recurse=False), None) is not None:
+            rule = rules.get(type(module))
+            own = dict(module.named_parameters(recurse=False))
+            if rule is not None and rule.initial_weights is not None:
+                distributions = rule.initial_weights(module, scheme)
+                for local, parameter in own.items():
+                    key = f"{seed}/{draw}/{name}.{local}"
+                    _fill(parameter, key, distributions[local])
+                if hasattr(module, "reset_running_stats"):
+                    module.reset_running_stats()
+            elif own:
                 raise InputError(
                     f"layer '{name}' ({type(module).__name__}) has parameters but no initial "
-                    "distribution; known: Conv2d, Linear, BatchNorm1d, BatchNorm2d"
+                    f"distribution; known: {known_layers()}"
                 )
     return network
 
@@ -65,20 +64,9 @@ def derived_seed(key: str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def _fill(parameter: Tensor, key: str, scheme: Scheme, fans: tuple[int, int]) -> None:
+def _fill(parameter: Tensor, key: str, distribution: Distribution) -> None:
     # Drawn on the CPU in float32 always: the same numbers on every device and in every precision.
     generator = torch.Generator().manual_seed(derived_seed(key))
     values = torch.empty(parameter.shape, dtype=torch.float32)
-    if scheme == "default":
-        bound = 1 / math.sqrt(fans[0])
-        values.uniform_(-bound, bound, generator=generator)
-    elif parameter.dim() == 1:
-        values.zero_()
-    else:
-        deviation = {
-            "kaiming_normal": math.sqrt(2 / fans[0]),
-            "kaiming_fan_out": math.sqrt(2 / fans[1]),
-            "standard_normal": 1.0,
-        }[scheme]
-        values.normal_(0, deviation, generator=generator)
+    distribution.fill(values, generator)
     parameter.copy_(values)

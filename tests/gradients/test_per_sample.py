@@ -191,9 +191,6 @@ def test_dropout_is_off() -> None:
     ("network", "options", "message"),
     [
         (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3)), {}, "map of one element"),
-        (nn.ConvTranspose2d(3, 3, 3), {}, "ConvTranspose2d"),
-        (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), {}, "zero padding"),
-        (nn.Conv2d(3, 3, 2, padding="same"), {}, "pad explicitly"),
         (
             nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)),
             {"normalization": "eval"},

@@ -1,0 +1,194 @@
+"""Lets a network run by the book: its layers compute by other forms of what they compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas_search.core.errors import InputError
+from nas_search.gradients.calls import FunctionCalls, Mixed
+from nas_search.layers import batch_norm
+from nas_search.layers.modes import NORMALIZATIONS, Normalization
+from nas_search.layers.recorder import Stack
+from nas_search.layers.rule import LayerRule, rules_by_function, rules_by_kind
+from nas_search.stacked.candidates import candidates_of
+
+Form = Callable[..., Any]
+"""A form of a layer's function: ``form(name, input, **arguments)``."""
+
+
+def layers_by_rule(network: nn.Module) -> dict[str, tuple[nn.Module, LayerRule]]:
+    """Return the modules that compute a function of the book and nothing else, by name."""
+    rules = rules_by_kind()
+    found = {}
+    for name, module in network.named_modules():
+        rule = rules.get(type(module))
+        if rule is not None and rule.arguments is not None:
+            try:
+                arguments = rule.arguments(module)
+            except AttributeError:  # e.g. a pruned weight before its first forward
+                continue
+            if arguments is not None:
+                found[name] = (module, rule)
+    return found
+
+
+def has_own_forwards(network: nn.Module) -> bool:
+    """Say whether parameters or running statistics are used outside the layers of the book."""
+    known = {id(module) for module, _ in layers_by_rule(network).values()}
+    return any(
+        id(module) not in known
+        and (
+            any(p.requires_grad for p in module.parameters(recurse=False))
+            or "running_mean" in module._buffers
+        )
+        for module in network.modules()
+    )
+
+
+@contextmanager
+def running_by(
+    network: nn.Module,
+    form_of: Callable[[LayerRule], Form | None],
+    *,
+    calls: bool | None = None,
+    samples: Tensor | None = None,
+    mixed: Mixed | None = None,
+) -> Iterator[None]:
+    """Let every layer of ``network`` run by one of its forms; give it back as it was found.
+
+    Modules without a form run as in evaluation, activations not in place.
+
+    Args:
+        network: an ordinary or a stacked network.
+        form_of: chooses a rule's form; None where the layer's own is right.
+        calls: whether the calls of the network's own forwards are looked at; None means where it
+            has any that use parameters or running statistics.
+        samples: the network's input, for the calls.
+        mixed: see :class:`nas_search.gradients.calls.FunctionCalls`.
+    """
+    rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
+    for name, (module, rule) in layers_by_rule(network).items():
+        form = form_of(rule)
+        if form is not None:
+            rules[module] = partial(_run, form, name, module, rule)
+    if calls is None:
+        calls = has_own_forwards(network)
+    with ExitStack() as stack:
+        stack.enter_context(forwards_replaced(network, rules))
+        if calls and samples is not None:
+            handlers = {
+                function: partial(form, "")
+                for function, rule in rules_by_function().items()
+                if (form := form_of(rule)) is not None
+            }
+            stack.enter_context(FunctionCalls(samples, handlers, mixed))
+        yield
+
+
+def _run(form: Form, name: str, module: nn.Module, rule: LayerRule, x: Tensor) -> Any:
+    assert rule.arguments is not None
+    return form(name, x, **(rule.arguments(module) or {}))
+
+
+@contextmanager
+def normalized_network(
+    network: nn.Module, normalization: Normalization | None, samples: Tensor | None = None
+) -> Iterator[None]:
+    """Let ``network`` run with the statistics of ``normalization``, for ordinary gradients.
+
+    Running statistics are never written; the network is given back as it was found. In a stacked
+    network each candidate has its own batch.
+
+    Args:
+        network: an ordinary or a stacked network.
+        normalization: statistics of batch-norm; None leaves batch-norm out.
+        samples: the network's input, where forwards of the network's own may call batch-norm.
+    """
+    if normalization is not None:
+        check_normalization(normalization)
+    candidates = candidates_of(network)
+
+    def normalized(
+        name: str,
+        x: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float | None = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        k = len(candidates.active)
+        stack = Stack(k, normalization, name)
+        scale, shift = (v if v is None else v.expand(k, -1) for v in (weight, bias))
+        return batch_norm.stacked(stack, x, running_mean, running_var, scale, shift, eps=eps)
+
+    def form_of(rule: LayerRule) -> Form | None:
+        return normalized if rule.name == "batch_norm" else None
+
+    with running_by(network, form_of, samples=samples):
+        yield
+
+
+def check_normalization(normalization: str) -> None:
+    """Refuse statistics that do not exist.
+
+    Raises:
+        InputError: there are none of that name.
+    """
+    if normalization not in NORMALIZATIONS:
+        raise InputError(
+            f"unknown normalization '{normalization}'; possible: {', '.join(NORMALIZATIONS)}"
+        )
+
+
+@contextmanager
+def forwards_replaced(
+    network: nn.Module, rules: Mapping[nn.Module, Callable[[Tensor], Tensor]]
+) -> Iterator[None]:
+    """Let modules run by ``rules`` and all others as in evaluation; undo it at the end.
+
+    Activations do not work in place meanwhile: what a layer has kept stays what it was.
+    """
+    training = [module for module in network.modules() if module.training]
+    in_place = [module for module in network.modules() if getattr(module, "inplace", False) is True]
+    own = {module: module.__dict__.get("forward") for module in rules}
+    network.eval()
+    try:
+        for module in in_place:
+            setattr(module, "inplace", False)  # noqa: B010  (mypy takes it for a submodule)
+        for module, rule in rules.items():
+            module.forward = rule
+        yield
+    finally:
+        for module, forward in own.items():
+            if forward is None:
+                del module.forward  # the class's own forward is in force again
+            else:
+                module.forward = forward
+        for module in in_place:
+            setattr(module, "inplace", True)  # noqa: B010
+        for module in training:
+            module.training = True
+
+
+def logits_of(network: nn.Module, samples: Tensor) -> Tensor:
+    """Return what ``network`` makes of ``samples``.
+
+    Raises:
+        InputError: it is no tensor.
+    """
+    logits = network(samples)
+    if not isinstance(logits, torch.Tensor):
+        raise InputError(
+            f"the network returns a {type(logits).__name__}, not a tensor of logits; "
+            "wrap it in a module that returns the logits alone"
+        )
+    return logits
