@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.common import header, say, spread
-from benchmarks.trainings import cifar10, read_recipe, with_crop
+from benchmarks.reduced import cifar10, read_recipe, with_crop
 from nas_search.architecture import Architecture
 from nas_search.data import ImageData
 from nas_search.training.distributed import Team
