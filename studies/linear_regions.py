@@ -42,7 +42,7 @@ def main() -> None:
     chosen = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[: options.count]]
     accuracy = np.array([float(row["c10_test_200"]) for row in chosen])
     say(header(cells=len(chosen), space="nasbench201"))
-    say("| network | samples | cells with a pattern a sample | median count | tau of the count |")
+    say("| network | samples | cells with a pattern per sample | median count | tau of the count |")
     say("|---|---|---|---|---|")
     job = task("nasbench201", npz_batch(options.cifar10, 64))
     for size in SIZES:
