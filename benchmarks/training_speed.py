@@ -84,8 +84,8 @@ def training(
 
 
 def report(logs: dict[str, list[Epoch]]) -> str:
-    """Return seconds an epoch of each form, how many times faster than the first, its loss."""
-    lines = ["| form | s an epoch, quartiles | times as fast | first epoch, s | loss at the end |"]
+    """Return seconds per epoch of each form, how many times faster than the first, its loss."""
+    lines = ["| form | s per epoch, quartiles | times as fast | first epoch, s | loss at the end |"]
     lines.append("|---|---|---|---|---|")
     base = _seconds(next(iter(logs.values())))
     for name, log in logs.items():

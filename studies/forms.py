@@ -20,7 +20,7 @@ from nas_search.proxies import Measurement
 from nas_search.proxies.gradalign import EPS, contrast, mean_cosine, spread
 
 Statistic = Callable[[Measurement], Tensor]
-"""From a measurement to one number a weight, (L,)."""
+"""From a measurement to one number per weight, (L,)."""
 
 Reduce = Callable[[Tensor, Tensor], Tensor]
 """From (L,) numbers and sizes P_l to one."""

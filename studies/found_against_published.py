@@ -140,7 +140,7 @@ def report(rows: list[Row]) -> str:
     values = {name: np.array([by[seed] for seed in seeds]) for name, by in accuracies.items()}
     if not seeds or not {"found", PUBLISHED} < set(values):
         return "not all cells are trained yet"
-    lines = ["| cell | parameters | test accuracy | of each seed | s a training |"]
+    lines = ["| cell | parameters | test accuracy | of each seed | s per training |"]
     lines.append("|---|---|---|---|---|")
     for name in sorted(values, key=lambda name: -values[name].mean()):
         params, seconds = facts[name]

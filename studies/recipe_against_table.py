@@ -119,7 +119,7 @@ def report(rows: list[Row]) -> str:
         f"{offset.std(ddof=1):.2f}, from {offset.min():+.2f} to {offset.max():+.2f}. Ours lie "
         f"between {ours.min():.2f} and {ours.max():.2f} %, the table's between "
         f"{truth.min():.2f} and {truth.max():.2f} %. "
-        f"{mean('seconds').mean():.0f} s a training.",
+        f"{mean('seconds').mean():.0f} s per training.",
     ]
     return "\n".join(lines)
 
