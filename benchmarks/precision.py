@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from benchmarks.common import digits_batch, header, say, seconds, spread, task
-from nas_search.benchmarks.statistics import kendall_tau
-from nas_search.device import set_precision
+from nas_search.ranking.correlation import kendall_tau
+from nas_search.core.device import set_precision
 from nas_search.gradients import PRECISIONS
-from nas_search.scoring.population import PopulationScorer, populations
+from nas_search.scoring.stack_scorer import StackScorer, populations
 from nas_search.spaces.nasbench201 import Nasbench201Space
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     cells = different(options.cells)
     tasks = {precision: dataclasses.replace(job, precision=precision) for precision in PRECISIONS}
     tasks["fp32, other weights"] = dataclasses.replace(job, seed=1)
-    scorers = {name: PopulationScorer(one, options.population) for name, one in tasks.items()}
+    scorers = {name: StackScorer(one, options.population) for name, one in tasks.items()}
     clock = process_time if options.device == "cpu" else perf_counter
     found: dict[str, np.ndarray] = {}
     times: dict[str, list[float]] = {name: [] for name in tasks}
@@ -85,7 +85,7 @@ def different(count: int) -> list[object]:
 
 
 def scores(
-    scorer: PopulationScorer, cells: list[object], options: argparse.Namespace
+    scorer: StackScorer, cells: list[object], options: argparse.Namespace
 ) -> np.ndarray:
     evaluations = [
         evaluation

@@ -21,9 +21,9 @@ import hydra
 from rich.console import Console
 
 from benchmarks.common import header, say
-from nas_search.command import CONF
-from nas_search.config import read_config
-from nas_search.run import run_search
+from nas_search.commands.command import CONF
+from nas_search.commands.search_schema import read_config
+from nas_search.commands.search import run_search
 
 SMALL = (
     ("search_space=nasbench201", "search_space.cells=1", "search_space.channels=8"),

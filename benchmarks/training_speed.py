@@ -21,9 +21,9 @@ import torch
 
 from benchmarks.common import header, say, spread
 from benchmarks.reduced import cifar10, read_recipe, with_crop
-from nas_search.architecture import Architecture
+from nas_search.runs.architecture import Architecture
 from nas_search.data import ImageData
-from nas_search.training.distributed import Team
+from nas_search.training.distributed import ProcessGroup
 from nas_search.training.images import Images
 from nas_search.training.loop import Epoch, Training
 from nas_search.training.recipe import Recipe
@@ -80,7 +80,7 @@ def training(
     folder.mkdir()
     rows = torch.arange(len(data.train))
     train, none = Images(data.train, rows, device), Images(data.train, rows[:0], device)
-    return Training(architecture.build(), recipe, train, none, 0, folder, {}, Team(0, 1, device))
+    return Training(architecture.build(), recipe, train, none, 0, folder, {}, ProcessGroup(0, 1, device))
 
 
 def report(logs: dict[str, list[Epoch]]) -> str:

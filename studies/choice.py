@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import header, say
-from nas_search.benchmarks.statistics import failures_last, kendall_tau, spearman_rho
+from nas_search.ranking.correlation import failures_last, kendall_tau, spearman_rho
 from studies import search_tables
 from studies.forms import GRID
 from studies.result_files import COLUMNS, Row, mean_scores, write_rows

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import header, say
-from nas_search.benchmarks import BENCHMARKS, Table
-from nas_search.evaluation import Evaluation
+from nas_search.tables import BENCHMARKS, Table
+from nas_search.core.evaluation import Evaluation
 from nas_search.search import ALGORITHMS, Budget, run_loop
 from nas_search.spaces import SPACES
 

@@ -14,7 +14,7 @@ for _name, (_formula, *_) in (FORMS | GRID).items():
         ProxyRecord(
             name=_name,
             score=Form(_name),
-            normalisation="frozen",
+            normalization="frozen",
             origin="ours",
             source="docs/study.md",
             summary=_formula,

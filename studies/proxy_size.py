@@ -67,13 +67,13 @@ def score_all(size: str, options: argparse.Namespace) -> None:
         batch = npz_batch(options.cifar10, n, seed)
     else:
         batch = digits_batch(int(images.removeprefix("digits")), n, seed)
-    for normalisation in ("frozen", "sample"):
-        chosen = tuple(name for name in PROXIES if definition(name) == normalisation)
+    for normalization in ("frozen", "sample"):
+        chosen = tuple(name for name in PROXIES if definition(name) == normalization)
         job = dataclasses.replace(
             task("darts", batch, cells=cells, channels=channels),
             proxies=chosen,
             seed=seed,
-            normalisation=normalisation,
+            normalization=normalization,
         )
         for number, genotype in enumerate(genotypes("darts", options.count)):
             if (size, number, chosen[0]) in known:
@@ -88,7 +88,7 @@ def score_all(size: str, options: argparse.Namespace) -> None:
 
 def definition(proxy: str) -> str | None:
     """Return the batch-norm statistics that the proxy's definition asks for."""
-    return PROXY_RECORDS.get(proxy).normalisation
+    return PROXY_RECORDS.get(proxy).normalization
 
 
 def read(path: Path) -> dict[tuple[str, int, str], tuple[float, float]]:

@@ -27,9 +27,9 @@ import numpy as np
 
 from benchmarks.common import header, say
 from benchmarks.reduced import cifar10, read_recipe, with_crop
-from nas_search.architecture import Architecture
-from nas_search.benchmarks import BENCHMARKS, Table
-from nas_search.benchmarks.statistics import Array, bootstrap_tau, kendall_tau, spearman_rho
+from nas_search.runs.architecture import Architecture
+from nas_search.tables import BENCHMARKS, Table
+from nas_search.ranking.correlation import Array, bootstrap_tau, kendall_tau, spearman_rho
 from nas_search.spaces import SPACES
 from studies.result_files import Row
 from studies.trainings import Results, train_once

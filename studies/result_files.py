@@ -46,7 +46,7 @@ COLUMNS = {
 
 Row = dict[str, str]
 Runs = dict[tuple[str, str], list[Row]]
-"""Rows of one kept file by place and run, in the file's order."""
+"""Candidates of one kept file by place and run, in the file's order."""
 
 
 def read_runs(directory: Path, name: str) -> Runs:

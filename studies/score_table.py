@@ -15,7 +15,7 @@ from studies import markdown
 PAGE = Path(__file__).parent.parent / "docs" / "scores.md"
 TITLES = (
     *("`proxy=`", "score, higher is better", "needs", "batch-norm"),
-    *("init", "n x draws", "whose", "traps"),
+    *("init", "n x draws", "whose", "caveats"),
 )
 
 
@@ -43,11 +43,11 @@ def cells(record: ProxyRecord) -> list[str]:
         f"`{record.name}`",
         f"{record.summary}: {record.formula}",
         needs,
-        record.normalisation or "-",
+        record.normalization or "-",
         record.init,
         f"{record.batch_size} x {record.repeats}",
         f"{record.origin}: {record.source}",
-        record.traps or "-",
+        record.caveats or "-",
     )
     return [text.replace("|", "&#124;") for text in texts]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import header, say
-from nas_search.benchmarks import BENCHMARKS, Table
+from nas_search.tables import BENCHMARKS, Table
 from nas_search.report import best_first
 from nas_search.search import ALGORITHMS, Budget, run_loop
 from nas_search.spaces import SPACES

@@ -86,8 +86,8 @@ heavy="proxies=[ntk_cond,linear_regions,vkdnw,te_nas]"
 for part in "$@"; do
   case $part in
     frozen | sample | batch) # which form, with these batch-norm statistics: development halves
-      darts development "forms_$part" $forms seeds=[0] "normalisation=$part"
-      nasbench201 development "forms_$part" 500 $forms seeds=[0] "normalisation=$part" ;;
+      darts development "forms_$part" $forms seeds=[0] "normalization=$part"
+      nasbench201 development "forms_$part" 500 $forms seeds=[0] "normalization=$part" ;;
     grid) # what studies.choice chooses from: all cells of DARTS, 500 of NAS-Bench-201
       darts all grid $grid seeds=[0] batch_size=32
       nasbench201 all grid 500 $grid seeds=[0] batch_size=32 ;;

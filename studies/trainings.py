@@ -14,26 +14,26 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.common import append_rows
-from nas_search.architecture import Architecture
+from nas_search.runs.architecture import Architecture
 from nas_search.data import ImageData
 from nas_search.report import finalists_table, learning_curve
-from nas_search.run import versions
-from nas_search.training import Candidate, Finalists, Plan, Recipe, Views, confirm
+from nas_search.commands.search import versions
+from nas_search.training import Finalist, FinalistsConfig, TrainingPlan, Recipe, Renderers, confirm
 from studies.result_files import Row, read_rows
 
 
 def train_once(
     architecture: Architecture, data: ImageData, recipe: Recipe, seed: int, device: str
-) -> Candidate:
+) -> Finalist:
     """Return what became of one training; its folder is thrown away.
 
     Raises:
         RunError: it failed.
     """
-    plan = Plan(recipe, Finalists(k=1, seeds=[seed]), device, versions())
-    views, quiet = Views(learning_curve, finalists_table), Console(quiet=True)
+    plan = TrainingPlan(recipe, FinalistsConfig(k=1, seeds=[seed]), device, versions())
+    views, quiet = Renderers(learning_curve, finalists_table), Console(quiet=True)
     with TemporaryDirectory() as folder:
-        (done,) = confirm([Candidate(architecture)], data, plan, Path(folder), quiet, views)
+        (done,) = train_finalists([Finalist(architecture)], data, plan, Path(folder), quiet, views)
     return done
 
 

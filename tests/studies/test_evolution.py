@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from studies.evolution_vs_random import BUDGETS, SEARCHES, best_found
-from tests.benchmarks.made import read
+from tests.tables.made import read
 
 
 def test_evolution_beats_random_search_at_equal_evaluations(shared_data: Path) -> None:

@@ -15,7 +15,7 @@ from benchmarks.reduced import cifar10, read_recipe, with_crop
 from nas_search.training.loop import Epoch
 from studies import found_against_published, recipe_against_table, training_report
 from studies.result_files import RESULTS
-from tests.benchmarks.made import cells, read, write_csv
+from tests.tables.made import cells, read, write_csv
 
 
 def images(folder: Path, n: int = 120, side: int = 16, classes: int = 3) -> Path:
