@@ -1,1 +1,4 @@
-"""One command a measurement; each prints its settings, hardware and versions with its table."""
+"""How fast things are: one command per measurement.
+
+Each prints its settings, hardware and versions with its table.
+"""

@@ -71,7 +71,7 @@ def measure(space: str, options: argparse.Namespace) -> None:
     clock = process_time if options.device == "cpu" else perf_counter
     times = interleaved(runs, options.rounds, options.device, clock)
     say(f"{space}, otherwise {MIDDLE[space]}\n")
-    say("| varied | ms a network | in units of training | in units of the middle size |")
+    say("| varied | ms per network | in units of training | in units of the middle size |")
     say("|---|---|---|---|")
     for key, value in sizes:
         own, step = times[f"{key} {value}"], times[f"{key} {value}, training"]

@@ -4,7 +4,7 @@ The unit is one ordinary forward and backward pass of the same network on the sa
 mode. All ways compute the (n, n) Gram matrix of every convolution and linear weight, with
 per-sample batch-norm statistics:
 
-loop    one backward pass a sample (what the reference codes of this family do)
+loop    one backward pass per sample (what the reference codes of this family do)
 vmap    torch.func.vmap(grad), batch-norm without running statistics
 ours    nas_search.gradients.per_sample_backward
 

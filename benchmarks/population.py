@@ -3,7 +3,7 @@
 For random architectures of a space, the time of one network
 
 training    one ordinary forward and backward pass of the batch, in train mode: the unit
-loop        one backward pass a sample, then the Gram matrices, as the reference codes of this
+loop        one backward pass per sample, then the Gram matrices, as the reference codes of this
             family do; nothing else
 alone       built, initialized and scored by itself, as in a space that cannot build populations
 K           scored in a population of K
@@ -19,7 +19,7 @@ operations for one network, or one whole population; on a GPU most launch a kern
         [--networks 8] [--rounds 5] [--proxy gradalign] [--precision fp32|tf32|bf16]
         [--device cpu|cuda]
 
-Networks are NAS-Bench-201's of full size (5 cells a stage, 16 channels), DARTS's of 8 cells of 16
+Networks are NAS-Bench-201's of full size (5 cells per stage, 16 channels), DARTS's of 8 cells of 16
 channels and, when asked for, NAS-Bench-101's of 32 channels. On a CPU use --most 8: a population of
 8 takes some GB.
 """
@@ -117,7 +117,7 @@ def measure(space: str, options: argparse.Namespace) -> None:
     times = [[s / row.networks for s in found[str(number)]] for number, row in enumerate(table)]
     say(f"{space} {MACRO[space]}\n")
     say(
-        "| | score | ms a network | in units of training | loop's time over it | alone's time "
+        "| | score | ms per network | in units of training | loop's time over it | alone's time "
         "over it | networks/s | calls | peak memory, MB |"
     )
     say("|---|---|---|---|---|---|---|---|---|")

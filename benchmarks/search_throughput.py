@@ -1,4 +1,4 @@
-"""Evaluations a second of a whole search, and what of its time is not scoring.
+"""Evaluations per second of a whole search, and what of its time is not scoring.
 
 Runs the command's own search in a temporary folder, in this process, and reads its summary:
 proposing, canonical forms, the store and the progress bar are what is left of the search's time.

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from benchmarks.common import header, say, spread
-from benchmarks.trainings import cifar10, read_recipe, with_crop
+from benchmarks.reduced import cifar10, read_recipe, with_crop
 from nas_search.data import ImageData
 from nas_search.runs.architecture import Architecture
 from nas_search.training.distributed import ProcessGroup
@@ -86,8 +86,8 @@ def training(
 
 
 def report(logs: dict[str, list[Epoch]]) -> str:
-    """Return seconds an epoch of each form, how many times faster than the first, its loss."""
-    lines = ["| form | s an epoch, quartiles | times as fast | first epoch, s | loss at the end |"]
+    """Return seconds per epoch of each form, how many times faster than the first, its loss."""
+    lines = ["| form | s per epoch, quartiles | times as fast | first epoch, s | loss at the end |"]
     lines.append("|---|---|---|---|---|")
     base = _seconds(next(iter(logs.values())))
     for name, log in logs.items():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.score_table import PAGE, replaced
+from studies.score_table import PAGE, replaced
 
 
 def test_the_table_is_that_of_the_records() -> None:
     page = PAGE.read_text()
-    assert replaced(page) == page, "run: python -m benchmarks.score_table --write"
+    assert replaced(page) == page, "run: python -m studies.score_table --write"
