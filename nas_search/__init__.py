@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nas_search.commands.search import run_search
     from nas_search.commands.search_schema import SearchConfig, read_config
     from nas_search.runs.architecture import Architecture, load
+    from nas_search.scoring.score import score
 
 # Imported on first use: a room that needs no torch can be imported without waiting for it.
 _HOMES = {
@@ -26,9 +27,18 @@ _HOMES = {
     "SearchConfig": "nas_search.commands.search_schema",
     "read_config": "nas_search.commands.search_schema",
     "run_search": "nas_search.commands.search",
+    "score": "nas_search.scoring.score",
 }
 
-__all__ = ["Architecture", "SearchConfig", "__version__", "load", "read_config", "run_search"]
+__all__ = [
+    "Architecture",
+    "SearchConfig",
+    "__version__",
+    "load",
+    "read_config",
+    "run_search",
+    "score",
+]
 
 
 def __getattr__(name: str) -> Any:

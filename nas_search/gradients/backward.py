@@ -113,7 +113,7 @@ def per_sample_backward(
 
     calls = True if way == "calls" else None
     with torch.enable_grad():
-        with running_by(network, form_of, calls=calls, samples=images, mixed=standing):
+        with running_by(network, form_of, calls=calls, mixed=standing):
             logits = logits_of(network, images)
         unknown = {
             name: p

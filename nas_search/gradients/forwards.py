@@ -57,7 +57,6 @@ def running_by(
     form_of: Callable[[LayerRule], Form | None],
     *,
     calls: bool | None = None,
-    samples: Tensor | None = None,
     mixed: Mixed | None = None,
 ) -> Iterator[None]:
     """Let every layer of ``network`` run by one of its forms; give it back as it was found.
@@ -69,7 +68,6 @@ def running_by(
         form_of: chooses a rule's form; None where the layer's own is right.
         calls: whether the calls of the network's own forwards are looked at; None means where it
             has any that use parameters or running statistics.
-        samples: the network's input, for the calls.
         mixed: see :class:`nas_search.gradients.calls.FunctionCalls`.
     """
     rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
@@ -81,13 +79,13 @@ def running_by(
         calls = has_own_forwards(network)
     with ExitStack() as stack:
         stack.enter_context(forwards_replaced(network, rules))
-        if calls and samples is not None:
+        if calls:
             handlers = {
                 function: partial(form, "")
                 for function, rule in rules_by_function().items()
                 if (form := form_of(rule)) is not None
             }
-            stack.enter_context(FunctionCalls(samples, handlers, mixed))
+            stack.enter_context(FunctionCalls(network, handlers, mixed))
         yield
 
 
@@ -97,9 +95,7 @@ def _run(form: Form, name: str, module: nn.Module, rule: LayerRule, x: Tensor) -
 
 
 @contextmanager
-def normalized_network(
-    network: nn.Module, normalization: Normalization | None, samples: Tensor | None = None
-) -> Iterator[None]:
+def normalized_network(network: nn.Module, normalization: Normalization | None) -> Iterator[None]:
     """Let ``network`` run with the statistics of ``normalization``, for ordinary gradients.
 
     Running statistics are never written; the network is given back as it was found. In a stacked
@@ -108,7 +104,6 @@ def normalized_network(
     Args:
         network: an ordinary or a stacked network.
         normalization: statistics of batch-norm; None leaves batch-norm out.
-        samples: the network's input, where forwards of the network's own may call batch-norm.
     """
     if normalization is not None:
         check_normalization(normalization)
@@ -133,7 +128,7 @@ def normalized_network(
     def form_of(rule: LayerRule) -> Form | None:
         return normalized if rule.name == "batch_norm" else None
 
-    with running_by(network, form_of, samples=samples):
+    with running_by(network, form_of):
         yield
 
 

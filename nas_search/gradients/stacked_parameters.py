@@ -61,14 +61,11 @@ class StackedParameters:
         self._names = {id(p): name for name, p in network.named_parameters()}
 
     @contextmanager
-    def in_place(
-        self, normalization: Normalization | None, samples: Tensor | None = None
-    ) -> Iterator[None]:
+    def in_place(self, normalization: Normalization | None) -> Iterator[None]:
         """Let the network run with them; give it back as it was found.
 
         Args:
             normalization: statistics of batch-norm; None leaves batch-norm out.
-            samples: the network's input, where forwards of the network's own may call batch-norm.
 
         Raises:
             InputError: a stacked network has parameters outside the layers of the book.
@@ -84,7 +81,7 @@ class StackedParameters:
             )
         with (
             self._attributes_replaced(),
-            normalized_network(self._network, normalization, samples),
+            normalized_network(self._network, normalization),
             torch.enable_grad(),
         ):
             yield
