@@ -208,3 +208,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file."""
     with file.open(newline="", encoding="utf-8") as opened:
         return list(csv.DictReader(opened))
+
+
+if __name__ == "__main__":
+    main()

@@ -40,11 +40,15 @@ def layers_by_rule(network: nn.Module) -> dict[str, tuple[nn.Module, LayerRule]]
 
 def has_own_forwards(network: nn.Module) -> bool:
     """Say whether parameters or running statistics are used outside the layers of the book."""
-    known = {id(module) for module, _ in layers_by_rule(network).values()}
+    return _own_forwards(network, layers_by_rule(network))
+
+
+def _own_forwards(network: nn.Module, layers: dict[str, tuple[nn.Module, LayerRule]]) -> bool:
+    known = {id(module) for module, _ in layers.values()}
     return any(
         id(module) not in known
         and (
-            any(p.requires_grad for p in module.parameters(recurse=False))
+            any(p is not None and p.requires_grad for p in module._parameters.values())
             or "running_mean" in module._buffers
         )
         for module in network.modules()
@@ -71,12 +75,13 @@ def running_by(
         mixed: see :class:`nas_search.gradients.calls.FunctionCalls`.
     """
     rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
-    for name, (module, rule) in layers_by_rule(network).items():
+    layers = layers_by_rule(network)
+    for name, (module, rule) in layers.items():
         form = form_of(rule)
         if form is not None:
             rules[module] = partial(_run, form, name, module, rule)
     if calls is None:
-        calls = has_own_forwards(network)
+        calls = _own_forwards(network, layers)
     with ExitStack() as stack:
         stack.enter_context(forwards_replaced(network, rules))
         if calls:
@@ -152,11 +157,13 @@ def forwards_replaced(
 
     Activations do not work in place meanwhile: what a layer has kept stays what it was.
     """
-    training = [module for module in network.modules() if module.training]
-    in_place = [module for module in network.modules() if getattr(module, "inplace", False) is True]
+    modules = list(network.modules())
+    training = [module for module in modules if module.training]
+    in_place = [module for module in modules if module.__dict__.get("inplace") is True]
     own = {module: module.__dict__.get("forward") for module in rules}
-    network.eval()
     try:
+        for module in training:
+            module.training = False
         for module in in_place:
             setattr(module, "inplace", False)  # noqa: B010  (mypy takes it for a submodule)
         for module, rule in rules.items():
