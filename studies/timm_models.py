@@ -99,8 +99,8 @@ def score_models(options: argparse.Namespace) -> None:
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(FIELDS)
-            for proxy, value in scores.items():
-                text = "" if math.isnan(value) else f"{value:.8g}"
+            for proxy, score in scores.items():
+                text = "" if math.isnan(score) else f"{score:.8g}"
                 reason = scores.reasons.get(proxy, "")
                 writer.writerow([model, size, options.n, proxy, text, reason, f"{took:.1f}"])
         print(f"{model} {size} x {size}: {took:.1f} s", flush=True)
@@ -157,8 +157,7 @@ def correlations(source: Path, file: Path) -> str:
     """Return a table: scores down, recipes across, tau / rho in the cells."""
     found: dict[str, dict[str, float]] = {}
     for row in rows_of(file):
-        value = float(row["score"]) if row["score"] else math.nan
-        found.setdefault(row["proxy"], {})[row["model"]] = value
+        found.setdefault(row["proxy"], {})[row["model"]] = value(row, "score")
     models = {model for scores in found.values() for model in scores}
     recipes: dict[str, list[dict[str, str]]] = {}
     for row in rows_of(source):
@@ -171,7 +170,7 @@ def correlations(source: Path, file: Path) -> str:
         for rows in recipes.values():
             accuracies = [float(row["imagenet_top1"]) for row in rows]
             scores = [
-                float(row[name]) if name in SIZES else found[name].get(row["model"], math.nan)
+                value(row, name) if name in SIZES else found[name].get(row["model"], math.nan)
                 for row in rows
             ]
             tau, rho, n = agreement(scores, accuracies)
@@ -200,8 +199,13 @@ def agreement(scores: Sequence[float], accuracies: Sequence[float]) -> tuple[flo
 
 
 def macs_of(source: Path, model: str) -> float:
-    """Return the table's multiply-accumulates of a model, in billions."""
-    return next(float(row["gmacs"]) for row in rows_of(source) if row["model"] == model)
+    """Return the table's multiply-accumulates of a model, in billions; infinite where it has none."""
+    return next(value(row, "gmacs", math.inf) for row in rows_of(source) if row["model"] == model)
+
+
+def value(row: dict[str, str], column: str, missing: float = math.nan) -> float:
+    """Return the number in a column, ``missing`` where it is empty."""
+    return float(row[column]) if row[column] else missing
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:
