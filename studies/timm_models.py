@@ -199,7 +199,7 @@ def agreement(scores: Sequence[float], accuracies: Sequence[float]) -> tuple[flo
 
 
 def macs_of(source: Path, model: str) -> float:
-    """Return the table's multiply-accumulates of a model, in billions; infinite where it has none."""
+    """Return a model's multiply-accumulates, in billions; infinite where the table has none."""
     return next(value(row, "gmacs", math.inf) for row in rows_of(source) if row["model"] == model)
 
 
