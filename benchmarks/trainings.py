@@ -21,8 +21,8 @@ from torch.nn.functional import interpolate
 
 from benchmarks.common import append_rows
 from nas_search.commands.command import CONF
-from nas_search.commands.search import versions
-from nas_search.commands.search_schema import read_as
+from nas_search.commands.reading import read_as
+from nas_search.core.versions import versions
 from nas_search.data import DATASETS, ImageData, Split, stratified_holdout
 from nas_search.data.assemble import Part, channel_statistics, image_data
 from nas_search.report import finalists_table, learning_curve

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from nas_search.commands.search import run_search
+    from nas_search.commands.run_search import run_search
     from nas_search.commands.search_schema import SearchConfig, read_config
     from nas_search.runs.architecture import Architecture, load
 
@@ -25,7 +25,7 @@ _HOMES = {
     "load": "nas_search.runs.architecture",
     "SearchConfig": "nas_search.commands.search_schema",
     "read_config": "nas_search.commands.search_schema",
-    "run_search": "nas_search.commands.search",
+    "run_search": "nas_search.commands.run_search",
 }
 
 __all__ = ["Architecture", "SearchConfig", "__version__", "load", "read_config", "run_search"]

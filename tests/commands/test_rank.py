@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import nas_search.commands.rank as command
+import nas_search.rank as command
 from nas_search.proxies import PROXIES
+from nas_search.ranking.aggregates import AGGREGATES
 from nas_search.scoring import ScoringTask
 from tests.tables.made import nasbench201
 
@@ -117,7 +118,7 @@ def test_aggregates_are_made_of_scores_that_are_measured_for_them(
     groups = {row["proxy"]: row["group"] for row in found}
     aggregates = ("az_nas", "te_nas", "mine")
     assert {name for name, group in groups.items() if group == "aggregate"} == {*aggregates}
-    members = {m for name in ("az_nas", "te_nas") for m in PROXIES.get(name).members}
+    members = {m for name in ("az_nas", "te_nas") for m in AGGREGATES.get(name).members}
     singles = {"gradalign", "naswot", "params", "flops", "depth", "random", *members}
     assert {name for name, group in groups.items() if group == "single"} == singles
     made = rows(tmp_path / "run" / "scores.csv")
@@ -257,9 +258,15 @@ BAD = [
     ("aggregates={a:[gradalign,az_nas]}", "aggregates.a: 'az_nas' is an aggregate itself"),
     ("proxies=[aggregate]", "name them: aggregates={mine: "),
     ("bootstrap=-1", "bootstrap=-1 must be 0 or more"),
-    ("batch_size=1", "batch_size=1 must be 2 or more"),
-    ("normalization=nope", "possible: sample, frozen"),
-    ("parameters=nope", "possible: weights, all"),
+    ("batch_size=1", "^nas_search: batch_size=1 must be 2 or more"),
+    ("repeats=0", "^nas_search: repeats=0 must be 1 or more"),
+    ("normalization=nope", "^nas_search: unknown normalization 'nope'; possible: sample, frozen"),
+    ("parameters=nope", "^nas_search: unknown parameters 'nope'; possible: weights, all"),
+    ("init=nope", "^nas_search: unknown init 'nope'; possible: default, kaiming_normal"),
+    ("precision=nope", "^nas_search: unknown precision 'nope'; possible: fp32"),
+    ("normalisation=eval", "^nas_search: normalisation is now called normalization; rename it"),
+    ("+normalisation=eval", "^nas_search: normalisation is now called normalization; rename it"),
+    ("executor.population=4", "^nas_search: executor.population is now called executor.stack"),
     ("search_space=darts search_space.cells=3", "not of search_space=darts"),
     ("search_space.channels=1000000000", "search_space=nasbench201"),
     ("dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
@@ -304,12 +311,13 @@ def test_help_lists_the_scores() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     # Other tests of this process may have registered plugins, of which the command knows nothing.
     own = [record for record in PROXIES if record.score.__module__.startswith("nas_search.")]
-    assert len(own) > 30
-    for record in own:
-        assert any(
-            line.split() == [record.name, *record.summary.split()]
-            for line in done.stdout.splitlines()
-        )
+    listed = [(record.name, record.summary) for record in own]
+    listed += [(record.name, f"{record.summary} (aggregate)") for record in AGGREGATES]
+    assert len(listed) > 30
+    begin = done.stdout.index("Scores (proxies=")
+    lines = done.stdout[begin : done.stdout.index("Values (KEY=VALUE)")].splitlines()[1:]
+    shown = [line.split(maxsplit=1) for line in lines if line.strip()]
+    assert shown == [[name, text[0].upper() + text[1:]] for name, text in sorted(listed)]
     assert "$" not in done.stdout
     assert "benchmark.path=" in done.stdout
 

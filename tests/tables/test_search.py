@@ -12,8 +12,8 @@ import matplotlib.image
 import pytest
 from rich.console import Console
 
-from nas_search.__main__ import CONF
-from nas_search.commands.search import run_search
+from nas_search.commands.command import CONF
+from nas_search.commands.run_search import run_search
 from nas_search.commands.search_schema import read_config
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
