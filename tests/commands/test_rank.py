@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -19,10 +21,14 @@ import pytest
 from scipy import stats
 
 import nas_search.rank as command
+from nas_search.commands.rank_schema import BASELINES
+from nas_search.commands.run_ranking import measured_together
+from nas_search.commands.settings import Settings
+from nas_search.data import DATASETS, probe_batch
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES
 from nas_search.scoring import ScoringTask
-from tests.tables.made import nasbench201
+from tests.tables.made import SPACE, nasbench201
 
 TINY = (
     "benchmark=nasbench201",
@@ -132,6 +138,70 @@ def test_aggregates_are_made_of_scores_that_are_measured_for_them(
         if (row["proxy"], row["column"], row["subset"]) == ("mine", "c10_test_200", "full")
     )
     assert float(mine["tau"]) == pytest.approx(tau)
+
+
+def test_each_score_is_measured_by_its_own_definition(call: Call, tmp_path: Path) -> None:
+    names = ("swap", "gradalign_ii", "vkdnw", "linear_regions")
+    sizes = {(PROXIES.get(n).batch_size, PROXIES.get(n).repeats) for n in names}
+    assert sizes == {(16, 1), (64, 1), (64, 3)}
+    base = tuple(a for a in TINY if not a.startswith("batch_size"))
+    study = (
+        "architectures=[3,7]",
+        "seeds=[3]",
+        f"proxies=[{','.join(names)}]",
+        "hydra.run.dir=run",
+    )
+    code, _, err = call(*study, base=base)
+    assert (code, err) == (0, "")
+    digits = DATASETS.get("digits")
+    data = digits.load(digits.options(size=8))
+    for row in rows(tmp_path / "run" / "scores.csv"):
+        for name in (*names, "params", "flops", "depth", "random"):
+            record = PROXIES.get(name)
+            images, labels = probe_batch(data, record.batch_size, seed=3)
+            alone = ScoringTask(
+                SPACE, {"cells": 1, "channels": 4}, images, labels, 10, (name,),
+                seed=3, repeats=record.repeats,
+            ).evaluate(SPACE.parse(row["genotype"]))  # fmt: skip
+            assert float(row[name]) == pytest.approx(alone.scores[name], rel=1e-5), name
+    facts = stored(tmp_path / "run" / "scores_seed3.sqlite")
+    assert {n: (f["batch_size"], f["repeats"], f["init"]) for n, f in facts["scores"].items()} == {
+        n: (r.batch_size, r.repeats, r.init) for n, r in ((n, PROXIES.get(n)) for n in names)
+    } | dict.fromkeys(("params", "flops", "depth", "random"), (16, 1, "default"))
+
+
+def stored(store: Path) -> dict[str, Any]:
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    facts = {k: json.loads(v) for k, v in connection.execute("SELECT key, value FROM run")}
+    connection.close()
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("asked", "tasks"),
+    [
+        ({}, {(16, 1), (32, 1), (64, 3)}),
+        ({"batch_size": 8}, {(8, 1), (8, 3)}),
+        ({"repeats": 2}, {(16, 2), (32, 2), (64, 2)}),
+        ({"batch_size": 8, "repeats": 2}, {(8, 2)}),
+    ],
+)
+def test_scores_are_grouped_by_images_and_draws(
+    asked: dict[str, int], tasks: set[tuple[int, int]]
+) -> None:
+    scores = ("swap", "gradalign", "linear_regions", "ntk_cond", *BASELINES)
+    groups = measured_together(scores, Settings(init="kaiming_normal", **asked))
+    assert {(one.settings.batch_size, one.settings.repeats) for one in groups} == tasks
+    assert sorted(name for one in groups for name in one.scores) == sorted(scores)
+    assert {one.settings.init for one in groups} == {"kaiming_normal"}
+    (with_baselines,) = (one for one in groups if "params" in one.scores)
+    assert set(BASELINES) <= set(with_baselines.scores)
+    assert with_baselines.settings.repeats == min(repeats for _, repeats in tasks)
+
+
+def test_baselines_alone_are_one_task() -> None:
+    (only,) = measured_together(BASELINES, Settings())
+    assert only.scores == BASELINES
 
 
 def test_a_dead_network_keeps_the_scores_that_it_has(call: Call, tmp_path: Path) -> None:
