@@ -101,7 +101,7 @@ class Workers(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Shut the workers down."""
         ...
 
 
@@ -125,7 +125,7 @@ def start_workers(executor: Executor, *tasks: ScoringTask) -> Workers:
 
 
 GPU_CHUNK = 64
-"""Candidates that a process with a GPU receives at once; its memory may ask for several passes."""
+"""Candidates sent to a GPU worker per task; the worker may still split them to fit memory."""
 
 
 def _handed_over(tasks: Tasks, executor: Executor) -> int:
