@@ -12,7 +12,7 @@ import yaml
 from torch.nn.functional import interpolate
 
 from nas_search.commands.command import CONF
-from nas_search.commands.search_schema import read_as
+from nas_search.commands.reading import read_as
 from nas_search.data import DATASETS, ImageData, Split, stratified_holdout
 from nas_search.data.assemble import Part, channel_statistics, image_data
 from nas_search.training import Recipe

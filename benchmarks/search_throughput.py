@@ -22,7 +22,7 @@ from rich.console import Console
 
 from benchmarks.common import header, say
 from nas_search.commands.command import CONF
-from nas_search.commands.search import run_search
+from nas_search.commands.run_search import run_search
 from nas_search.commands.search_schema import read_config
 
 SMALL = (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from nas_search.commands.search import run_search
+    from nas_search.commands.run_search import run_search
     from nas_search.commands.search_schema import SearchConfig, read_config
     from nas_search.runs.architecture import Architecture, load
     from nas_search.scoring.score import score
@@ -26,7 +26,7 @@ _HOMES = {
     "load": "nas_search.runs.architecture",
     "SearchConfig": "nas_search.commands.search_schema",
     "read_config": "nas_search.commands.search_schema",
-    "run_search": "nas_search.commands.search",
+    "run_search": "nas_search.commands.run_search",
     "score": "nas_search.scoring.score",
 }
 

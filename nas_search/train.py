@@ -1,4 +1,4 @@
-"""``python -m nas_search.train``: train finalists or architectures of one's own."""
+"""``python -m nas_search.train``: train finalists of a search, or architectures of your own."""
 
 from nas_search.commands.train import main
 

@@ -10,11 +10,12 @@ import argparse
 from pathlib import Path
 
 from nas_search.proxies import PROXIES, ProxyRecord
+from nas_search.ranking.aggregates import AGGREGATES, AggregateRecord
 from studies import markdown
 
 PAGE = Path(__file__).parent.parent / "docs" / "scores.md"
 TITLES = (
-    *("`proxy=`", "score, higher is better", "needs", "batch-norm"),
+    *("name", "score, higher is better", "needs", "batch-norm"),
     *("init", "n x draws", "whose", "caveats"),
 )
 
@@ -30,26 +31,32 @@ def main() -> None:
 
 def table() -> str:
     """Return the table of the package's own scores: what a plugin registered is not among them."""
-    own = (record for record in PROXIES if record.score.__module__.startswith("nas_search."))
-    return markdown.table(TITLES, [cells(record) for record in own])
+    own = [record for record in PROXIES if record.score.__module__.startswith("nas_search.")]
+    records = sorted([*own, *AGGREGATES], key=lambda record: record.name)
+    return markdown.table(TITLES, [cells(record) for record in records])
 
 
-def cells(record: ProxyRecord) -> list[str]:
+def cells(record: ProxyRecord | AggregateRecord) -> list[str]:
     """Return a score's line of the table."""
-    needs = ", ".join(kind.__name__ for kind in record.needs)
-    if record.needs_pool:
-        needs = "ranks of " + (", ".join(record.members) or "proxy.members")
     texts = (
         f"`{record.name}`",
         f"{record.summary}: {record.formula}",
-        needs,
-        record.normalization or "-",
-        record.init,
-        f"{record.batch_size} x {record.repeats}",
+        *definition(record),
         f"{record.origin}: {record.source}",
         record.caveats or "-",
     )
     return [text.replace("|", "&#124;") for text in texts]
+
+
+def definition(record: ProxyRecord | AggregateRecord) -> tuple[str, str, str, str]:
+    if isinstance(record, AggregateRecord):  # each member keeps its own
+        return "ranks of " + (", ".join(record.members) or "those you name"), "-", "-", "-"
+    return (
+        ", ".join(kind.__name__ for kind in record.needs),
+        record.normalization or "-",
+        record.init,
+        f"{record.batch_size} x {record.repeats}",
+    )
 
 
 def replaced(page: str) -> str:

@@ -16,11 +16,14 @@ python=${PYTHON:-python}
 halves=$out/halves
 images=(dataset=npz "dataset.path=$cifar")
 
+# The study compares all scores at equal cost: 64 images and one draw, where a line says nothing else.
+alike=(batch_size=64 repeats=1)
+
 ranked() { # SPACE TABLE NAME ARCHITECTURES [OVERRIDES...]: rank by one table into $out/NAME
   local space=$1 table=$2 name=$3 count=$4
   shift 4
   "$python" -m nas_search.rank "search_space=$space" benchmark=csv "benchmark.path=$table" \
-    "${images[@]}" "architectures=$count" "hydra.run.dir=$out/$name" "$@"
+    "${images[@]}" "${alike[@]}" "architectures=$count" "hydra.run.dir=$out/$name" "$@"
 }
 table() { # NAME HALF: the file of the table, all of it or a half
   if [[ $2 == all ]]; then echo "$tables/$1.csv"; else echo "$halves/$1_$2.csv"; fi
@@ -46,7 +49,7 @@ nasbench101() { # NAME [OVERRIDES...]
   local name=$1
   shift
   "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
-    "benchmark.path=$tables/nasbench101.npz" "${images[@]}" architectures=300 \
+    "benchmark.path=$tables/nasbench101.npz" "${images[@]}" "${alike[@]}" architectures=300 \
     "hydra.run.dir=$out/nasbench101/$name" "$@"
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.common import append_rows
-from nas_search.commands.search import versions
+from nas_search.core.versions import versions
 from nas_search.data import ImageData
 from nas_search.report import finalists_table, learning_curve
 from nas_search.runs.architecture import Architecture

@@ -98,11 +98,11 @@ def test_a_proxy_from_outside_the_package(
     source = blocks("docs/extending.md", "python")[block]
     (tmp_path / f"outside_{name}.py").write_text(source)
     (tmp_path / "conf" / "proxy").mkdir(parents=True)
-    settings = (REPOSITORY / "conf" / "proxy" / "gradalign.yaml").read_text()
+    (settings,) = blocks("docs/extending.md", "yaml")
     (tmp_path / "conf" / "proxy" / f"{name}.yaml").write_text(
-        settings.replace("name: gradalign", f"name: {name}")
+        settings.replace("name: worst_pair", f"name: {name}")
     )
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
     monkeypatch.chdir(tmp_path)
     arguments = ["--config-dir", "conf", f"plugins=[outside_{name}]", f"proxy={name}"]
     small = "search_space=nasbench201 search_space.cells=1 search_space.channels=4 algorithm=random"

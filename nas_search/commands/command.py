@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from nas_search.commands.help import BASE, register_help
+from nas_search.commands.reading import renamed
 from nas_search.core.errors import InputError, RunError
 
 # In a wheel the configuration lies inside the package, in a checkout beside it.
@@ -30,12 +32,30 @@ def one_line(error: Exception, command: str) -> str:
     unknown = re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text)
     options = re.search(r"Available options in '[^']+':\n((?:\t.+\n?)+)", text)
     if unknown and options:
-        possible = ", ".join(options[1].split())
-        return f"unknown {unknown[1]} '{unknown[2]}'; possible: {possible}"
+        group, name = unknown[1], unknown[2]
+        possible = ", ".join(option for option in options[1].split() if option != BASE)
+        refusal = ranks_only(name) if group == "proxy" else ""
+        return refusal or f"unknown {group} '{name}'; possible: {possible}"
     key = re.search(r"Could not override '([^']+)'", text)
     if key:
-        return f"unknown key '{key[1]}'; see python -m {command} --help for the keys"
+        unknown_key = f"unknown key '{key[1]}'; see python -m {command} --help for the keys"
+        return renamed(key[1]) or unknown_key
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def ranks_only(name: str) -> str:
+    """Return why an aggregate of ranks cannot be ``proxy=name``; empty for all other names."""
+    from nas_search.ranking.aggregates import AGGREGATES
+
+    if name not in AGGREGATES.names():
+        return ""
+    members = AGGREGATES.get(name).members
+    how = f"proxies=[{name}]" if members else "aggregates={mine: [NAME, NAME]}"
+    return (
+        f"proxy={name} ranks candidates against each other: it has no score for one candidate, as "
+        "a search needs; choose a single score, or rank the architectures of a table by it: "
+        f"python -m nas_search.rank '{how}'"
+    )
 
 
 class Command:
@@ -65,6 +85,7 @@ class Command:
         """Call Hydra's ``command``; exit with 0, 2 (bad input) or 1 (failure or Ctrl-C)."""
         self._exit_code, self._composed = 0, False
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed as traces
+        register_help()
 
         def interrupt(*_: Any) -> None:
             raise KeyboardInterrupt
@@ -86,7 +107,7 @@ class Command:
         sys.exit(self._exit_code)
 
     def _fail(self, error: Exception) -> None:
-        """Say what went wrong in one line, in one process of many, and remember the exit code."""
+        """Print what went wrong in one line, in one process of many; remember the exit code."""
         if os.environ.get("RANK", "0") == "0":
             print(f"nas_search: {one_line(error, self._name)}", file=sys.stderr)
         code = 2 if isinstance(error, InputError | HydraException) else 1

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from omegaconf import DictConfig
 
-from nas_search.commands.search_schema import read_as as read
-from nas_search.commands.search_schema import (
-    read_beside,
-    read_group,
-    read_name,
-    read_space,
-    read_table,
-)
+from nas_search.commands.groups import read_choice, read_space, read_table
+from nas_search.commands.plugins import import_plugins
+from nas_search.commands.reading import at_least, beside, read_as, read_group, read_parts
+from nas_search.commands.settings import Settings
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
 from nas_search.data import DATASETS, DatasetRecord
-from nas_search.gradients import SCHEMES, Normalization, Parameters, Scheme
 from nas_search.proxies import PROXIES
-from nas_search.proxies.aggregate import check_members, log_rank_sum, members_of
+from nas_search.ranking.aggregates import AGGREGATES, log_rank_sum
+from nas_search.ranking.members import check_members, members_of
 from nas_search.ranking.ranking import Aggregate
-from nas_search.scoring import Executor, Measuring
+from nas_search.scoring import Executor
 from nas_search.spaces import SearchSpace
 from nas_search.tables import Table
 
 GROUPS = ("search_space", "dataset", "executor", "benchmark")
 
 BASELINES = ("params", "flops", "depth", "random")
-"""What is ranked beside the scores, always: what a score must beat to say anything."""
+"""What is ranked beside the scores, always: what a score must beat to mean anything."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Study:
     """What is scored and compared.
 
     Attributes:
-        proxies: scores; of an aggregate, what its members are is measured and ranked too.
+        proxies: scores; of an aggregate, the members are measured and ranked too.
         seeds: of the initial weights and of the probe batch, 0 or more.
         architectures: how many, ``all``, or a list of rows of the table (from 0).
         sample_seed: which architectures, where they are a number: the first of one fixed shuffle,
@@ -47,11 +42,6 @@ class Study:
         aggregates: log-rank sums of scores of your choice, ``{name: [score, ...]}``; None for
             none.
         bootstrap: resamples of the interval of tau; 0 for none.
-        batch_size: images in the probe batch.
-        classes: number of classes in it; None means all.
-        normalization: batch-norm statistics; None means those of each score's definition.
-        parameters: parameters that count.
-        init: distribution of the initial weights; None means that of each score's definition.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         precision: of the scores' arithmetic.
         plugins: modules to import first.
@@ -60,23 +50,15 @@ class Study:
     proxies: list[str] = field(default_factory=lambda: ["gradalign"])
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     architectures: Any = 300
-    sample_seed: int = 0
+    sample_seed: int = at_least(0, 0)
     columns: list[str] = field(default_factory=list)
     aggregates: dict[str, list[str]] | None = None
-    bootstrap: int = 1000
-    batch_size: int = 64
-    classes: int | None = None
-    normalization: str | None = None
-    parameters: str = "weights"
-    init: str | None = None
+    bootstrap: int = at_least(0, 1000)
     device: str = "auto"
-    precision: str = "fp32"
+    precision: Precision = "fp32"
     plugins: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for key, least in (("sample_seed", 0), ("bootstrap", 0), ("batch_size", 2)):
-            if getattr(self, key) < least:
-                raise InputError(f"{key}={getattr(self, key)} must be {least} or more")
         for key, what in (("proxies", "score"), ("seeds", "seed")):
             values = getattr(self, key)
             if not values:
@@ -85,17 +67,17 @@ class Study:
                 raise InputError(f"{key}={values} names one twice")
         if min(self.seeds) < 0:
             raise InputError(f"seeds={self.seeds} must be 0 or more")
-        Measuring(
-            self.statistics or "sample",
-            cast(Parameters, self.parameters),
-            precision=cast(Precision, self.precision),
-        )
-        if self.init is not None and self.init not in SCHEMES:
-            raise InputError(f"unknown init '{self.init}'; possible: {', '.join(SCHEMES)}")
+
+    def check_names(self) -> None:
+        """Refuse scores and aggregates that do not exist, once plugins are imported.
+
+        Raises:
+            InputError: there is one.
+        """
         for name in self.proxies:
             members_of(name)
         for name, members in (self.aggregates or {}).items():
-            if name in PROXIES.names():
+            if name in PROXIES.names() or name in AGGREGATES.names():
                 raise InputError(f"aggregates.{name}: there is a score of that name")
             try:
                 check_members(members)
@@ -104,7 +86,7 @@ class Study:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The single scores that are measured, in one pass over each network."""
+        """The single scores that are measured."""
         named = [member for name in self.proxies for member in members_of(name)]
         wanted = [member for members in (self.aggregates or {}).values() for member in members]
         return tuple(dict.fromkeys([*named, *wanted, *BASELINES]))
@@ -112,20 +94,10 @@ class Study:
     @property
     def combined(self) -> dict[str, Aggregate]:
         """The aggregates to make of them."""
-        records = [PROXIES.get(name) for name in self.proxies]
-        known = {r.name: (r.combine, r.members) for r in records if r.combine is not None}
+        records = [AGGREGATES.get(name) for name in self.proxies if name in AGGREGATES.names()]
+        published = {record.name: (record.combine, record.members) for record in records}
         mine = {name: (log_rank_sum, members) for name, members in (self.aggregates or {}).items()}
-        return {**known, **mine}
-
-    @property
-    def statistics(self) -> Normalization | None:
-        """The checked ``normalization``."""
-        return cast("Normalization | None", self.normalization)
-
-    @property
-    def scheme(self) -> Scheme | None:
-        """The checked ``init``."""
-        return cast("Scheme | None", self.init)
+        return {**published, **mine}
 
 
 @dataclass(frozen=True)
@@ -134,6 +106,7 @@ class RankConfig:
 
     Attributes:
         study: what is scored and compared.
+        settings: how scores are measured; None means what each score's own record says.
         space: the search space; ``space_options`` what it was built with.
         macro: sizes of the networks that are scored.
         dataset: the registered data set; ``dataset_options`` its options.
@@ -142,6 +115,7 @@ class RankConfig:
     """
 
     study: Study
+    settings: Settings
     space: SearchSpace[Any]
     space_options: dict[str, Any]
     macro: dict[str, Any]
@@ -169,9 +143,11 @@ def read_rank_config(config: DictConfig) -> RankConfig:
         InputError: a key is unknown or has the wrong type or an impossible value; the message says
             which and what is possible.
     """
-    study = read_beside(Study, config, GROUPS)
+    study, settings = read_parts("", beside(config, GROUPS), Study, Settings)
+    import_plugins(study.plugins)
+    study.check_names()
     group = {name: read_group(config, name) for name in GROUPS}
-    dataset = DATASETS.get(read_name(group["dataset"], "dataset"))
+    dataset, dataset_options = read_choice(DATASETS, "dataset", group["dataset"])
     space, macro, options = read_space(group["search_space"])
     table = read_table(space, group["benchmark"])
     if table is None:
@@ -180,32 +156,12 @@ def read_rank_config(config: DictConfig) -> RankConfig:
         )
     return RankConfig(
         study=study,
+        settings=settings,
         space=space,
         space_options=options,
         macro=macro,
         dataset=dataset,
-        dataset_options=read(
-            dataset.options,
-            "dataset",
-            {key: value for key, value in group["dataset"].items() if key != "name"},
-        ),
-        executor=read(Executor, "executor", group["executor"]),
+        dataset_options=dataset_options,
+        executor=read_as(Executor, "executor", group["executor"]),
         table=table,
     )
-
-
-def facts(config: RankConfig) -> dict[str, Any]:
-    """Return what defines the scores; architectures, seeds and workers may change."""
-    study = config.study
-    return {
-        "search_space": {"name": config.space.name, **config.space_options, **config.macro},
-        "proxies": list(study.measured),
-        "normalization": study.normalization,
-        "parameters": study.parameters,
-        "init": study.init,
-        "batch_size": study.batch_size,
-        "classes": study.classes,
-        "dataset": config.dataset.name,
-        "dataset_options": dataclasses.asdict(config.dataset_options),
-        **({"precision": study.precision} if study.precision != "fp32" else {}),
-    }

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 from nas_search.core.registry import Registry
 from nas_search.gradients import Normalization, Scheme
@@ -17,14 +14,6 @@ from nas_search.proxies.measurement import Measurement
 Origin = Literal["paper", "reconstructed", "ours"]
 """``paper``: formula as published. ``reconstructed``: best supported reading of a paper whose own
 formula was not available. ``ours``: not published elsewhere."""
-
-
-Combine = Callable[[Sequence[ArrayLike]], np.ndarray]
-"""From a column of N scores a member, NaN where a candidate has none, to (N,) of the same kind."""
-
-Group = Literal["single", "aggregate", "fitted"]
-"""``single``: one score of one network. ``aggregate``: made of the ranks of several, so it depends
-on the other architectures. ``fitted``: anything that saw accuracies. Tables keep them apart."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +34,6 @@ class ProxyRecord:
         repeats: draws of the initial weights over which the definition averages.
         formula: the score in one line.
         caveats: where it goes wrong; empty where nothing is known.
-        combine: makes it of other scores' columns, see :mod:`.aggregate`; None for a score that one
-            candidate has alone.
-        members: single scores that it is combined of; empty where the user names them.
         fitted: whether accuracies of trained networks went into it.
     """
 
@@ -63,21 +49,7 @@ class ProxyRecord:
     repeats: int = 1
     formula: str = ""
     caveats: str = ""
-    combine: Combine | None = None
-    members: tuple[str, ...] = ()
     fitted: bool = False
-
-    @property
-    def group(self) -> Group:
-        """The group of a ranking in which it is compared."""
-        if self.fitted:
-            return "fitted"
-        return "aggregate" if self.needs_pool else "single"
-
-    @property
-    def needs_pool(self) -> bool:
-        """Whether it ranks candidates against each other: it has no value for one candidate."""
-        return self.combine is not None
 
 
 PROXIES: Registry[ProxyRecord] = Registry("proxy", "nas_search.proxies")

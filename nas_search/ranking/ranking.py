@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
-from nas_search.proxies.base import Combine, Group
+from nas_search.proxies import ProxyRecord
 from nas_search.ranking import correlation
+from nas_search.ranking.aggregates import Combine
 from nas_search.spaces import CellGraph
 from nas_search.tables import Array
 from nas_search.tables.table import Table
+
+Group = Literal["single", "aggregate", "fitted"]
+"""``single``: one score of one network. ``aggregate``: made of the ranks of several, so it depends
+on the other architectures. ``fitted``: accuracies of trained networks went into it. Tables list
+them separately."""
 
 Aggregate = tuple[Combine, Sequence[str]]
 """How an aggregate is made of its members, and their names."""
@@ -35,7 +41,7 @@ class Column:
 
     Attributes:
         name: the score.
-        group: see :data:`nas_search.proxies.base.Group`.
+        group: see :data:`Group`.
         seed: of the initial weights and the batch, or :data:`MEAN`.
         values: (n,), NaN where an architecture has no score.
         seconds: mean time to score an architecture, of all seeds for the mean over them. It is that
@@ -55,7 +61,7 @@ class Row:
 
     Attributes:
         proxy: the score.
-        group: see :data:`nas_search.proxies.base.Group`.
+        group: see :data:`Group`.
         column: the accuracies.
         seed: see :class:`Column`.
         subset: ``full``, or ``no_dead_branches``: cells whose every edge lies on a path from input
@@ -94,6 +100,11 @@ class Row:
     partial_rho_size: float
     seed_tau: float
     seconds: float
+
+
+def group_of(record: ProxyRecord) -> Group:
+    """Return the group in which a single score is compared."""
+    return "fitted" if record.fitted else "single"
 
 
 def chosen_rows(table: Table, architectures: Any, sample_seed: int) -> list[int]:

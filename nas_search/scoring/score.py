@@ -57,11 +57,10 @@ def score(
         The scores, higher is better.
 
     Raises:
-        InputError: a score does not exist or ranks candidates against each other, or the input does
-            not fit.
+        InputError: a score does not exist, or the input does not fit.
     """
     records = [PROXIES.get(name) for name in proxies]
-    _check(records, images, labels)
+    _check(images, labels)
     device = next((p.device for p in network.parameters()), images.device)
     if images.device != device:
         raise InputError(f"the network is on {device} and the images on {images.device}")
@@ -88,12 +87,7 @@ def score(
     return scores
 
 
-def _check(records: Sequence[ProxyRecord], images: Tensor, labels: Tensor) -> None:
-    for record in records:
-        if record.needs_pool:
-            raise InputError(
-                f"'{record.name}' ranks networks against each other: one network has no such score"
-            )
+def _check(images: Tensor, labels: Tensor) -> None:
     if len(images) < 2:
         raise InputError(f"scores compare samples with each other: 2 or more, got {len(images)}")
     if len(labels) != len(images):

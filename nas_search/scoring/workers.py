@@ -21,6 +21,7 @@ import torch
 from nas_search.core.device import set_precision
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.scoring.joint_scorer import JointScorer
 from nas_search.scoring.memory import fitting
 from nas_search.scoring.stack_scorer import StackScorer, can_stack, stacks
 from nas_search.scoring.task import ScoringTask
@@ -100,49 +101,54 @@ class Workers(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Shut the workers down."""
         ...
 
 
-def start_workers(executor: Executor, task: ScoringTask) -> Workers:
-    """Return running workers for ``task``.
+Tasks = tuple[ScoringTask, ...]
+"""What is scored: one task, or several of the same space, device and constraints, of which each
+candidate gets one joint evaluation, see :mod:`nas_search.scoring.joint_scorer`."""
+
+
+def start_workers(executor: Executor, *tasks: ScoringTask) -> Workers:
+    """Return running workers for ``tasks``, see :data:`Tasks`.
 
     Raises:
         InputError: Dask is asked for and not installed, or its scheduler does not answer.
     """
-    executor = executor.resolved(task.device)
+    executor = executor.resolved(tasks[0].device)
     if executor.name == "inline":
-        return InlineWorkers(task, executor)
+        return InlineWorkers(tasks, executor)
     if executor.name == "processes":
-        return ProcessWorkers(task, executor)
-    return DaskWorkers(task, executor)
+        return ProcessWorkers(tasks, executor)
+    return DaskWorkers(tasks, executor)
 
 
 GPU_CHUNK = 64
-"""Candidates that a process with a GPU receives at once; its memory may ask for several passes."""
+"""Candidates sent to a GPU worker per task; the worker may still split them to fit memory."""
 
 
-def _handed_over(task: ScoringTask, executor: Executor) -> int:
+def _handed_over(tasks: Tasks, executor: Executor) -> int:
     """Return the number of candidates that one process receives at once."""
-    if not can_stack(task):
+    if not any(map(can_stack, tasks)):
         return 1
-    return executor.stack or (1 if task.device == "cpu" else GPU_CHUNK)
+    return executor.stack or (1 if tasks[0].device == "cpu" else GPU_CHUNK)
 
 
-def _scorer(task: ScoringTask, executor: Executor) -> StackScorer:
-    """Return what scores candidates in this process, on the task's device."""
+def _scorer(tasks: Tasks, executor: Executor) -> JointScorer:
+    """Return what scores candidates in this process, on the tasks' device."""
     torch.set_num_threads(executor.threads)
-    set_precision(task.precision)
-    task = task.to_device()
-    return StackScorer(task, executor.stack or fitting(task))
+    set_precision(tasks[0].precision)
+    there = [task.to_device() for task in tasks]
+    return JointScorer(there, [StackScorer(t, executor.stack or fitting(t)) for t in there])
 
 
 class InlineWorkers:
     """Evaluates in this process, one population after another."""
 
-    def __init__(self, task: ScoringTask, executor: Executor) -> None:
-        self._scorer = _scorer(task, executor)
-        self._size = self._scorer.most if can_stack(task) else 1
+    def __init__(self, tasks: Tasks, executor: Executor) -> None:
+        self._scorer = _scorer(tasks, executor)
+        self._size = self._scorer.most if any(map(can_stack, tasks)) else 1
 
     def evaluate(
         self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
@@ -168,14 +174,14 @@ def _within(
             yield evaluation
 
 
-_here: StackScorer | None = None  # in a spawned worker: what it evaluates with
+_here: JointScorer | None = None  # in a spawned worker: what it evaluates with
 
 
-def _become_worker(task: ScoringTask, executor: Executor) -> None:
+def _become_worker(tasks: Tasks, executor: Executor) -> None:
     global _here
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _here = _scorer(task, executor)
+    _here = _scorer(tasks, executor)
 
 
 def _end_with_parent() -> None:
@@ -199,14 +205,16 @@ class ProcessWorkers:
     process and then counts as failed.
     """
 
-    def __init__(self, task: ScoringTask, executor: Executor) -> None:
+    def __init__(self, tasks: Tasks, executor: Executor) -> None:
         workers = executor.workers or 1
-        devices = [task.device] * workers
-        if task.device == "cuda":
+        devices = [tasks[0].device] * workers
+        if tasks[0].device == "cuda":
             devices = [f"cuda:{slot % torch.cuda.device_count()}" for slot in range(workers)]
-        self._task = task
-        self._size = _handed_over(task, executor)
-        self._arguments = [(replace(task, device=device), executor) for device in devices]
+        self._tasks = tasks
+        self._size = _handed_over(tasks, executor)
+        self._arguments = [
+            (tuple(replace(task, device=device) for task in tasks), executor) for device in devices
+        ]
         self._pools = [self._start(slot) for slot in range(workers)]
 
     def _start(self, slot: int) -> ProcessPoolExecutor:
@@ -242,7 +250,7 @@ class ProcessWorkers:
                         elif deaths[chosen] < 2:
                             waiting.appendleft(chosen)
                         else:
-                            finished[chosen[0]] = _killed(self._task, genotypes[chosen[0]])
+                            finished[chosen[0]] = _killed(self._tasks[0], genotypes[chosen[0]])
             yield finished.pop(number)
 
     def _submit(self, slot: int, genotypes: list[Hashable]) -> Future[list[Evaluation]]:
@@ -274,7 +282,7 @@ def _killed(task: ScoringTask, genotype: Hashable) -> Evaluation:
 class DaskWorkers:
     """Evaluates on the workers of a Dask cluster, each of one thread."""
 
-    def __init__(self, task: ScoringTask, executor: Executor) -> None:
+    def __init__(self, tasks: Tasks, executor: Executor) -> None:
         try:
             from distributed import Client, KilledWorker, LocalCluster
         except ImportError:
@@ -295,9 +303,9 @@ class DaskWorkers:
                 f"no Dask scheduler answers at executor.address={executor.address} ({error})"
             ) from None
         self._executor = executor
-        self._size = _handed_over(task, executor)
-        self._task = task
-        self._scattered = self._client.scatter(task, broadcast=True)
+        self._size = _handed_over(tasks, executor)
+        self._task = tasks[0]
+        (self._scattered,) = self._client.scatter([tasks], broadcast=True)
         self._killed_worker = KilledWorker
 
     def evaluate(
@@ -335,13 +343,13 @@ class DaskWorkers:
             self._cluster.close()
 
 
-_remote: tuple[ScoringTask, StackScorer] | None = None  # in a worker of a cluster
+_remote: tuple[Tasks, JointScorer] | None = None  # in a worker of a cluster
 
 
 def _evaluate_remotely(
-    task: ScoringTask, genotypes: Sequence[Hashable], executor: Executor
+    tasks: Tasks, genotypes: Sequence[Hashable], executor: Executor
 ) -> list[Evaluation]:
     global _remote
-    if _remote is None or _remote[0] is not task:
-        _remote = task, _scorer(task, executor)
+    if _remote is None or _remote[0] is not tasks:
+        _remote = tasks, _scorer(tasks, executor)
     return _remote[1].evaluate(genotypes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import signal
@@ -12,16 +13,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
 import pytest
 from scipy import stats
 
-import nas_search.commands.rank as command
+import nas_search.rank as command
+from nas_search.commands.rank_schema import BASELINES
+from nas_search.commands.run_ranking import measured_together
+from nas_search.commands.settings import Settings
+from nas_search.data import DATASETS, probe_batch
 from nas_search.proxies import PROXIES
+from nas_search.ranking.aggregates import AGGREGATES
 from nas_search.scoring import ScoringTask
-from tests.tables.made import nasbench201
+from tests.tables.made import SPACE, nasbench201
 
 TINY = (
     "benchmark=nasbench201",
@@ -117,7 +124,7 @@ def test_aggregates_are_made_of_scores_that_are_measured_for_them(
     groups = {row["proxy"]: row["group"] for row in found}
     aggregates = ("az_nas", "te_nas", "mine")
     assert {name for name, group in groups.items() if group == "aggregate"} == {*aggregates}
-    members = {m for name in ("az_nas", "te_nas") for m in PROXIES.get(name).members}
+    members = {m for name in ("az_nas", "te_nas") for m in AGGREGATES.get(name).members}
     singles = {"gradalign", "naswot", "params", "flops", "depth", "random", *members}
     assert {name for name, group in groups.items() if group == "single"} == singles
     made = rows(tmp_path / "run" / "scores.csv")
@@ -131,6 +138,70 @@ def test_aggregates_are_made_of_scores_that_are_measured_for_them(
         if (row["proxy"], row["column"], row["subset"]) == ("mine", "c10_test_200", "full")
     )
     assert float(mine["tau"]) == pytest.approx(tau)
+
+
+def test_each_score_is_measured_by_its_own_definition(call: Call, tmp_path: Path) -> None:
+    names = ("swap", "gradalign_ii", "vkdnw", "linear_regions")
+    sizes = {(PROXIES.get(n).batch_size, PROXIES.get(n).repeats) for n in names}
+    assert sizes == {(16, 1), (64, 1), (64, 3)}
+    base = tuple(a for a in TINY if not a.startswith("batch_size"))
+    study = (
+        "architectures=[3,7]",
+        "seeds=[3]",
+        f"proxies=[{','.join(names)}]",
+        "hydra.run.dir=run",
+    )
+    code, _, err = call(*study, base=base)
+    assert (code, err) == (0, "")
+    digits = DATASETS.get("digits")
+    data = digits.load(digits.options(size=8))
+    for row in rows(tmp_path / "run" / "scores.csv"):
+        for name in (*names, "params", "flops", "depth", "random"):
+            record = PROXIES.get(name)
+            images, labels = probe_batch(data, record.batch_size, seed=3)
+            alone = ScoringTask(
+                SPACE, {"cells": 1, "channels": 4}, images, labels, 10, (name,),
+                seed=3, repeats=record.repeats,
+            ).evaluate(SPACE.parse(row["genotype"]))  # fmt: skip
+            assert float(row[name]) == pytest.approx(alone.scores[name], rel=1e-5), name
+    facts = stored(tmp_path / "run" / "scores_seed3.sqlite")
+    assert {n: (f["batch_size"], f["repeats"], f["init"]) for n, f in facts["scores"].items()} == {
+        n: (r.batch_size, r.repeats, r.init) for n, r in ((n, PROXIES.get(n)) for n in names)
+    } | dict.fromkeys(("params", "flops", "depth", "random"), (16, 1, "default"))
+
+
+def stored(store: Path) -> dict[str, Any]:
+    connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    facts = {k: json.loads(v) for k, v in connection.execute("SELECT key, value FROM run")}
+    connection.close()
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("asked", "tasks"),
+    [
+        ({}, {(16, 1), (32, 1), (64, 3)}),
+        ({"batch_size": 8}, {(8, 1), (8, 3)}),
+        ({"repeats": 2}, {(16, 2), (32, 2), (64, 2)}),
+        ({"batch_size": 8, "repeats": 2}, {(8, 2)}),
+    ],
+)
+def test_scores_are_grouped_by_images_and_draws(
+    asked: dict[str, int], tasks: set[tuple[int, int]]
+) -> None:
+    scores = ("swap", "gradalign", "linear_regions", "ntk_cond", *BASELINES)
+    groups = measured_together(scores, Settings(init="kaiming_normal", **asked))
+    assert {(one.settings.batch_size, one.settings.repeats) for one in groups} == tasks
+    assert sorted(name for one in groups for name in one.scores) == sorted(scores)
+    assert {one.settings.init for one in groups} == {"kaiming_normal"}
+    (with_baselines,) = (one for one in groups if "params" in one.scores)
+    assert set(BASELINES) <= set(with_baselines.scores)
+    assert with_baselines.settings.repeats == min(repeats for _, repeats in tasks)
+
+
+def test_baselines_alone_are_one_task() -> None:
+    (only,) = measured_together(BASELINES, Settings())
+    assert only.scores == BASELINES
 
 
 def test_a_dead_network_keeps_the_scores_that_it_has(call: Call, tmp_path: Path) -> None:
@@ -257,9 +328,15 @@ BAD = [
     ("aggregates={a:[gradalign,az_nas]}", "aggregates.a: 'az_nas' is an aggregate itself"),
     ("proxies=[aggregate]", "name them: aggregates={mine: "),
     ("bootstrap=-1", "bootstrap=-1 must be 0 or more"),
-    ("batch_size=1", "batch_size=1 must be 2 or more"),
-    ("normalization=nope", "possible: sample, frozen"),
-    ("parameters=nope", "possible: weights, all"),
+    ("batch_size=1", "^nas_search: batch_size=1 must be 2 or more"),
+    ("repeats=0", "^nas_search: repeats=0 must be 1 or more"),
+    ("normalization=nope", "^nas_search: unknown normalization 'nope'; possible: sample, frozen"),
+    ("parameters=nope", "^nas_search: unknown parameters 'nope'; possible: weights, all"),
+    ("init=nope", "^nas_search: unknown init 'nope'; possible: default, kaiming_normal"),
+    ("precision=nope", "^nas_search: unknown precision 'nope'; possible: fp32"),
+    ("normalisation=eval", "^nas_search: normalisation is now called normalization; rename it"),
+    ("+normalisation=eval", "^nas_search: normalisation is now called normalization; rename it"),
+    ("executor.population=4", "^nas_search: executor.population is now called executor.stack"),
     ("search_space=darts search_space.cells=3", "not of search_space=darts"),
     ("search_space.channels=1000000000", "search_space=nasbench201"),
     ("dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
@@ -304,12 +381,13 @@ def test_help_lists_the_scores() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     # Other tests of this process may have registered plugins, of which the command knows nothing.
     own = [record for record in PROXIES if record.score.__module__.startswith("nas_search.")]
-    assert len(own) > 30
-    for record in own:
-        assert any(
-            line.split() == [record.name, *record.summary.split()]
-            for line in done.stdout.splitlines()
-        )
+    listed = [(record.name, record.summary) for record in own]
+    listed += [(record.name, f"{record.summary} (aggregate)") for record in AGGREGATES]
+    assert len(listed) > 30
+    begin = done.stdout.index("Scores (proxies=")
+    lines = done.stdout[begin : done.stdout.index("Values (KEY=VALUE)")].splitlines()[1:]
+    shown = [line.split(maxsplit=1) for line in lines if line.strip()]
+    assert shown == [[name, text[0].upper() + text[1:]] for name, text in sorted(listed)]
     assert "$" not in done.stdout
     assert "benchmark.path=" in done.stdout
 

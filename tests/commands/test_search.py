@@ -311,6 +311,36 @@ def test_a_folder_of_another_run_is_refused(call: Call, tmp_path: Path) -> None:
     assert 'precision: "bf16" there, absent here' in call("hydra.run.dir=low").err
 
 
+def test_the_values_that_were_used_are_stored_with_the_run(call: Call, tmp_path: Path) -> None:
+    base = [a for a in TINY if not a.startswith(("proxy.", "algorithm.", "budget."))]
+    few = ("algorithm=random", "budget.evaluations=2", "hydra.run.dir=run")
+    assert call("proxy=swap", "proxy.repeats=2", *few, base=base).code == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["proxy"] == {
+        **{"name": "swap", "batch_size": 16, "classes": None, "normalization": "batch"},
+        **{"parameters": "weights", "init": "default", "repeats": 2},
+    }
+
+
+def test_a_plugin_in_the_working_folder_is_found_however_the_command_is_started(
+    tmp_path: Path,
+) -> None:
+    source = "from nas_search.proxies import PROXIES\nimport sys\nprint('imported', __file__)\n"
+    (tmp_path / "beside.py").write_text(source)
+    script = tmp_path / "bin" / "nas-search"
+    script.parent.mkdir()
+    script.write_text("from nas_search.__main__ import main\nmain()\n")  # as pip writes it
+    for started in (["-m", "nas_search"], [str(script)]):
+        done = subprocess.run(
+            [sys.executable, *started, "plugins=[beside]", "proxy.name=nope"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert done.stdout == f"imported {tmp_path / 'beside.py'}\n", done.stderr
+        assert "unknown proxy 'nope'" in done.stderr and done.returncode == 2
+
+
 def test_a_sweep_makes_a_folder_a_job_and_survives_a_bad_one(call: Call, tmp_path: Path) -> None:
     ended = call(
         "-m",
@@ -358,7 +388,11 @@ BAD = [
         "search_space=nope",
         "unknown search_space 'nope'; possible: darts, nasbench101, nasbench201",
     ),
-    (2, "proxy=nope", "unknown proxy 'nope'; possible: aggregate, .*gradalign, "),
+    (2, "proxy=nope", "unknown proxy 'nope'; possible: az_expressivity, .*gradalign, "),
+    (2, "proxy=az_nas", r"has no score for one candidate.* nas_search.rank 'proxies=\[az_nas\]'"),
+    (2, "proxy=aggregate", "nas_search.rank 'aggregates={mine: .NAME, NAME.}'"),
+    (2, "proxy.normalisation=eval", "proxy.normalisation is now called proxy.normalization"),
+    (2, "executor.population=4", "executor.population is now called executor.stack; rename it"),
     (2, "algorithm=nope", "unknown algorithm 'nope'; possible: random, regularized_evolution"),
     (2, "dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
     (2, "budget=nope", "unknown budget 'nope'; possible: quick, standard, thorough"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 import subprocess
@@ -15,11 +16,15 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nas_search.__main__ import CONF
+from nas_search.commands.command import CONF
+from nas_search.commands.help import BASE
+from nas_search.commands.reading import RENAMED
 from nas_search.commands.search_schema import GROUPS, SearchConfig, read_config
+from nas_search.commands.settings import Settings
 from nas_search.core.errors import InputError
 from nas_search.data import DATASETS
 from nas_search.proxies import PROXIES
+from nas_search.ranking.aggregates import AGGREGATES
 from nas_search.scoring.workers import KINDS
 from nas_search.search import ALGORITHMS
 from nas_search.spaces import SPACES
@@ -27,8 +32,8 @@ from nas_search.tables import BENCHMARKS
 from nas_search.tables.table import NONE
 
 CHOICES = {
-    group: sorted(path.stem for path in (Path(CONF) / group).glob("*.yaml"))
-    for group in GROUPS
+    group: sorted({path.stem for path in (Path(CONF) / group).glob("*.yaml")} - {BASE})
+    for group in (*GROUPS, "experiment")
     if (Path(CONF) / group).is_dir()
 }
 
@@ -54,13 +59,8 @@ def check(choice: dict[str, str]) -> None:
         assert names.get(group, name) == name
 
 
-POOLS = [record.name for record in PROXIES if record.needs_pool]
 ALONE = {  # what a search can choose without a table at hand
-    group: [
-        name
-        for name in names
-        if (group != "benchmark" and name not in ("oracle", *POOLS)) or name == NONE
-    ]
+    group: [name for name in names if (group != "benchmark" and name != "oracle") or name == NONE]
     for group, names in CHOICES.items()
 }
 
@@ -75,17 +75,70 @@ def test_every_choice_is_read(group: str, name: str) -> None:
 @pytest.mark.slow
 def test_every_combination_of_choices_is_read() -> None:
     combinations = list(itertools.product(*ALONE.values()))
-    assert len(combinations) >= 2 * 5 * 2 * 3 * 5 * 4
+    assert len(combinations) >= 2 * 5 * 2 * 3 * 5 * 4 * 2
     for names in combinations:
         check(dict(zip(ALONE, names, strict=True)))
 
 
-@pytest.mark.parametrize("name", POOLS)
-def test_what_needs_a_pool_composes_and_is_refused_by_a_search(name: str) -> None:
-    how = "aggregates={mine: [naswot,flops]}" if name == "aggregate" else f"proxies=[{name}]"
-    members = ["proxy.members=[naswot,flops]"] if name == "aggregate" else []
+@pytest.mark.parametrize("name", AGGREGATES.names())
+def test_an_aggregate_cannot_be_named_as_the_fitness(name: str) -> None:
+    how = "aggregates={mine: [NAME, NAME]}" if name == "aggregate" else f"proxies=[{name}]"
     with pytest.raises(InputError, match=re.escape(f"python -m nas_search.rank '{how}'")):
-        compose(f"proxy={name}", *members)
+        compose(f"proxy.name={name}")
+
+
+def test_an_experiment_changes_what_it_names_and_nothing_else() -> None:
+    plain, hundred = compose(), compose("experiment=hundred_evaluations")
+    assert hundred.algorithm_options.population == 10
+    assert (hundred.budget.evaluations, hundred.budget.minutes) == (100, None)
+    assert (hundred.proxy, hundred.seed, hundred.macro) == (plain.proxy, plain.seed, plain.macro)
+    cifar = compose("experiment=cifar10", "finalists.k=7", "seed=3")
+    assert (cifar.dataset.name, cifar.recipe.name, cifar.seed) == ("cifar10", "darts", 3)
+    assert (cifar.finalists.k, cifar.finalists.halving) == (7, 3)
+
+
+OVERRIDES = {"batch_size": 48, "repeats": 2, "init": "kaiming_normal", "normalization": "eval"}
+
+
+@pytest.mark.parametrize("name", CHOICES["proxy"])
+def test_the_definition_of_a_score_stands_in_its_record_alone(name: str) -> None:
+    lines = (Path(CONF) / "proxy" / f"{name}.yaml").read_text().splitlines()
+    comment, *keys = lines
+    assert keys == ["defaults: [base]", f"name: {name}"]
+    if name == "oracle":
+        return
+    record = PROXIES.get(name)
+    assert comment == f"# {record.summary[0].upper()}{record.summary[1:]}."
+    chosen = compose(f"proxy={name}").proxy.settings
+    assert chosen.parameters == "weights" and chosen.classes is None
+    assert {key: getattr(chosen, key) for key in OVERRIDES} == {
+        key: getattr(record, key) for key in OVERRIDES
+    }
+    other = compose(f"proxy={name}", *(f"proxy.{k}={v}" for k, v in OVERRIDES.items()))
+    assert {key: getattr(other.proxy.settings, key) for key in OVERRIDES} == OVERRIDES
+
+
+def test_the_base_of_the_scores_has_every_key_and_no_value_of_a_definition() -> None:
+    values = yaml.safe_load((Path(CONF) / "proxy" / f"{BASE}.yaml").read_text())
+    assert values.pop("name") == "???"
+    assert values == dataclasses.asdict(Settings())
+    with pytest.raises(InputError, match="proxy.name is missing; choose with proxy=NAME"):
+        compose("proxy=base")
+
+
+@pytest.mark.parametrize("key", ["proxy.normalisation", "executor.population"])
+def test_an_old_key_is_refused_with_its_new_name(key: str) -> None:
+    with pytest.raises(InputError, match=f"^{key} is now called {RENAMED[key]}; rename it$"):
+        compose(f"+{key}=1")
+
+
+def test_every_new_name_is_a_key_of_a_command() -> None:
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        commands = [hydra.compose(name) for name in ("config", "rank", "train")]
+    for new in RENAMED.values():
+        group, _, key = new.rpartition(".")
+        groups = [command.get(group) if group else command for command in commands]
+        assert any(key in keys for keys in groups if keys is not None), new
 
 
 @pytest.mark.parametrize("name", BENCHMARKS.names())
@@ -140,6 +193,10 @@ def test_the_default_is_the_command_of_the_title() -> None:
     ("override", "message"),
     [
         ("+seeed=1", "unknown key 'seeed'; possible: device, plugins, precision, seed, top"),
+        ("precision=fp16", "unknown precision 'fp16'; possible: fp32, tf32, bf16"),
+        ("proxy.repeats=0", "proxy.repeats=0 must be 1 or more"),
+        ("proxy.parameters=none", "unknown proxy.parameters 'none'; possible: weights, all"),
+        ("proxy.normalization=none", "unknown proxy.normalization 'none'; possible: sample, "),
         ("+proxy.batchsize=3", "unknown key 'proxy.batchsize'; possible: batch_size"),
         ("+algorithm.elite=3", "unknown key 'algorithm.elite'; possible: "),
         ("+search_space.depth=3", "unknown key 'search_space.depth'; possible: "),
@@ -162,8 +219,8 @@ def test_the_default_is_the_command_of_the_title() -> None:
         ("proxy.batch_size=1", "proxy.batch_size=1 must be 2 or more"),
         ("proxy.init=zero", "unknown proxy.init 'zero'; possible: default, kaiming_normal"),
         ("algorithm.batch=0", "algorithm.batch=0 must be 1 or more"),
-        ("algorithm.batch=two", "algorithm.batch='two' must be a whole number"),
-        ("algorithm.batch=true", "algorithm.batch=True must be a whole number"),
+        ("algorithm.batch=two", "algorithm.batch: Value 'two'"),
+        ("algorithm.batch=true", "algorithm.batch: Value 'True'"),
         ("algorithm.population=1", "algorithm.population=1 must be 2 or more"),
         ("algorithm.tournament=101", "algorithm.tournament=101 must be between 1 and"),
         ("algorithm.crossover=2", "algorithm.crossover=2.0 must be between 0 and 1"),
@@ -204,6 +261,20 @@ def test_help_tells_a_person_what_to_type() -> None:
     assert "$" not in text  # no placeholder was left
     choices = tuple(f"{group}: " for group in CHOICES)  # Hydra lists a group's names in one line
     assert max(len(line) for line in text.splitlines() if not line.startswith(choices)) < 110
+
+
+@pytest.mark.parametrize("module", ["nas_search", "nas_search.rank", "nas_search.train"])
+def test_help_does_not_wait_for_torch(module: str) -> None:
+    check = (
+        "import importlib, sys\n"
+        f"sys.argv = ['{module}', '--help']\n"
+        "try:\n"
+        f"    importlib.import_module('{module}' + '.__main__' * ('.' not in '{module}')).main()\n"
+        "finally:\n"
+        "    assert 'hydra' in sys.modules and 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_composed_configuration_can_be_printed(tmp_path: Path) -> None:

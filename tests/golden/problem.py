@@ -36,7 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """Changes to the task: each score's own definition, and two that all scores share."""
 
-SCORES = tuple(record.name for record in PROXIES if not record.needs_pool)
+SCORES = tuple(record.name for record in PROXIES)
 
 
 def problem(space: str, setting: str) -> ScoringTask:

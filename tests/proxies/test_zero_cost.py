@@ -141,8 +141,7 @@ def test_scores_that_need_gradients_share_one_backward(monkeypatch: pytest.Monke
 
 def test_every_record_says_which_results_it_needs() -> None:
     for record in PROXIES:
-        if not record.needs_pool:
-            assert score(record.name) == score(record.name)
+        assert score(record.name) == score(record.name)
 
 
 def test_mean_loss_is_what_is_differentiated() -> None:

@@ -13,14 +13,14 @@ from scipy import stats
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
-from nas_search.proxies.aggregate import log_rank_sum
-from nas_search.proxies.base import Group
 from nas_search.ranking import correlation
+from nas_search.ranking.aggregates import log_rank_sum
 from nas_search.ranking.ranking import (
     FULL,
     MEAN,
     NO_DEAD,
     Column,
+    Group,
     chosen_rows,
     columns,
     has_dead_branch,

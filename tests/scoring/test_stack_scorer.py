@@ -55,9 +55,7 @@ FULL = CELLS.parse(
 )
 SPACES = {"darts": full_darts(), "nasbench101": Nasbench101Space(), "nasbench201": CELLS}
 SCORES = tuple(
-    record.name
-    for record in PROXIES
-    if set(record.needs) <= {*PASSES_OF_ALL, Facts, Depth} and not record.needs_pool
+    record.name for record in PROXIES if set(record.needs) <= {*PASSES_OF_ALL, Facts, Depth}
 )
 """Every registered score that populations have."""
 
@@ -188,7 +186,7 @@ def reading(name: str, value: float) -> float:
 def test_every_score_of_the_pass_is_compared() -> None:
     assert {"gradalign", "gradsign", "snip", "plain", "fisher", "params"} <= set(SCORES)
     assert {"naswot", "swap", "depth", "params_live"} <= set(SCORES)
-    assert set(SCORES) == {record.name for record in PROXIES if not record.needs_pool}
+    assert set(SCORES) == set(PROXIES.names())
     assert {kind for name in SCORES for kind in PROXIES.get(name).needs} >= {*PASSES_OF_ALL, Depth}
 
 

@@ -12,12 +12,12 @@ import matplotlib.image
 import pytest
 from rich.console import Console
 
-from nas_search.__main__ import CONF
-from nas_search.commands.search import run_search
+from nas_search.commands.command import CONF
+from nas_search.commands.run_search import run_search
 from nas_search.commands.search_schema import read_config
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
-from nas_search.search import Outcome
+from nas_search.search import SearchOutcome
 from nas_search.tables import truth
 from tests.tables.made import SPACE, cells, nasbench201, read, write_csv
 
@@ -32,7 +32,9 @@ QUICK = (
 )
 
 
-def search(directory: Path, table: Path, *overrides: str, base: Sequence[str] = QUICK) -> Outcome:
+def search(
+    directory: Path, table: Path, *overrides: str, base: Sequence[str] = QUICK
+) -> SearchOutcome:
     directory.mkdir(exist_ok=True)
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
         config = hydra.compose("config", [*base, f"benchmark.path={table}", *overrides])

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from nas_search.commands.search import versions
 from nas_search.core.errors import InputError, RunError
+from nas_search.core.versions import versions
 from nas_search.data import DATASETS, ImageData, imagefolder
 from nas_search.training import (
     Finalist,

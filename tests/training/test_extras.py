@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from nas_search.commands.search import versions
 from nas_search.core.errors import InputError
+from nas_search.core.versions import versions
 from nas_search.training import Finalist, FinalistsConfig, Renderers, TrainingPlan, train_finalists
 from tests.training.made import architecture, recipe, stripes_data
 

@@ -12,7 +12,7 @@ import yaml
 from torch import nn
 
 from nas_search.commands.command import CONF
-from nas_search.commands.search_schema import read_as
+from nas_search.commands.reading import read_as
 from nas_search.core.errors import InputError
 from nas_search.training.optimizer import make_optimizer, make_schedule
 from nas_search.training.recipe import Recipe

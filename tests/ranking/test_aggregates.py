@@ -1,20 +1,22 @@
-"""Rank aggregates over a pool, and their refusal where there is none."""
+"""Aggregates of ranks, done by hand and of real scores."""
 
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from nas_search.commands.search_schema import ProxyConfig
 from nas_search.core.errors import InputError
 from nas_search.proxies import PROXIES
-from nas_search.proxies.aggregate import check_members, log_rank_sum, members_of, rank_sum
+from nas_search.ranking.aggregates import AGGREGATES, log_rank_sum, rank_sum
+from nas_search.ranking.members import check_members, members_of
+from nas_search.ranking.ranking import group_of
 from nas_search.spaces.nasbench201 import Nasbench201Space
-from tests.proxies.naive import CELLS
 from tests.scoring.problem import task
 
 
@@ -50,13 +52,14 @@ def test_the_aggregate_of_real_scores() -> None:
 def test_members() -> None:
     assert members_of("naswot") == ("naswot",)
     assert members_of("te_nas") == ("ntk_cond", "linear_regions")
-    for record in PROXIES:
-        assert (record.group == "aggregate") == record.needs_pool == (record.combine is not None)
-        if record.needs_pool and record.members:
+    for record in AGGREGATES:
+        assert record.name not in PROXIES.names()
+        if record.members:
             check_members(record.members)
-    assert replace(PROXIES.get("params"), fitted=True).group == "fitted"
     with pytest.raises(InputError, match=r"'aggregate' has no members .* aggregates=\{mine"):
         members_of("aggregate")
+    with pytest.raises(InputError, match="unknown proxy 'nope'"):
+        members_of("nope")
     check_members(["params", "flops"])
     for members, message in (
         (["params", "aggregate"], "is an aggregate itself"),
@@ -68,13 +71,16 @@ def test_members() -> None:
             check_members(members)
 
 
-def test_a_search_refuses_what_needs_a_pool_and_says_how_to_rank_by_it() -> None:
-    for record in PROXIES:
-        if record.needs_pool:
-            with pytest.raises(InputError, match="has no score for one candidate") as refused:
-                ProxyConfig(record.name)
-            assert f"nas_search.rank 'proxies=[{record.name}]'" in str(refused.value)
-            with pytest.raises(InputError, match="has no score for one candidate alone"):
-                task(proxies=(record.name,)).evaluate(CELLS[0])
-    with pytest.raises(InputError, match=r"rank 'aggregates=\{mine: \[gradalign,flops\]\}'"):
-        ProxyConfig("aggregate", members=["gradalign", "flops"])
+def test_a_score_that_saw_accuracies_is_in_a_group_of_its_own() -> None:
+    params = PROXIES.get("params")
+    assert group_of(params) == "single"
+    assert group_of(replace(params, fitted=True)) == "fitted"
+
+
+def test_the_help_can_list_aggregates_without_torch() -> None:
+    check = (
+        "import sys\n"
+        "from nas_search.ranking.aggregates import AGGREGATES\n"
+        "assert 'az_nas' in AGGREGATES.names() and 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True)

@@ -1,0 +1,199 @@
+"""A whole ranking study: scores of many architectures, one store per seed, and what they are worth.
+
+Every score is measured as its own definition says unless the user asks otherwise, so scores that
+need other images or another number of draws are measured by tasks of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from nas_search import report
+from nas_search.commands.rank_schema import BASELINES, RankConfig
+from nas_search.commands.ranking_report import print_ranking, write_ranking
+from nas_search.commands.settings import Settings, scoring_task
+from nas_search.core.device import resolve_device
+from nas_search.core.evaluation import Evaluation
+from nas_search.core.versions import versions
+from nas_search.data import ImageData
+from nas_search.proxies import PROXIES
+from nas_search.ranking import ranking
+from nas_search.ranking.ranking import Row
+from nas_search.runs.store import Store
+from nas_search.scoring import ScoringTask, start_workers
+
+LOOKAHEAD = 256
+"""Architectures handed to the workers at once."""
+
+
+def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[Row]:
+    """Score the architectures, or those that ``directory`` lacks, and write the study there.
+
+    Args:
+        config: what to do.
+        directory: the run directory; exists.
+        console: where progress and the table go.
+
+    Returns:
+        The rows of ``ranking.csv``.
+
+    Raises:
+        InputError: the request cannot be carried out as written.
+        RunError: the store or the disk fails.
+    """
+    study, table = config.study, config.table
+    numbers = ranking.chosen_rows(table, study.architectures, study.sample_seed)
+    genotypes = [table.architectures[row] for row in numbers]
+    data = config.dataset.load(config.dataset_options)
+    evaluations = {
+        seed: _scored(config, data, seed, genotypes, directory, console) for seed in study.seeds
+    }
+    groups = {name: ranking.group_of(PROXIES.get(name)) for name in study.measured}
+    columns = ranking.columns(evaluations, groups, study.combined)
+    accuracies = {name: table.columns[name][numbers] for name in config.columns}
+    first = evaluations[study.seeds[0]]
+    rows = ranking.table_of_rows(
+        columns,
+        accuracies,
+        np.array([e.params for e in first], dtype=np.float64),
+        np.array([e.macs for e in first], dtype=np.float64),
+        np.array([not ranking.has_dead_branch(config.space.graphs(g)) for g in genotypes]),
+        study.bootstrap,
+    )
+    write_ranking(rows, columns, accuracies, evaluations, directory)
+    print_ranking(rows, len(genotypes), study.seeds, directory, console)
+    return rows
+
+
+@dataclass(frozen=True)
+class MeasuredTogether:
+    """Scores that take the same number of images and of draws.
+
+    Attributes:
+        settings: how they are measured; what is None differs from score to score.
+        scores: their names.
+    """
+
+    settings: Settings
+    scores: tuple[str, ...]
+
+
+def measured_together(scores: Sequence[str], settings: Settings) -> list[MeasuredTogether]:
+    """Return which of ``scores`` are measured in the same task.
+
+    The baselines (:data:`.rank_schema.BASELINES`) depend neither on the images nor on the number of
+    draws, so they take no task of their own: they join the one with the fewest draws.
+    """
+    names: dict[tuple[int, int], list[str]] = {}
+    for name in scores:
+        own = settings.of(PROXIES.get(name))
+        if name not in BASELINES:
+            names.setdefault((own.repeats or 1, own.batch_size or 0), []).append(name)
+    if not names:
+        own = settings.of(PROXIES.get(BASELINES[0]))
+        names[own.repeats or 1, own.batch_size or 0] = []
+    names[min(names)] += [name for name in scores if name in BASELINES]
+    return [
+        MeasuredTogether(
+            dataclasses.replace(settings, repeats=repeats, batch_size=batch_size), tuple(together)
+        )
+        for (repeats, batch_size), together in names.items()
+    ]
+
+
+def ranking_tasks(config: RankConfig, data: ImageData, seed: int) -> list[ScoringTask]:
+    """Return what workers must know to score architectures with one seed; reads probe batches.
+
+    Raises:
+        InputError: the data is too small, or the device does not exist.
+    """
+    device = resolve_device(config.study.device)
+    return [
+        scoring_task(
+            data,
+            one.scores,
+            one.settings,
+            seed,
+            space=config.space,
+            macro=config.macro,
+            device=device,
+            precision=config.study.precision,
+        )
+        for one in measured_together(config.study.measured, config.settings)
+    ]
+
+
+def ranking_facts(config: RankConfig) -> dict[str, Any]:
+    """Return what defines the scores; architectures, seeds and workers may change."""
+    study = config.study
+    return {
+        "search_space": {"name": config.space.name, **config.space_options, **config.macro},
+        "scores": {
+            name: dataclasses.asdict(one.settings.of(PROXIES.get(name)))
+            for one in measured_together(study.measured, config.settings)
+            for name in one.scores
+        },
+        "dataset": config.dataset.name,
+        "dataset_options": dataclasses.asdict(config.dataset_options),
+        **({"precision": study.precision} if study.precision != "fp32" else {}),
+    }
+
+
+def _scored(
+    config: RankConfig,
+    data: ImageData,
+    seed: int,
+    genotypes: Sequence[Hashable],
+    directory: Path,
+    console: Console,
+) -> list[Evaluation]:
+    """Return the evaluations of all genotypes with one seed; only those not recorded are made."""
+    tasks = ranking_tasks(config, data, seed)
+    tasks[0].check_sizes(genotypes[0])
+    with Store(directory / f"scores_seed{seed}.sqlite") as store:
+        store.claim({**ranking_facts(config), "seed": seed}, {"versions": versions()})
+        evaluations = store.evaluations()[: len(genotypes)]
+        ranking.check_recorded(evaluations, genotypes)
+        if len(evaluations) == len(genotypes):
+            return evaluations
+        progress = f"seed {seed}: {{}} of {len(genotypes)} architectures are scored"
+        console.print(progress.format(len(evaluations)), highlight=False)
+        try:
+            _score_the_rest(config, tasks, genotypes, evaluations, store, console)
+        except KeyboardInterrupt:
+            console.print(
+                progress.format(len(evaluations)) + "; the same command continues", highlight=False
+            )
+            raise
+    return evaluations
+
+
+def _score_the_rest(
+    config: RankConfig,
+    tasks: Sequence[ScoringTask],
+    genotypes: Sequence[Hashable],
+    evaluations: list[Evaluation],
+    store: Store,
+    console: Console,
+) -> None:
+    """Append to ``evaluations``, and to ``store`` first, until every genotype has one."""
+    workers = start_workers(config.executor, *tasks)
+    score, elapsed, count = config.study.measured[0], store.elapsed(), len(genotypes)
+    try:
+        with report.Progress(console, score, count, None, (len(evaluations), -np.inf)) as progress:
+            while (done := len(evaluations)) < count:
+                stop = done - done % LOOKAHEAD + LOOKAHEAD
+                for evaluation in workers.evaluate(genotypes, done, stop):
+                    elapsed += evaluation.seconds
+                    store.append(evaluation, elapsed)
+                    evaluations.append(evaluation)
+                    progress.advance(evaluation, elapsed)
+    finally:
+        workers.close()

@@ -1,0 +1,183 @@
+"""A whole search: data, scoring, algorithm and store put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from nas_search import report
+from nas_search.commands.finalists import finalists_of
+from nas_search.commands.run_training import run_training
+from nas_search.commands.search_report import SearchResult, print_report, write_report
+from nas_search.commands.search_schema import SearchConfig
+from nas_search.commands.settings import scoring_task
+from nas_search.commands.train_schema import TrainConfig
+from nas_search.core.device import resolve_device
+from nas_search.core.errors import RunError
+from nas_search.core.evaluation import Evaluation
+from nas_search.core.versions import versions
+from nas_search.runs.store import Store
+from nas_search.scoring import ScoringTask, Workers
+from nas_search.search import Algorithm, SearchOutcome, run_loop
+
+LOOKAHEAD = 256
+"""Candidates handed to the workers at once where none depends on another's result."""
+
+
+def run_search(config: SearchConfig, directory: Path, console: Console) -> SearchOutcome:
+    """Search, or continue the search that ``directory`` holds, and write its report there.
+
+    Args:
+        config: what to do.
+        directory: the run directory; exists.
+        console: where progress and the final table go.
+
+    Returns:
+        How the search ended, with every evaluation.
+
+    Raises:
+        InputError: the request cannot be carried out as written.
+        RunError: nothing could be scored, or the store or the disk fails.
+    """
+    task = search_task(config)
+    task.check_sizes(config.space.sample(np.random.default_rng(0)))
+    facts = search_facts(config, task)
+    algorithm = config.algorithm.algorithm(
+        config.space,
+        np.random.default_rng([config.seed, *b"search"]),
+        config.proxy.name,
+        config.algorithm_options,
+    )
+    with Store(directory / "run.sqlite") as store:
+        store.claim(facts, {"versions": versions()})
+        outcome = _search(config, task, algorithm, store, console)
+    result = SearchResult(config, task, outcome, algorithm.duplicates, facts)
+    write_report(result, directory)
+    print_report(result, directory, console)
+    if outcome.stop != "interrupted":
+        if not result.ranked:
+            raise RunError(
+                f"none of the {len(outcome.evaluations)} candidates got a score; see the reasons "
+                f"in {directory / 'history.csv'}"
+            )
+        _train_finalists(result, directory, console)
+    return outcome
+
+
+def search_task(config: SearchConfig) -> ScoringTask:
+    """Return what workers must know to score candidates of ``config``; reads the probe batch.
+
+    Raises:
+        InputError: the data cannot be read or is too small, or the device does not exist.
+    """
+    device = resolve_device(config.device)
+    return scoring_task(
+        config.dataset.load(config.dataset_options),
+        config.proxy.measured,
+        config.proxy.settings,
+        config.seed,
+        space=config.space,
+        macro=config.macro,
+        constraints=config.constraints,
+        device=device,
+        precision=config.precision,
+    )
+
+
+def search_facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
+    """Return what defines the history of a search; budget, workers and device may change."""
+    probe = hashlib.sha256(task.images.numpy().tobytes() + task.labels.numpy().tobytes())
+    return {
+        "seed": config.seed,
+        "search_space": {"name": config.space.name, **config.space_options, **config.macro},
+        **config.proxy.facts(),
+        "algorithm": {
+            "name": config.algorithm.name,
+            **dataclasses.asdict(config.algorithm_options),
+            "batch": config.batch,
+        },
+        "dataset": config.dataset.name,
+        "num_classes": task.num_classes,
+        "probe_batch": probe.hexdigest()[:16],
+        "constraints": dataclasses.asdict(config.constraints),
+        # Of other precision only: what was recorded before there was a choice can be continued.
+        **({"precision": task.precision} if task.precision != "fp32" else {}),
+    }
+
+
+def _search(
+    config: SearchConfig, task: ScoringTask, algorithm: Algorithm, store: Store, console: Console
+) -> SearchOutcome:
+    """Run the loop on what ``store`` does not hold yet."""
+    score = config.proxy.name
+    recorded, elapsed = store.evaluations(), store.elapsed()
+    if recorded:
+        console.print(f"continuing after {len(recorded)} evaluations in {store.path.parent}")
+    best = max((e.scores[score] for e in recorded if e.status == "ok"), default=-np.inf)
+    done = sum(e.status != "rejected" for e in recorded)
+    minutes = config.budget.minutes
+    seconds = None if minutes is None else 60 * minutes
+    workers = _LateWorkers(config, task)
+    try:
+        with report.Progress(
+            console, score, config.budget.evaluations, seconds, (done, best)
+        ) as progress:
+            return run_loop(
+                algorithm,
+                workers.evaluate,
+                config.budget,
+                store,
+                recorded=recorded,
+                elapsed=elapsed,
+                batch=config.batch,
+                ahead=LOOKAHEAD,
+                progress=progress.advance,
+            )
+    finally:
+        workers.close()
+
+
+class _LateWorkers:
+    """Workers that start with the first candidate: a finished run needs none."""
+
+    def __init__(self, config: SearchConfig, task: ScoringTask) -> None:
+        self._config = config
+        self._task = task
+        self._workers: Workers | None = None
+
+    def evaluate(
+        self, genotypes: Sequence[Hashable], start: int, stop: int
+    ) -> Iterator[Evaluation]:
+        if start >= stop:
+            return iter(())
+        if self._workers is None:
+            self._workers = self._config.proxy.start(self._config.executor, self._task)
+        return self._workers.evaluate(genotypes, start, stop)
+
+    def close(self) -> None:
+        if self._workers is not None:
+            self._workers.close()
+
+
+def _train_finalists(result: SearchResult, directory: Path, console: Console) -> None:
+    """Train the best that were found, where ``finalists.k`` asks for it."""
+    config, evaluations = result.config, result.outcome.evaluations
+    if not config.finalists.k or config.recipe is None:
+        return
+    data = config.dataset.load(config.dataset_options)
+    candidates = finalists_of(
+        evaluations,
+        config.proxy.name,
+        result.architecture(""),
+        config.finalists,
+        data,
+        config.recipe,
+    )
+    training = TrainConfig(candidates, data, config.recipe, config.finalists, config.device)
+    run_training(training, directory, console)

@@ -1,0 +1,195 @@
+"""The report of a search: its files, and what is printed at its end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from nas_search import report
+from nas_search.commands.search_schema import SearchConfig
+from nas_search.core.errors import RunError
+from nas_search.core.evaluation import STATUSES, Evaluation
+from nas_search.core.files import write_csv, write_json
+from nas_search.core.versions import versions
+from nas_search.runs.architecture import Architecture
+from nas_search.scoring import ScoringTask
+from nas_search.search import SearchOutcome
+from nas_search.tables import Table, truth
+
+DRAWINGS = 3
+"""Best architectures whose cells are drawn."""
+
+_STOPS = {
+    "budget": "finished",
+    "exhausted": "the space is exhausted",
+    "interrupted": "interrupted (the same command continues it)",
+}
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """A search that has ended.
+
+    Attributes:
+        config: what was asked for.
+        task: how candidates were scored.
+        outcome: every evaluation, and why the search ended.
+        duplicates: proposals that were skipped because they had been evaluated.
+        facts: what defines the search, see :func:`.run_search.search_facts`.
+    """
+
+    config: SearchConfig
+    task: ScoringTask
+    outcome: SearchOutcome
+    duplicates: int
+    facts: dict[str, Any]
+
+    @cached_property
+    def ranked(self) -> Sequence[tuple[int, Evaluation]]:
+        """Numbers and evaluations of all that have a score, best first."""
+        return report.best_first(self.outcome.evaluations, self.config.proxy.name)
+
+    @cached_property
+    def truths(self) -> list[dict[str, float | None]]:
+        """True accuracies (%) of these by column; empty where there is no table."""
+        table = self.config.table
+        return [truth.accuracies(table, e.genotype) for _, e in self.ranked] if table else []
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What ``summary.json`` holds."""
+        config, outcome, ranked = self.config, self.outcome, self.ranked
+        statuses: Counter[str] = Counter(e.status for e in outcome.evaluations)
+        regrets = config.table and ranked and truth.regrets(config.table, ranked[0][1].genotype)
+        return {
+            "stop": outcome.stop,
+            "best_score": ranked[0][1].scores[config.proxy.name] if ranked else None,
+            **({"benchmark": regrets} if regrets else {}),
+            "candidates": {status: statuses[status] for status in STATUSES if statuses[status]},
+            "duplicates_skipped": self.duplicates,
+            "search_seconds": round(outcome.seconds, 3),
+            "scoring_seconds": round(sum(e.seconds for e in outcome.evaluations), 3),
+            "device": self.task.device,
+            **self.facts,
+            "versions": versions(),
+        }
+
+    def architecture(self, genotype: str) -> Architecture:
+        """Return an architecture of the search, in the sizes in which it was scored."""
+        return Architecture(
+            search_space=self.config.space.name,
+            genotype=genotype,
+            input_shape=self.task.input_shape,
+            num_classes=self.task.num_classes,
+            macro=self.config.macro,
+            space_options=self.config.space_options,
+        )
+
+
+def write_report(result: SearchResult, directory: Path) -> None:
+    """Write the files of a search.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    try:
+        _write_tables(result, directory)
+        _write_pictures(result, directory)
+        _write_best(result, directory)
+    except OSError as error:
+        raise RunError(
+            f"cannot write the report to {directory} ({error.strerror}); every evaluation is in "
+            "run.sqlite: free space or permissions and repeat the command"
+        ) from error
+
+
+def print_report(result: SearchResult, directory: Path, console: Console) -> None:
+    """Print the leaderboard, what a table knows of number 1, and how the search ended."""
+    config, summary = result.config, result.summary
+    if result.ranked:
+        console.print(
+            report.leaderboard_table(result.ranked, config.proxy.name, config.top, result.truths)
+        )
+    for column, facts in summary.get("benchmark", {}).items():
+        console.print(_truth_line(column, facts), highlight=False, soft_wrap=True)
+    counts = ", ".join(f"{count} {status}" for status, count in summary["candidates"].items())
+    console.print(
+        f"{_STOPS[result.outcome.stop]} after {result.outcome.seconds:.1f} s: {counts}; "
+        f"results in {directory}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _truth_line(column: str, facts: dict[str, float | None]) -> str:
+    if facts["accuracy"] is None:
+        return f"{column} of number 1: not in the table"
+    return (
+        f"{column} of number 1: {facts['accuracy']:.2f} "
+        f"(best of the table {facts['best']:.2f}, regret {facts['regret']:.2f})"
+    )
+
+
+def _write_tables(result: SearchResult, directory: Path) -> None:
+    score, evaluations = result.config.proxy.name, result.outcome.evaluations
+    write_json(directory / "summary.json", result.summary)
+    report.write_history(directory / "history.csv", evaluations, [score])
+    report.write_leaderboard(directory / "leaderboard.csv", result.ranked, score, result.truths)
+
+
+def _write_pictures(result: SearchResult, directory: Path) -> None:
+    config, evaluations = result.config, result.outcome.evaluations
+    score = config.proxy.name
+    report.search_curve(
+        [(n, e.scores.get(score), e.status) for n, e in enumerate(evaluations)],
+        directory / "search.png",
+        score_name=score,
+        algorithm=config.algorithm.name.replace("_", " "),
+        random_phase=getattr(config.algorithm_options, "population", None),
+    )
+    if config.table:
+        _write_truth(config.table, evaluations, score, directory)
+    for rank, (_, evaluation) in reversed(list(enumerate(result.ranked[:DRAWINGS], 1))):
+        for graph in config.space.graphs(config.space.parse(evaluation.genotype)):
+            report.draw_cell(
+                graph,
+                directory / f"cell_{rank}_{graph.name}.svg",
+                title=f"{graph.name} cell of number {rank}",
+            )
+
+
+def _write_truth(
+    table: Table, evaluations: Sequence[Evaluation], score: str, directory: Path
+) -> None:
+    """Write how the true accuracy of the best so far came about, as a table and as a curve."""
+    incumbents = truth.incumbents(table, evaluations, score)
+    write_csv(
+        directory / "accuracy.csv",
+        ["number", score, *table.reported],
+        [[number, value, *accuracies.values()] for number, value, accuracies in incumbents],
+    )
+    report.truth_curve(
+        incumbents,
+        len(evaluations),
+        {column: table.best(column) for column in table.reported},
+        directory / "accuracy.png",
+        score_name=score,
+    )
+
+
+def _write_best(result: SearchResult, directory: Path) -> None:
+    if not result.ranked:
+        return
+    number, best = result.ranked[0]
+    measured = {"params": best.params, "macs": best.macs, "number": number}
+    architecture = result.architecture(best.genotype).facts()
+    write_json(
+        directory / "best.json",
+        {**architecture, "scores": best.scores, **measured, "versions": versions()},
+    )
