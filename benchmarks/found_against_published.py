@@ -28,9 +28,9 @@ import numpy as np
 import nas_search
 from benchmarks.common import genotypes, header, say
 from benchmarks.trainings import Results, Row, cifar10, read_recipe, train_once, with_crop
-from nas_search.ranking.correlation import Array
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
+from nas_search.tables import Array
 
 FOUND = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 0), "

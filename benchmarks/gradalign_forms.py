@@ -9,7 +9,7 @@ from benchmarks.forms import FORMS, GRID, Form
 from nas_search.passes import Depth, Grams, LayerFactors
 from nas_search.proxies import PROXIES, ProxyRecord
 
-for _name, (_formula, _, _) in (FORMS | GRID).items():
+for _name, (_formula, *_) in (FORMS | GRID).items():
     PROXIES.add(
         ProxyRecord(
             name=_name,

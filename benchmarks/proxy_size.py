@@ -86,7 +86,7 @@ def score_all(size: str, options: argparse.Namespace) -> None:
             )
 
 
-def definition(proxy: str) -> str:
+def definition(proxy: str) -> str | None:
     """Return the batch-norm statistics that the proxy's definition asks for."""
     return PROXY_RECORDS.get(proxy).normalization
 

@@ -27,10 +27,10 @@ import numpy as np
 
 from benchmarks.common import header, say
 from benchmarks.trainings import Results, Row, cifar10, read_recipe, train_once, with_crop
-from nas_search.ranking.correlation import Array, bootstrap_tau, kendall_tau, spearman_rho
+from nas_search.ranking.correlation import bootstrap_tau, kendall_tau, spearman_rho
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
-from nas_search.tables import BENCHMARKS, Table
+from nas_search.tables import BENCHMARKS, Array, Table
 
 TRUTH, LATER = "c10_test_12", "c10_test_200"
 DRAWS = 10_000
@@ -88,7 +88,8 @@ def spread(table: Table, count: int) -> list[int]:
     """
     ascending = np.argsort(table.columns[TRUTH], kind="stable")
     places = ((np.arange(count) + 0.5) / count * len(ascending)).astype(int)
-    return np.random.default_rng(0).permutation(ascending[places]).tolist()
+    rows: list[int] = np.random.default_rng(0).permutation(ascending[places]).tolist()
+    return rows
 
 
 def report(rows: list[Row]) -> str:

@@ -75,7 +75,8 @@ class SmallNetwork(nn.Module):
         x = self.stem(x)
         for cell in self.cells:
             x = cell(x)
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 def small_network(seed: int, image_channels: int = 3) -> SmallNetwork:
