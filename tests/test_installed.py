@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.network  # pip fetches what builds the wheel
+
 REPOSITORY = Path(__file__).parent.parent
 TEN_MINUTES = 600
 
