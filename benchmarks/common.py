@@ -6,7 +6,7 @@ import csv
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -54,7 +54,7 @@ def seconds(
 
 
 def interleaved(
-    runs: dict[str, Callable[[], object]],
+    runs: Mapping[str, Callable[[], object]],
     repeats: int,
     device: str,
     clock: Callable[[], float] = perf_counter,

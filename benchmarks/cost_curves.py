@@ -13,9 +13,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter, process_time
 
 import torch
+from torch import Tensor, nn
 
 from benchmarks.common import digits_batch, genotypes, header, interleaved, say, spread, task
 from benchmarks.gram_vs_loop import train
@@ -57,30 +60,34 @@ def measure(space: str, options: argparse.Namespace) -> None:
         for key, values in VARIED[space].items()
         for value in values
     }
-    runs = {}
-    for (key, value), own in sizes.items():
-        macro = {"cells": own["cells"], "channels": own["channels"]}
-        job = task(space, digits_batch(options.size, own["n"]), **macro)
+    runs: dict[str, Callable[[], object]] = {}
+    for (key, value), sized in sizes.items():
+        macro = {"cells": sized["cells"], "channels": sized["channels"]}
+        job = task(space, digits_batch(options.size, sized["n"]), **macro)
         job = dataclasses.replace(job, device=options.device, proxies=(options.proxy,)).to_device()
         scorer = StackScorer(job, options.population)
         networks = [job.build(genotype) for genotype in chosen]
-        runs[f"{key} {value}"] = lambda s=scorer: in_populations(s, chosen, options.population)
-        runs[f"{key} {value}, training"] = lambda job=job, networks=networks: [
-            train(network, job.images, job.labels) for network in networks
-        ]
+        runs[f"{key} {value}"] = partial(in_populations, scorer, chosen, options.population)
+        runs[f"{key} {value}, training"] = partial(train_all, networks, job.images, job.labels)
     clock = process_time if options.device == "cpu" else perf_counter
     times = interleaved(runs, options.rounds, options.device, clock)
     say(f"{space}, otherwise {MIDDLE[space]}\n")
     say("| varied | ms per network | in units of training | in units of the middle size |")
     say("|---|---|---|---|")
     for key, value in sizes:
-        own, step = times[f"{key} {value}"], times[f"{key} {value}, training"]
+        scoring, step = times[f"{key} {value}"], times[f"{key} {value}, training"]
         middle = times[f"{key} {MIDDLE[space][key]}"]
-        ms = 1000 * statistics.median(own) / len(chosen)
-        units = spread([a / b for a, b in zip(own, step, strict=True)])
-        share = spread([a / b for a, b in zip(own, middle, strict=True)])
+        ms = 1000 * statistics.median(scoring) / len(chosen)
+        units = spread([a / b for a, b in zip(scoring, step, strict=True)])
+        share = spread([a / b for a, b in zip(scoring, middle, strict=True)])
         say(f"| {key} {value} | {ms:.1f} | {units} | {share} |")
     say("")
+
+
+def train_all(networks: Sequence[nn.Module], images: Tensor, labels: Tensor) -> None:
+    """Make an ordinary training step of each network."""
+    for network in networks:
+        train(network, images, labels)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import copy
 import statistics
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -113,7 +114,7 @@ def ratio_to_training(
 ) -> dict[str, list[float]]:
     """Return each way's times over the median time of a training step."""
     stateless = torch.func.replace_all_batch_norm_modules_(copy.deepcopy(network))
-    runs = {
+    runs: dict[str, Callable[[], object]] = {
         "train": partial(train, network, images, labels),
         "loop": partial(loop, network, images, labels),
         "vmap": partial(vmap, stateless, images, labels),

@@ -75,8 +75,9 @@ class Row:
     @property
     def label(self) -> str:
         """Its name, marked where memory ended and the population was halved."""
-        halved = self.scorer is not None and self.scorer.most != int(self.name)
-        return f"{self.name} (halved to {self.scorer.most})" if halved else self.name
+        if self.scorer is None or self.scorer.most == int(self.name):
+            return self.name
+        return f"{self.name} (halved to {self.scorer.most})"
 
 
 def main() -> None:
@@ -180,7 +181,8 @@ def ratio(over: list[float], under: list[float]) -> str:
 
 
 def calls(run: Callable[[], object]) -> int:
-    with Calls() as counted:
+    counted = Calls()  # type: ignore[no-untyped-call]  # TorchDispatchMode.__init__ has no types
+    with counted:
         run()
     return counted.count
 

@@ -23,6 +23,7 @@ import torch
 from benchmarks.common import digits_batch, header, say, seconds, spread, task
 from nas_search.core.device import PRECISIONS, set_precision
 from nas_search.ranking.correlation import kendall_tau
+from nas_search.scoring import ScoringTask
 from nas_search.scoring.stack_scorer import StackScorer, stacks
 from nas_search.spaces.nasbench201 import Nasbench201Space
 
@@ -45,8 +46,10 @@ def main() -> None:
     )
     job = dataclasses.replace(job, device=options.device, proxies=(options.proxy,)).to_device()
     cells = different(options.cells)
-    tasks = {precision: dataclasses.replace(job, precision=precision) for precision in PRECISIONS}
-    tasks["fp32, other weights"] = dataclasses.replace(job, seed=1)
+    tasks: dict[str, ScoringTask] = {
+        **{precision: dataclasses.replace(job, precision=precision) for precision in PRECISIONS},
+        "fp32, other weights": dataclasses.replace(job, seed=1),
+    }
     scorers = {name: StackScorer(one, options.population) for name, one in tasks.items()}
     clock = process_time if options.device == "cpu" else perf_counter
     found: dict[str, np.ndarray] = {}

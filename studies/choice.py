@@ -65,14 +65,16 @@ MEASURES = (
 
 def worst(ratios: Array) -> Array:
     """Return the smallest ratio of each form, from (forms, goals)."""
-    return ratios.min(1)
+    smallest: Array = ratios.min(1)
+    return smallest
 
 
 def average(ratios: Array) -> Array:
     """Return the mean ratio of each form, (forms, goals); that of NAS-Bench-201 counts once."""
     places = [m.place for m in MEASURES if m.goal]
     weights = np.array([1 / places.count(place) for place in places])
-    return ratios @ weights / weights.sum()
+    mean: Array = ratios @ weights / weights.sum()
+    return mean
 
 
 RULES = {"smallest ratio to a goal": worst, "mean ratio to the goals": average}

@@ -96,7 +96,8 @@ def _signal(m: Measurement) -> Tensor:
 
 
 def _whole(m: Measurement) -> Tensor:
-    return torch.linalg.eigvalsh(m.cosines)[None]
+    eigenvalues: Tensor = torch.linalg.eigvalsh(m.cosines)
+    return eigenvalues[None]
 
 
 FORMS: dict[str, tuple[str, Statistic, Reduce]] = {
@@ -187,7 +188,7 @@ def powers(size: float, factors: float, opposed: float) -> tuple[str, Statistic,
     return f"sum_l P_l^{size} (A E)^{factors} c_l^{opposed}", statistic, reduce
 
 
-GRID = {
+GRID: dict[str, tuple[str, Statistic, Reduce]] = {
     f"powers_{p}_{a}_{c}": powers(p / 100, a / 100, c / 100)
     for p, a, c in product((25, 50, 75, 100), (25, 50, 75), (0, 25, 50))
 }

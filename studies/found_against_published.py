@@ -28,9 +28,9 @@ import numpy as np
 import nas_search
 from benchmarks.common import genotypes, header, say
 from benchmarks.reduced import cifar10, read_recipe, with_crop
-from nas_search.ranking.correlation import Array
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
+from nas_search.tables import Array
 from studies.result_files import Row
 from studies.trainings import Results, train_once
 

@@ -27,10 +27,10 @@ import numpy as np
 
 from benchmarks.common import header, say
 from benchmarks.reduced import cifar10, read_recipe, with_crop
-from nas_search.ranking.correlation import Array, bootstrap_tau, kendall_tau, spearman_rho
+from nas_search.ranking.correlation import bootstrap_tau, kendall_tau, spearman_rho
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
-from nas_search.tables import BENCHMARKS, Table
+from nas_search.tables import BENCHMARKS, Array, Table
 from studies.result_files import Row
 from studies.trainings import Results, train_once
 
@@ -90,7 +90,8 @@ def spread(table: Table, count: int) -> list[int]:
     """
     ascending = np.argsort(table.columns[TRUTH], kind="stable")
     places = ((np.arange(count) + 0.5) / count * len(ascending)).astype(int)
-    return np.random.default_rng(0).permutation(ascending[places]).tolist()
+    rows: list[int] = np.random.default_rng(0).permutation(ascending[places]).tolist()
+    return rows
 
 
 def report(rows: list[Row]) -> str:

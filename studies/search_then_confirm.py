@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import header, say
+from nas_search.core.evaluation import Evaluation
 from nas_search.report import best_first
 from nas_search.search import ALGORITHMS, Budget, run_loop
 from nas_search.spaces import SPACES
@@ -70,7 +71,7 @@ def main() -> None:
     say(f"| best of the table, each column by itself | | | {tops} |")
 
 
-def search(table: Table, scores: dict[str, float], seed: int, evaluations: int) -> list:
+def search(table: Table, scores: dict[str, float], seed: int, evaluations: int) -> list[Evaluation]:
     """Return what an evolution with the score as fitness evaluated."""
     record = ALGORITHMS.get("regularized_evolution")
     evolution = record.algorithm(
@@ -82,7 +83,9 @@ def search(table: Table, scores: dict[str, float], seed: int, evaluations: int) 
     ).evaluations
 
 
-def winner(table: Table, evaluations: list, k: int, distance: int, column: str) -> list[float]:
+def winner(
+    table: Table, evaluations: list[Evaluation], k: int, distance: int, column: str
+) -> list[float]:
     """Return the test accuracies of the finalist with the highest validation accuracy."""
     chosen = choose_finalists(table.space, best_first(evaluations, "score"), k, distance)
     rows = [table.row(table.space.parse(e.genotype)) for _, e in chosen]

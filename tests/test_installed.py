@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.network  # pip fetches what builds the wheel
+
 REPOSITORY = Path(__file__).parent.parent
 TEN_MINUTES = 600
 
@@ -73,8 +75,9 @@ def test_the_console_script_is_the_same_command(site: Path, tmp_path: Path) -> N
     assert "search_space:\n  name: darts" in ended.stdout
 
 
-def test_the_wheel_holds_no_tests_and_all_configuration(site: Path) -> None:
+def test_the_wheel_holds_no_tests_all_configuration_and_its_types(site: Path) -> None:
     inside = {path.relative_to(REPOSITORY / "conf") for path in REPOSITORY.glob("conf/**/*.yaml")}
     packed = site / "nas_search" / "conf"
     assert {path.relative_to(packed) for path in packed.glob("**/*.yaml")} == inside
     assert not (site / "tests").exists()
+    assert (site / "nas_search" / "py.typed").exists()

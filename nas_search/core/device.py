@@ -22,7 +22,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
     zero but for rounding would be taken for a gradient.
 """
 
-PRECISIONS: tuple[str, ...] = get_args(Precision)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def resolve_device(name: str) -> str:

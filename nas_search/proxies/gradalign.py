@@ -51,7 +51,8 @@ def mean_cosine(cosines: Tensor) -> Tensor:
 def log_det(cosines: Tensor, eps: float = EPS) -> Tensor:
     """Return log det(K + eps I) of K (..., n, n): in [n log eps, n log(1 + eps)], about."""
     ridge = eps * torch.eye(cosines.shape[-1], dtype=cosines.dtype, device=cosines.device)
-    return torch.linalg.slogdet(cosines + ridge).logabsdet
+    logabsdet: Tensor = torch.linalg.slogdet(cosines + ridge).logabsdet
+    return logabsdet
 
 
 def whole_i(measurement: Measurement) -> float:

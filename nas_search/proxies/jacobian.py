@@ -16,7 +16,7 @@ EPS = 1e-5
 def jacob_cov(measurement: Measurement) -> float:
     """Return -sum_k (log(v_k + 1e-5) + 1 / (v_k + 1e-5)), v the eigenvalues of the correlations."""
     v = torch.linalg.eigvalsh(_correlations(measurement[InputJacobian].rows)).clamp_min(0)
-    return -((v + EPS).log() + 1 / (v + EPS)).sum().item()
+    return -float(((v + EPS).log() + 1 / (v + EPS)).sum())
 
 
 def epe_nas(measurement: Measurement) -> float:
@@ -30,7 +30,8 @@ def _correlations(rows: Tensor) -> Tensor:
     """Return Pearson's correlations between rows, (n, n); 1 for a row alone."""
     centered = rows - rows.mean(1, keepdim=True)
     units = centered / centered.norm(dim=1, keepdim=True)
-    return (units @ units.T).clamp(-1, 1)
+    correlations: Tensor = units @ units.T
+    return correlations.clamp(-1, 1)
 
 
 PROXIES.add(

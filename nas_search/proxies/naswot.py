@@ -11,7 +11,7 @@ from nas_search.proxies.measurement import Measurement
 
 def naswot(measurement: Measurement) -> float:
     """Return log |det K|, K_ij the number of units that images i and j switch alike."""
-    return torch.linalg.slogdet(measurement[CodeAgreement].kernel).logabsdet.item()
+    return float(torch.linalg.slogdet(measurement[CodeAgreement].kernel).logabsdet)
 
 
 def swap(measurement: Measurement) -> float:

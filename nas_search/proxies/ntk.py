@@ -16,8 +16,8 @@ def ntk_cond(measurement: Measurement) -> float:
     """
     seen = measurement[LogitKernel]
     values = torch.linalg.eigvalsh(seen.kernel)
-    largest = values[-1].item()
-    return -largest / max(values[0].item(), seen.eps * largest)
+    smallest, largest = float(values[0]), float(values[-1])
+    return -largest / max(smallest, seen.eps * largest)
 
 
 PROXIES.add(

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from deap import base, tools
@@ -15,11 +15,28 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.core.registry import Registry
 from nas_search.search.individual import Individual, same_network
 
-if TYPE_CHECKING:  # a search never needs torch, which the spaces' networks import
-    from nas_search.spaces import SearchSpace
-
 HALL_OF_FAME = 100
 """Number of best individuals that an algorithm keeps."""
+
+
+class Genotypes(Protocol):
+    """What a search needs of a search space; no networks, and so no torch."""
+
+    def sample(self, rng: np.random.Generator) -> Any:
+        """Return a random genotype."""
+        ...
+
+    def mutate(self, genotype: Any, /, rng: np.random.Generator) -> Any:
+        """Return a genotype one mutation away."""
+        ...
+
+    def crossover(self, first: Any, second: Any, /, rng: np.random.Generator) -> Any:
+        """Return a child of two genotypes."""
+        ...
+
+    def canonical(self, genotype: Any, /) -> str:
+        """Return a text that is equal exactly for genotypes of the same network."""
+        ...
 
 
 class Algorithm(ABC):
@@ -44,7 +61,7 @@ class Algorithm(ABC):
     """Draws without a new network after which a way of proposing counts as exhausted."""
 
     def __init__(
-        self, space: SearchSpace[Any], rng: np.random.Generator, objective: str, options: Any
+        self, space: Genotypes, rng: np.random.Generator, objective: str, options: Any
     ) -> None:
         self.space = space
         self.rng = rng
@@ -141,7 +158,8 @@ class Algorithm(ABC):
         return None
 
     def _sample(self) -> Hashable:
-        return self.space.sample(self.rng)
+        genotype: Hashable = self.space.sample(self.rng)
+        return genotype
 
 
 @dataclass(frozen=True)

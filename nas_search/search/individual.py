@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from deap import base
 
 
-class Fitness(base.Fitness):
+class Fitness(base.Fitness):  # type: ignore[misc]  # DEAP has no types
     """One objective, to be maximized: the proxy's score."""
 
     weights = (1.0,)

@@ -48,13 +48,11 @@ class SearchOutcome:
         evaluations: every evaluation, in the order in which the candidates were proposed.
         seconds: search time, summed over continued runs.
         stop: why it ended.
-        new: number of evaluations made by this call, not taken from the record.
     """
 
     evaluations: list[Evaluation]
     seconds: float
     stop: Stop
-    new: int
 
 
 def run_loop(
@@ -124,7 +122,7 @@ def run_loop(
             _give_up_if_hopeless(history)
     except KeyboardInterrupt:
         stop = "interrupted"
-    return SearchOutcome(history, clock.seconds(), stop, max(0, len(history) - len(recorded)))
+    return SearchOutcome(history, clock.seconds(), stop)
 
 
 class _Clock:

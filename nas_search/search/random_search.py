@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord
+from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord, Genotypes
 from nas_search.search.individual import Individual
-
-if TYPE_CHECKING:
-    from nas_search.spaces import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,7 @@ class RandomSearch(Algorithm):
 
     def __init__(
         self,
-        space: SearchSpace[Any],
+        space: Genotypes,
         rng: np.random.Generator,
         objective: str,
         options: RandomSearchOptions,
@@ -36,14 +32,16 @@ class RandomSearch(Algorithm):
     @property
     def population(self) -> Sequence[Individual]:
         """The best individuals so far."""
-        return self.hall_of_fame.items
+        best: list[Individual] = self.hall_of_fame.items
+        return best
 
     def independent(self) -> int:
         """Return a large number: no proposal depends on a result."""
         return 1 << 30
 
     def _draw(self) -> Hashable:
-        return self.toolbox.individual()
+        genotype: Hashable = self.toolbox.individual()
+        return genotype
 
     def _accept(self, individual: Individual) -> None:
         pass  # the hall of fame has it already

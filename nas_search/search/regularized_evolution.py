@@ -18,17 +18,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from deap import tools
 
 from nas_search.core.errors import InputError
-from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord
+from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord, Genotypes
 from nas_search.search.individual import Individual
-
-if TYPE_CHECKING:
-    from nas_search.spaces import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class RegularizedEvolution(Algorithm):
 
     def __init__(
         self,
-        space: SearchSpace[Any],
+        space: Genotypes,
         rng: np.random.Generator,
         objective: str,
         options: RegularizedEvolutionOptions,
@@ -82,15 +78,18 @@ class RegularizedEvolution(Algorithm):
 
     def independent(self) -> int:
         """Return the number of random individuals that the first population still lacks."""
-        return self.options.population - len(self._alive)
+        lacking: int = self.options.population - len(self._alive)
+        return lacking
 
     def _draw(self) -> Hashable:
         if len(self._alive) < self.options.population:
-            return self.toolbox.individual()
+            genotype: Hashable = self.toolbox.individual()
+            return genotype
         parent = self.toolbox.select(self._alive).genotype
         if self.options.crossover and self.rng.random() < self.options.crossover:
             parent = self.toolbox.mate(parent, self.toolbox.select(self._alive).genotype)
-        return self.toolbox.mutate(parent)
+        child: Hashable = self.toolbox.mutate(parent)
+        return child
 
     def _accept(self, individual: Individual) -> None:
         self._alive.append(individual)  # the queue is bounded: the oldest leaves

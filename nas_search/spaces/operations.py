@@ -94,7 +94,8 @@ class FactorizedReduce(nn.Module):
         if height % 2 or width % 2:
             # An odd side has one even pixel more than odd ones: a row of zeros makes up for it.
             shifted = functional.pad(x, (0, width % 2, 0, height % 2))
-        return self.norm(torch.cat([self.even(x), self.odd(shifted[:, :, 1:, 1:])], dim=1))
+        y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted[:, :, 1:, 1:])], dim=1))
+        return y
 
 
 class ResidualBlock(nn.Module):
@@ -112,4 +113,5 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, inputs, H, W) to (n, outputs, ceil(H/2), ceil(W/2))."""
-        return self.shortcut(x) + self.second(self.first(x))
+        y: Tensor = self.shortcut(x) + self.second(self.first(x))
+        return y

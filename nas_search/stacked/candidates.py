@@ -37,11 +37,13 @@ def side_by_side(x: Tensor, candidates: int) -> Tensor:
     """Put candidates side by side in the channels: (k n, C, ...) to (n, k C, ...)."""
     if candidates == 1:
         return x
-    return x.unflatten(0, (candidates, -1)).transpose(0, 1).flatten(1, 2)
+    samples_first: Tensor = x.unflatten(0, (candidates, -1)).transpose(0, 1)
+    return samples_first.flatten(1, 2)
 
 
 def one_after_another(x: Tensor, candidates: int) -> Tensor:
     """Undo :func:`side_by_side`: (n, k C, ...) to (k n, C, ...)."""
     if candidates == 1:
         return x
-    return x.unflatten(1, (candidates, -1)).transpose(0, 1).flatten(0, 1)
+    candidates_first: Tensor = x.unflatten(1, (candidates, -1)).transpose(0, 1)
+    return candidates_first.flatten(0, 1)

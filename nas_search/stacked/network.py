@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,10 +63,10 @@ def apply_to_rows(rows: Candidates, members: Members, module: nn.Module, x: Tens
     before, rows.active = rows.active, members
     y = module(x.flatten(0, 1))
     rows.active = before
-    return y.unflatten(0, x.shape[:2])
+    apart: Tensor = y.unflatten(0, x.shape[:2])
+    return apart
 
 
 def device_of(module: nn.Module) -> torch.device:
     """Return the device of the first parameter."""
-    parameter: Any = next(module.parameters())
-    return parameter.device
+    return next(module.parameters()).device

@@ -184,14 +184,15 @@ class Routing:
             terms.append(apply(node, step, parts[0] if len(parts) == 1 else torch.cat(parts)))
         indices = [self._index.get(step.members) for step in self.steps[node]]
         if all(index is None for index in indices):
-            total = terms[0]
+            total: Tensor = terms[0]
             for term in terms[1:]:
                 total = total + term
             return total
         places = [step.place for step in self.steps[node]]
         disjoint = places.count(places[0])  # the first ones: a candidate has one edge at a place
         covered = sum(len(step.members) for step in self.steps[node][:disjoint])
-        return _Sum.apply(self._candidates, disjoint, covered, indices, *terms)
+        total = _Sum.apply(self._candidates, disjoint, covered, indices, *terms)
+        return total
 
 
 class _Pick(torch.autograd.Function):

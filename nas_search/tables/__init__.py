@@ -1,4 +1,4 @@
-"""Tables of trained architectures: readers, the ranking study, search against a table.
+"""Tables of trained architectures: their readers, and the truth that a search is compared with.
 
 No table comes with the package: users bring the files.
 """

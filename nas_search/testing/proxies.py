@@ -61,9 +61,7 @@ class SmallNetwork(nn.Module):
     def __init__(self, image_channels: int = 3) -> None:
         super().__init__()
         stem = nn.Conv2d(image_channels, 4, 3, padding=1, bias=False)
-        self.stem = nn.Sequential(
-            stem, nn.BatchNorm2d(4)
-        )  # 3, padding=1, bias=False), nn.BatchNorm2d(4))
+        self.stem = nn.Sequential(stem, nn.BatchNorm2d(4))
         self.cells = nn.ModuleList(
             nn.Sequential(nn.ReLU(), nn.Conv2d(c, d, 3, s, 1, bias=False), nn.BatchNorm2d(d))
             for c, d, s in ((4, 5, 1), (5, 6, 2))
@@ -75,7 +73,8 @@ class SmallNetwork(nn.Module):
         x = self.stem(x)
         for cell in self.cells:
             x = cell(x)
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 def small_network(seed: int, image_channels: int = 3) -> SmallNetwork:

@@ -27,4 +27,5 @@ class DropPath:
     def _drop(self, module: nn.Module, _: object, output: Tensor) -> Tensor | None:
         if not module.training or self.rate == 0:
             return None
-        return stochastic_depth(output, self.rate, mode="row")
+        kept: Tensor = stochastic_depth(output, self.rate, mode="row")
+        return kept

@@ -116,7 +116,8 @@ def metrics(candidate: Finalist, plan: TrainingPlan, device: str) -> dict[str, A
         "device": device,
         "versions": dict(plan.versions),
     }
-    return _without_nan(facts)
+    finite: dict[str, Any] = _without_nan(facts)
+    return finite
 
 
 def row(place: int, candidate: Finalist) -> list[Any]:

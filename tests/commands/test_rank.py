@@ -248,12 +248,14 @@ def test_repeated_and_enlarged_it_scores_nothing_twice(
     assert scores(tmp_path / "run") == scores(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_a_score(call: Call, tmp_path: Path) -> None:
     assert call("hydra.run.dir=one")[0] == 0
     assert call("hydra.run.dir=two", "executor=processes", "executor.workers=2")[0] == 0
     assert scores(tmp_path / "one") == scores(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_killed_and_continued_is_the_same_study(call: Call, tmp_path: Path) -> None:
     study = ("architectures=30", "seeds=[0]", "search_space.cells=2")
     store = tmp_path / "killed" / "scores_seed0.sqlite"

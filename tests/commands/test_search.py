@@ -210,7 +210,7 @@ def test_the_seed_decides_the_history_and_the_workers_do_not(call: Call, tmp_pat
     assert history(tmp_path / "d") != reference
 
 
-@pytest.mark.parametrize("population", [None, 5])
+@pytest.mark.parametrize("population", [None, pytest.param(5, marks=pytest.mark.slow)])
 def test_killed_three_times_and_continued_is_the_same_search(
     call: Call, tmp_path: Path, population: int | None
 ) -> None:
@@ -235,6 +235,7 @@ def test_killed_three_times_and_continued_is_the_same_search(
     assert history(tmp_path / "short") == history(run)[:43]
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_best_so_far_and_the_command_continues(
     call: Call, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ GOOD = {"x_train": HWC, "y_train": LABELS, "x_test": HWC, "y_test": LABELS}
 def test_unusable_arrays(
     tmp_path: Path, change: dict[str, np.ndarray | None], message: str
 ) -> None:
-    arrays = {key: a for key, a in (GOOD | change).items() if a is not None}
+    arrays: dict[str, Any] = {key: a for key, a in (GOOD | change).items() if a is not None}
     if "x_train" in change and "x_test" not in change:
         arrays.pop("x_test", None)
         arrays.pop("y_test", None)

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from itertools import combinations, pairwise
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
@@ -80,14 +82,15 @@ def extents(figure: Figure, pattern: str) -> dict[str, Bbox]:
     """Return the drawn boxes, in pixels, of the artists whose gid matches."""
     renderer = FigureCanvasAgg(figure).get_renderer()
     return {
-        artist.get_gid(): artist.get_window_extent(renderer)
+        gid: artist.get_window_extent(renderer)
         for artist in figure.axes[0].get_children()
-        if re.fullmatch(pattern, artist.get_gid() or "")
+        if (gid := artist.get_gid()) and re.fullmatch(pattern, gid)
     }
 
 
 def overlap(a: Bbox, b: Bbox) -> bool:
-    return min(a.x1, b.x1) - max(a.x0, b.x0) > 0 and min(a.y1, b.y1) - max(a.y0, b.y0) > 0
+    wide = min(a.x1, b.x1) > max(a.x0, b.x0)
+    return bool(wide and min(a.y1, b.y1) > max(a.y0, b.y0))
 
 
 def check_drawing(graph: CellGraph) -> None:
@@ -123,7 +126,7 @@ def check_drawing(graph: CellGraph) -> None:
         own = {f"label-{number}"} | {
             f"node-{graph.nodes.index(end)}" for end in (edge.source, edge.target)
         }
-        line = patch.get_path().to_polygons(closed_only=False)[0]
+        line = np.asarray(patch.get_path().to_polygons(closed_only=False)[0])
         points = np.concatenate([np.linspace(a, b, 8) for a, b in pairwise(line)])
         pixels = patch.get_transform().transform(points)
         for name, box in boxes.items():
@@ -169,8 +172,7 @@ def test_svg_holds_every_text_the_right_number_of_times(tmp_path: Path, graph: C
 def test_edges_have_their_operation_s_color() -> None:
     patches = {p.get_gid(): p for p in cell_figure(NASBENCH201).axes[0].patches}
     for i, edge in enumerate(NASBENCH201.edges):
-        rgb = [round(255 * c) for c in patches[f"edge-{i}"].get_edgecolor()[:3]]
-        assert "#{:02x}{:02x}{:02x}".format(*rgb) == operation_color(edge.label)
+        assert to_hex(patches[f"edge-{i}"].get_edgecolor()) == operation_color(edge.label)
     assert operation_color("mine") in OTHER_COLORS
 
 
@@ -188,7 +190,8 @@ def test_same_graph_same_bytes_whatever_the_user_s_style(
 ) -> None:
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
     draw_cell(DARTS_V2, first)
-    for key, value in (("svg.fonttype", "path"), ("font.size", 30), ("patch.linewidth", 9)):
+    style: dict[Any, Any] = {"svg.fonttype": "path", "font.size": 30, "patch.linewidth": 9}
+    for key, value in style.items():
         monkeypatch.setitem(matplotlib.rcParams, key, value)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
     draw_cell(DARTS_V2, second)

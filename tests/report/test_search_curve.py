@@ -24,7 +24,7 @@ def points(max_size: int = 40) -> Any:
 
 def lines(evaluations: list[Point], **options: Any) -> dict[str, Any]:
     axes = curve_figure(evaluations, **options).axes[0]
-    return {line.get_gid(): line for line in axes.lines if line.get_gid()}
+    return {gid: line for line in axes.lines if (gid := line.get_gid())}
 
 
 def legend(evaluations: list[Point], **options: Any) -> list[str]:
@@ -75,7 +75,7 @@ def test_legend_counts_every_status() -> None:
 
 
 def test_far_outliers_below_do_not_flatten_the_curve() -> None:
-    found: list[Point] = [(i, math.sin(i), "ok") for i in range(100)] + [(100, -1e9, "ok")]
+    found: list[Point] = [*((i, math.sin(i), "ok") for i in range(100)), (100, -1e9, "ok")]
     axes = curve_figure(found).axes[0]
     assert axes.get_ylim()[0] > -3
     assert "below the axis (1)" in legend(found)
@@ -83,7 +83,7 @@ def test_far_outliers_below_do_not_flatten_the_curve() -> None:
 
 
 def test_the_best_is_always_inside_the_axis() -> None:
-    found: list[Point] = [(i, 0.0, "ok") for i in range(50)] + [(50, 1e9, "ok")]
+    found: list[Point] = [*((i, 0.0, "ok") for i in range(50)), (50, 1e9, "ok")]
     assert curve_figure(found).axes[0].get_ylim()[1] > 1e9
 
 

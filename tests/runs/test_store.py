@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,7 +144,7 @@ def test_a_run_is_claimed_once(tmp_path: Path) -> None:
         store.claim(FACTS, {"versions": {"torch": "2"}})  # the same run with another torch
         store.append(GOOD, 1.0)
     with Store(path) as store:
-        notes = {"versions": {}}
+        notes: dict[str, Any] = {"versions": {}}
         changed = {**FACTS, "seed": 7}
         with pytest.raises(InputError, match="seed: 0 there, 7 here.*another hydra.run.dir") as e:
             store.claim(changed, notes)

@@ -97,6 +97,7 @@ def test_populations_do_not_depend_on_the_workers_or_on_what_is_known() -> None:
         assert evaluation.scores == pytest.approx(alone.scores, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_death_in_a_population_is_the_failure_of_one() -> None:
     candidates = genotypes(4)
     deadly = SPACE.parse(DEADLY)
@@ -142,6 +143,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Any) -> None:
     pytest.fail("the worker outlived its parent by 10 seconds")
 
 
+@pytest.mark.slow
 def test_dask_agrees_with_one_process() -> None:
     pytest.importorskip("distributed")
     with running(Executor("dask", workers=1), task()) as workers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -56,13 +57,13 @@ class Hill:
         self.calls: list[Word] = []
 
     def __call__(
-        self, words: Sequence[Word], start: int = 0, stop: int | None = None
+        self, words: Sequence[Any], start: int = 0, stop: int | None = None
     ) -> Iterator[Evaluation]:
         for word in words[start:stop]:
             self.calls.append(word)
             yield self.one(word)
 
-    def one(self, word: Word) -> Evaluation:
+    def one(self, word: Any) -> Evaluation:
         text, key = str(word), self.space.canonical(word)
         kind = sum(place * digit for place, digit in enumerate(word)) % 9 if self.faulty else 8
         if kind == 0:
@@ -88,7 +89,7 @@ class Tape:
 
 def drive(
     algorithm: Algorithm, hill: Hill, steps: int, batch: int = 1
-) -> list[tuple[list[Word], list[Word]]]:
+) -> list[tuple[list[Any], list[Any]]]:
     """Ask and tell ``steps`` times; return for each (genotypes alive when asked, proposals)."""
     history = []
     for _ in range(steps):

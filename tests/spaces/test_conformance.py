@@ -2,7 +2,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from nas_search.spaces.darts import DartsSpace
-from nas_search.spaces.nasbench201 import Nasbench201Space
+from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
 from nas_search.testing.spaces import SearchSpaceConformance
 
 
@@ -24,5 +24,5 @@ class TestNasbench201(SearchSpaceConformance):
     space = Nasbench201Space()
     macro = {"cells": 1, "channels": 2}  # noqa: RUF012
 
-    def genes(self, genotype: Any) -> Sequence[Hashable]:
+    def genes(self, genotype: Nasbench201Genotype) -> Sequence[Hashable]:
         return genotype.operations

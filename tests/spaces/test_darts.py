@@ -76,7 +76,10 @@ def relabel_cell(
     return tuple(new), tuple(place[node] for node in concat), moved
 
 
-def relabel(genotype: Genotype, rng: np.random.Generator) -> tuple[Genotype, list[dict]]:
+Moved = dict[tuple[int, int], tuple[int, int]]
+
+
+def relabel(genotype: Genotype, rng: np.random.Generator) -> tuple[Genotype, list[Moved]]:
     normal, normal_concat, first = relabel_cell(genotype.normal, genotype.normal_concat, rng)
     reduce, reduce_concat, second = relabel_cell(genotype.reduce, genotype.reduce_concat, rng)
     return Genotype(normal, normal_concat, reduce, reduce_concat), [first, second]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from tests.tables.made import cells, read, write_csv
 def images(folder: Path, n: int = 120, side: int = 16, classes: int = 3) -> Path:
     """Write an .npz of images whose brightest channel is the class."""
     rng = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split in ("train", "test"):
         labels = np.arange(n) % classes
         pixels = rng.integers(0, 120, size=(n, side, side, 3)).astype(np.uint8)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from hypothesis import strategies as st
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
-from nas_search.spaces import SPACES
+from nas_search.spaces import SPACES, SearchSpace
 from nas_search.training.choice import FinalistsConfig, choose_finalists, edit_distance, rungs
 
 
-def ranked(space: object, rng: np.random.Generator, n: int) -> list[tuple[int, Evaluation]]:
+def ranked(
+    space: SearchSpace[Any], rng: np.random.Generator, n: int
+) -> list[tuple[int, Evaluation]]:
     """Return n scored genotypes, best first, many of them near-copies and duplicates."""
     genotypes = [space.sample(rng)]
     while len(genotypes) < n:
@@ -92,6 +95,6 @@ def test_rungs_rise_and_leave_fewer(epochs: int, count: int, eta: int) -> None:
         ({"export": ["tflite"]}, "possible: pt2, onnx"),
     ],
 )
-def test_impossible_values_are_named(values: dict[str, object], message: str) -> None:
+def test_impossible_values_are_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         FinalistsConfig(**values)

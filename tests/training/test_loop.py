@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn import functional
 
 from nas_search.core.errors import InputError, RunError
-from nas_search.training import checkpoint
 from nas_search.training.drop_path import DropPath
 from nas_search.training.loop import TrainingFailure
 from nas_search.training.recipe import Augmentation, Optimizer, Schedule
@@ -67,7 +66,9 @@ def test_seeds_differ_and_the_callers_generator_is_left_alone(tmp_path: Path) ->
         made = training(tmp_path / str(seed), data, how, seed=seed)
         torch.manual_seed(5)
         made.run(1, quiet)
-        assert torch.equal(torch.rand(1), torch.manual_seed(5) and torch.rand(1))
+        after = torch.rand(1)
+        torch.manual_seed(5)
+        assert torch.equal(after, torch.rand(1))
         results.append(made.log[0].loss)
     assert results[0] != results[1]
 
@@ -111,7 +112,8 @@ class Plain(nn.Module):
         self.head = nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.body(x))
+        logits: torch.Tensor = self.head(self.body(x))
+        return logits
 
 
 def test_out_of_memory_takes_smaller_pieces_and_the_same_step(
@@ -172,7 +174,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.torch, "save", full)
+        patch.setattr(torch, "save", full)
         with pytest.raises(RunError, match="No space left.*continues"):
             made.run(4, quiet)
     assert training(tmp_path / "t", data, how).done == 2

@@ -143,7 +143,8 @@ class StackedDartsNetwork(StackedNetwork):
         first = second = x.unflatten(0, (len(self.rows.all), -1))
         for cell in self.cells:
             first, second = second, cell(first, second)
-        return self.head(second.flatten(0, 1))
+        logits: Tensor = self.head(second.flatten(0, 1))
+        return logits
 
 
 def _edges(genes: tuple[Gene, ...], concat: tuple[int, ...], stride: int) -> list[Edge]:

@@ -48,7 +48,7 @@ class Nasbench101Macro:
     @property
     def smallest_image(self) -> int:
         """Least side in pixels: 2x2 is left, so that batch-norm has a spread to measure."""
-        return 2 ** (self.stacks - 1) + 1
+        return (1 << self.stacks - 1) + 1
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Nasbench101Cell(nn.Module):
         feeding = [values[source] for source in self._sources[-1] if source]
         if self.output_projection is None:
             return feeding[0] if len(feeding) == 1 else torch.cat(feeding, dim=1)
-        projected = self.output_projection(x)
+        projected: Tensor = self.output_projection(x)
         return projected + torch.cat(feeding, dim=1) if feeding else projected
 
 
@@ -183,7 +183,8 @@ class Nasbench101Network(nn.Module):
         x = self.stem(images)
         for cell, halve in zip(self.cells, self._pool_before, strict=True):
             x = cell(self.pool(x) if halve else x)
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 def pool() -> nn.MaxPool2d:

@@ -143,7 +143,8 @@ class StackedNetwork101(StackedNetwork):
         for cell, halve in zip(self.cells, self._pool_before, strict=True):
             x = self.pool(x) if halve else x
             x = cell(x.unflatten(0, (len(self.rows.all), -1))).flatten(0, 1)
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 def _edges(graph: CellGraph101) -> list[Edge]:

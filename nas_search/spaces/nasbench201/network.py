@@ -101,7 +101,8 @@ class Nasbench201Network(nn.Module):
         x = self.stem(images)
         for cell in self.cells:
             x = cell(x)
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 def stem(image_channels: int, channels: int) -> nn.Sequential:

@@ -87,7 +87,8 @@ class StackedNetwork201(StackedNetwork):
                 x = cell(x.unflatten(0, (candidates, -1))).flatten(0, 1)
             else:
                 x = cell(x)
-        return self.head(x)
+        logits: Tensor = self.head(x)
+        return logits
 
 
 def _edges(operations: tuple[str, ...]) -> list[Edge]:
