@@ -6,7 +6,8 @@ python -m nas_search.rank plugins=[benchmarks.gradalign_forms] proxies=[gradalig
 from __future__ import annotations
 
 from benchmarks.forms import FORMS, GRID, Form
-from nas_search.passes import Depth, Grams, LayerFactors
+from nas_search.passes.per_sample import Grams, LayerFactors
+from nas_search.passes.structure import Depth
 from nas_search.proxies import PROXIES, ProxyRecord
 
 for _name, (_formula, _, _) in (FORMS | GRID).items():

@@ -1,4 +1,4 @@
-"""A registry of names: one frozen record a name, found by looking through a room's own files."""
+"""A registry of names: one frozen record per name, discovered in a room's own files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 from nas_search.core.errors import InputError
@@ -75,6 +76,20 @@ class Registry(Generic[Record]):
 
     def __iter__(self) -> Iterator[Record]:
         return iter([self.get(name) for name in self.names()])
+
+    @contextmanager
+    def temporarily(self, *records: Record) -> Iterator[None]:
+        """Hold ``records`` within a ``with`` block, in place of those of the same names.
+
+        Whatever else is added within the block is forgotten at its end too.
+        """
+        self._discover()
+        before = dict(self._records)
+        self._records.update({record.name: record for record in records})
+        try:
+            yield
+        finally:
+            self._records = before
 
     def _discover(self) -> None:
         if self._discovered:

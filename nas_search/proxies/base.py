@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from nas_search.core.registry import Registry
 from nas_search.gradients import Normalization, Scheme
-from nas_search.passes import Grams
+from nas_search.passes.per_sample import Grams
 from nas_search.proxies.measurement import Measurement
 
 Origin = Literal["paper", "reconstructed", "ours"]

@@ -22,7 +22,7 @@ from nas_search.core.device import set_precision
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.scoring.memory import fitting
-from nas_search.scoring.stack_scorer import StackScorer, can_stack, stacks
+from nas_search.scoring.scorer import Scorer, can_stack, stacks
 from nas_search.scoring.task import ScoringTask
 
 KINDS = ("auto", "inline", "processes", "dask")
@@ -40,15 +40,15 @@ class Executor:
     depend on the number of workers.
 
     Scores do not depend on ``stack`` either, but for the last digits, see
-    :mod:`nas_search.scoring.stack_scorer`.
+    :mod:`nas_search.scoring.scorer`.
 
     Attributes:
-        name: ``inline`` (this process), ``processes`` (spawned, one a GPU or some on the CPU),
+        name: ``inline`` (this process), ``processes`` (spawned, one per GPU or some on the CPU),
             ``dask`` (a cluster) or ``auto``: inline for one GPU or one core, else processes.
-        workers: number of processes; None means one a GPU, or one a core on the CPU.
+        workers: number of processes; None means one per GPU, or one per core on the CPU.
         threads: torch threads of a worker on the CPU.
         address: scheduler of the Dask cluster; None starts a cluster on this machine.
-        stack: candidates scored in one pass at most, fewer where memory ends; None means one
+        stack: upper bound on candidates per stack, fewer where memory ends; None means one
             on the CPU, whose caches larger batches overrun, and on a GPU what its memory holds.
     """
 
@@ -95,12 +95,12 @@ class Workers(Protocol):
         """Yield the evaluations of genotypes[start:stop], in order, each as soon as it is known.
 
         Which candidates are scored together follows from ``genotypes`` alone, see
-        :func:`nas_search.scoring.stack_scorer.stacks`.
+        :func:`nas_search.scoring.scorer.stacks`.
         """
         ...
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Shut the workers down."""
         ...
 
 
@@ -119,7 +119,7 @@ def start_workers(executor: Executor, task: ScoringTask) -> Workers:
 
 
 GPU_CHUNK = 64
-"""Candidates that a process with a GPU receives at once; its memory may ask for several passes."""
+"""Candidates sent to a GPU worker per task; the worker may still split them to fit memory."""
 
 
 def _handed_over(task: ScoringTask, executor: Executor) -> int:
@@ -129,20 +129,20 @@ def _handed_over(task: ScoringTask, executor: Executor) -> int:
     return executor.stack or (1 if task.device == "cpu" else GPU_CHUNK)
 
 
-def _scorer(task: ScoringTask, executor: Executor) -> StackScorer:
+def _scorer(task: ScoringTask, executor: Executor) -> Scorer:
     """Return what scores candidates in this process, on the task's device."""
     torch.set_num_threads(executor.threads)
     set_precision(task.precision)
     task = task.to_device()
-    return StackScorer(task, executor.stack or fitting(task))
+    return Scorer(task, executor.stack or fitting(task))
 
 
 class InlineWorkers:
-    """Evaluates in this process, one population after another."""
+    """Evaluates in this process, one stack after another."""
 
     def __init__(self, task: ScoringTask, executor: Executor) -> None:
         self._scorer = _scorer(task, executor)
-        self._size = self._scorer.most if can_stack(task) else 1
+        self._size = self._scorer.most
 
     def evaluate(
         self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
@@ -168,7 +168,7 @@ def _within(
             yield evaluation
 
 
-_here: StackScorer | None = None  # in a spawned worker: what it evaluates with
+_here: Scorer | None = None  # in a spawned worker: what it evaluates with
 
 
 def _become_worker(task: ScoringTask, executor: Executor) -> None:
@@ -192,9 +192,9 @@ def _evaluate(genotypes: Sequence[Hashable]) -> list[Evaluation]:
 
 
 class ProcessWorkers:
-    """One spawned process a slot, replaced when it dies.
+    """One spawned process per slot, replaced when it dies.
 
-    A process holds one population at a time, so it is known whose evaluation killed it. Each of its
+    A process holds one stack at a time, so it is known whose evaluation killed it. Each of its
     candidates is then evaluated alone; one that kills a process alone is tried once more in a fresh
     process and then counts as failed.
     """
@@ -319,7 +319,7 @@ class DaskWorkers:
         )
 
     def _alone(self, genotype: Hashable) -> Evaluation:
-        """Evaluate one candidate of a population that killed its worker."""
+        """Evaluate one candidate of a stack that killed its worker."""
         if self._size > 1:
             try:
                 (evaluation,) = self._submit([genotype]).result()
@@ -335,7 +335,7 @@ class DaskWorkers:
             self._cluster.close()
 
 
-_remote: tuple[ScoringTask, StackScorer] | None = None  # in a worker of a cluster
+_remote: tuple[ScoringTask, Scorer] | None = None  # in a worker of a cluster
 
 
 def _evaluate_remotely(

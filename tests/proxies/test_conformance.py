@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas_search.__main__ import CONF
-from nas_search.passes import Grams
+from nas_search.passes.per_sample import Grams
 from nas_search.proxies import PROXIES
 from nas_search.testing.proxies import GramConformance, ProxyConformance
 
