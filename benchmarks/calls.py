@@ -13,7 +13,7 @@ import dataclasses
 
 from benchmarks.common import digits_batch, genotypes, header, say, task
 from benchmarks.population import calls
-from nas_search.scoring.stack_scorer import StackScorer
+from nas_search.scoring.scorer import Scorer
 from nas_search.spaces import SPACES
 
 PROXIES = (
@@ -36,13 +36,13 @@ def main() -> None:
     )
     say("|---|---|---|---|---|")
     for proxy in PROXIES:
-        scorer = StackScorer(dataclasses.replace(job, proxies=(proxy,)), len(chosen))
+        scorer = Scorer(dataclasses.replace(job, proxies=(proxy,)), len(chosen))
         counts = [count(scorer, [full]), min(count(scorer, [one]) for one in chosen[:8])]
         counts += [count(scorer, chosen[:16]), count(scorer, chosen)]
         say(f"| `{proxy}` | {' | '.join(f'{number:,}' for number in counts)} |")
 
 
-def count(scorer: StackScorer, some: list[object]) -> int:
+def count(scorer: Scorer, some: list[object]) -> int:
     scorer.evaluate(some)  # modules are made
     return calls(lambda: scorer.evaluate(some))
 

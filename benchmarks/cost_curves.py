@@ -24,7 +24,7 @@ from benchmarks.common import digits_batch, genotypes, header, interleaved, say,
 from benchmarks.gram_vs_loop import train
 from benchmarks.population import in_populations
 from nas_search.core.device import set_precision
-from nas_search.scoring.stack_scorer import StackScorer
+from nas_search.scoring.scorer import Scorer
 
 MIDDLE = {
     "nasbench201": {"n": 64, "channels": 16, "cells": 3},
@@ -65,7 +65,7 @@ def measure(space: str, options: argparse.Namespace) -> None:
         macro = {"cells": sized["cells"], "channels": sized["channels"]}
         job = task(space, digits_batch(options.size, sized["n"]), **macro)
         job = dataclasses.replace(job, device=options.device, proxies=(options.proxy,)).to_device()
-        scorer = StackScorer(job, options.population)
+        scorer = Scorer(job, options.population)
         networks = [job.build(genotype) for genotype in chosen]
         runs[f"{key} {value}"] = partial(in_populations, scorer, chosen, options.population)
         runs[f"{key} {value}, training"] = partial(train_all, networks, job.images, job.labels)

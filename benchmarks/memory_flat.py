@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import digits_batch, genotypes, header, say, task
-from nas_search.scoring.stack_scorer import StackScorer, stacks
+from nas_search.scoring.scorer import Scorer, stacks
 
 SMALL = {
     "nasbench201": {"cells": 1, "channels": 4},
@@ -40,7 +40,7 @@ def main() -> None:
     say(header(**vars(options), size=8, **SMALL[options.space]))
     job = task(options.space, digits_batch(8, options.n), **SMALL[options.space])
     job = dataclasses.replace(job, device=options.device, proxies=(options.proxy,)).to_device()
-    scorer = StackScorer(job, options.population)
+    scorer = Scorer(job, options.population)
     chosen = genotypes(options.space, options.candidates)
     marks = [int(share * options.candidates) for share in (0.02, 0.1, 0.25, 0.5, 0.75, 1)]
     say("| candidates | resident set, MB | torch on the GPU, MB |")

@@ -42,7 +42,7 @@ from benchmarks.common import digits_batch, genotypes, header, interleaved, say,
 from benchmarks.gram_vs_loop import loop, train
 from nas_search.core.device import PRECISIONS, set_precision
 from nas_search.scoring import ScoringTask
-from nas_search.scoring.stack_scorer import StackScorer
+from nas_search.scoring.scorer import Scorer
 
 MACRO = {
     "nasbench201": {"cells": 5, "channels": 16},
@@ -70,7 +70,7 @@ class Row:
     networks: int
     run: Callable[[], object]
     once: Callable[[], object]
-    scorer: StackScorer | None = None
+    scorer: Scorer | None = None
 
     @property
     def label(self) -> str:
@@ -163,14 +163,14 @@ def scored(job: ScoringTask, chosen: list[Any], options: argparse.Namespace) -> 
     for size in (1, 2, 4, 8, 16, 32, 64, 128, 256):
         if size <= options.most:
             some = chosen[: max(size, len(few))]
-            scorer = StackScorer(job, size)
+            scorer = Scorer(job, size)
             run = partial(in_populations, scorer, some, size)
             once = partial(scorer.evaluate, some[:size])
             rows.append(Row(str(size), proxy, len(some), run, once, scorer))
     return rows
 
 
-def in_populations(scorer: StackScorer, chosen: list[Any], size: int) -> None:
+def in_populations(scorer: Scorer, chosen: list[Any], size: int) -> None:
     for first in range(0, len(chosen), size):
         scorer.evaluate(chosen[first : first + size])
 

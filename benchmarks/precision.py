@@ -24,7 +24,7 @@ from benchmarks.common import digits_batch, header, say, seconds, spread, task
 from nas_search.core.device import PRECISIONS, set_precision
 from nas_search.ranking.correlation import kendall_tau
 from nas_search.scoring import ScoringTask
-from nas_search.scoring.stack_scorer import StackScorer, stacks
+from nas_search.scoring.scorer import Scorer, stacks
 from nas_search.spaces.nasbench201 import Nasbench201Space
 
 
@@ -50,7 +50,7 @@ def main() -> None:
         **{precision: dataclasses.replace(job, precision=precision) for precision in PRECISIONS},
         "fp32, other weights": dataclasses.replace(job, seed=1),
     }
-    scorers = {name: StackScorer(one, options.population) for name, one in tasks.items()}
+    scorers = {name: Scorer(one, options.population) for name, one in tasks.items()}
     clock = process_time if options.device == "cpu" else perf_counter
     found: dict[str, np.ndarray] = {}
     times: dict[str, list[float]] = {name: [] for name in tasks}
@@ -86,7 +86,7 @@ def different(count: int) -> list[object]:
     return list(found.values())
 
 
-def scores(scorer: StackScorer, cells: list[object], options: argparse.Namespace) -> np.ndarray:
+def scores(scorer: Scorer, cells: list[object], options: argparse.Namespace) -> np.ndarray:
     evaluations = [
         evaluation
         for some in stacks(len(cells), options.population)

@@ -15,7 +15,8 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from nas_search.passes import Depth, LayerFactors
+from nas_search.passes.per_sample import LayerFactors
+from nas_search.passes.structure import Depth
 from nas_search.proxies import Measurement
 from nas_search.proxies.gradalign import EPS, contrast, mean_cosine, spread
 

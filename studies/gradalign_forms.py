@@ -5,7 +5,8 @@ python -m nas_search.rank plugins=[studies.gradalign_forms] proxies=[gradalign,m
 
 from __future__ import annotations
 
-from nas_search.passes import Depth, Grams, LayerFactors
+from nas_search.passes.per_sample import Grams, LayerFactors
+from nas_search.passes.structure import Depth
 from nas_search.proxies import PROXIES, ProxyRecord
 from studies.forms import FORMS, GRID, Form
 

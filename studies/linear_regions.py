@@ -22,7 +22,8 @@ from scipy.stats import kendalltau
 from torch import Tensor
 
 from benchmarks.common import header, npz_batch, say, task
-from nas_search.passes.regions import THIN_IMAGE, distinct_patterns
+from nas_search.passes.base import NARROW_IMAGE
+from nas_search.passes.regions import distinct_patterns
 from nas_search.scoring import ScoringTask
 from nas_search.spaces import SPACES
 
@@ -60,7 +61,7 @@ def patterns(job: ScoringTask, text: str, size: str, samples: int) -> int:
     if size == SIZES[0]:
         (count,) = distinct_patterns(job.build(genotype), job.images[:samples])
     else:
-        network = job.build_thin(genotype, 0, "kaiming_normal")
+        network = job.build_narrow(genotype, 0, "kaiming_normal")
         (count,) = distinct_patterns(network, crops(job.images, samples))
     return count
 
@@ -68,7 +69,7 @@ def patterns(job: ScoringTask, text: str, size: str, samples: int) -> int:
 def crops(images: Tensor, samples: int) -> Tensor:
     """Return random one-channel crops (samples, 1, 5, 5) of ``images``."""
     rng = np.random.default_rng(0)
-    _, tall, wide = THIN_IMAGE
+    _, tall, wide = NARROW_IMAGE
     n, channels, height, width = images.shape
     cut = []
     for _ in range(samples):

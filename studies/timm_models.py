@@ -77,8 +77,8 @@ def score_models(options: argparse.Namespace) -> None:
     """Score every model of the table once per size; append what is found to ``options.to``."""
     import timm
 
-    models = {row["model"]: int(row["img_size"]) for row in rows_of(options.table)}
-    done = {row["model"] for row in rows_of(options.to)} if options.to.exists() else set()
+    models = {row["model"]: int(row["img_size"]) for row in read_rows(options.table)}
+    done = {row["model"] for row in read_rows(options.to)} if options.to.exists() else set()
     smallest_first = sorted(models, key=lambda model: macs_of(options.table, model))
     for model in smallest_first:
         if model in done:
@@ -156,11 +156,11 @@ def report(source: Path) -> None:
 def correlations(source: Path, file: Path) -> str:
     """Return a table: scores down, recipes across, tau / rho in the cells."""
     found: dict[str, dict[str, float]] = {}
-    for row in rows_of(file):
+    for row in read_rows(file):
         found.setdefault(row["proxy"], {})[row["model"]] = value(row, "score")
     models = {model for scores in found.values() for model in scores}
     recipes: dict[str, list[dict[str, str]]] = {}
-    for row in rows_of(source):
+    for row in read_rows(source):
         if row["model"] in models:
             recipes.setdefault(row["recipe"], []).append(row)
     recipes = {recipe: rows for recipe, rows in recipes.items() if len(rows) >= 5}
@@ -200,7 +200,7 @@ def agreement(scores: Sequence[float], accuracies: Sequence[float]) -> tuple[flo
 
 def macs_of(source: Path, model: str) -> float:
     """Return a model's multiply-accumulates, in billions; infinite where the table has none."""
-    return next(value(row, "gmacs", math.inf) for row in rows_of(source) if row["model"] == model)
+    return next(value(row, "gmacs", math.inf) for row in read_rows(source) if row["model"] == model)
 
 
 def value(row: dict[str, str], column: str, missing: float = math.nan) -> float:
@@ -208,7 +208,7 @@ def value(row: dict[str, str], column: str, missing: float = math.nan) -> float:
     return float(row[column]) if row[column] else missing
 
 
-def rows_of(file: Path) -> list[dict[str, str]]:
+def read_rows(file: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file."""
     with file.open(newline="", encoding="utf-8") as opened:
         return list(csv.DictReader(opened))

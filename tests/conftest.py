@@ -1,7 +1,10 @@
-"""What all tests share: where the real data lies."""
+"""What all tests share: where the real data lies, and records that a test alone registers."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 if (
     "PYTEST_XDIST_WORKER" in os.environ
@@ -9,6 +12,11 @@ if (
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+from nas_search.core.registry import Registry
+
+Register = Callable[..., None]
+"""``register(registry, record, ...)``: until the test ends."""
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +29,14 @@ def shared_data() -> Path:
             f"the real data is not at {folder}: set NAS_SEARCH_DATA to the folder that holds it"
         )
     return folder
+
+
+@pytest.fixture
+def register() -> Iterator[Register]:
+    """Hold records in a registry until the test ends, in place of those of the same names."""
+    with ExitStack() as stack:
+
+        def hold(registry: Registry[Any], *records: Any) -> None:
+            stack.enter_context(registry.temporarily(*records))
+
+        yield hold

@@ -13,7 +13,7 @@ import pytest
 import nas_search.__main__ as command
 from nas_search.commands import rank, train
 from nas_search.core.files import write_json
-from nas_search.passes import PASSES, PASSES_OF_ALL
+from nas_search.passes import PASSES
 from nas_search.proxies import PROXIES
 from nas_search.spaces import SPACES
 
@@ -77,13 +77,8 @@ def test_commands_compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 @pytest.fixture
 def registries() -> Iterator[None]:
     """Forget afterwards what was registered from outside the package."""
-    registered: tuple[dict[Any, Any], ...] = (PASSES, PASSES_OF_ALL)
-    before = [dict(one) for one in registered]
-    with PROXIES.temporarily():
+    with PROXIES.temporarily(), PASSES.temporarily():
         yield
-    for one, own in zip(registered, before, strict=True):
-        one.clear()
-        one.update(own)
 
 
 @pytest.mark.usefixtures("registries")

@@ -1,4 +1,4 @@
-"""A registry of names: one frozen record a name, found by looking through a room's own files."""
+"""A registry of names: one frozen record per name, discovered in a room's own files."""
 
 from __future__ import annotations
 

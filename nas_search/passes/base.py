@@ -1,14 +1,17 @@
-"""What every pass shares: what it looks at, which results it gives, when a network is dead."""
+"""The contract of a pass: what it looks at, what it returns, and the registry of all passes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.core.device import Precision
+from nas_search.core.errors import InputError
+from nas_search.core.registry import Registry
 from nas_search.gradients import (
     Normalization,
     Parameters,
@@ -18,7 +21,7 @@ from nas_search.gradients import (
 
 
 class DeadNetwork(Exception):
-    """The network has no score: it cannot learn as it stands. The message says why, in one line."""
+    """The network has no score: it cannot learn as it stands. The message is one line: why."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +43,41 @@ class Facts:
     draw: int = 0
 
 
+Form = Literal["none", "pruned", "complete", "narrow"]
+"""Form of the network that a pass runs.
+
+``none``
+    no network: the pass reads the candidates' :class:`Facts`.
+``pruned``
+    the network, possibly without the branches from which no path leads to the logits.
+``complete``
+    the network with all of its branches.
+``narrow``
+    the same cells in the narrowest and shortest network of the space, with all of their branches,
+    for images of :data:`NARROW_IMAGE`.
+
+An ordinary network is always complete.
+"""
+
+NARROW_IMAGE = (1, 5, 5)
+"""Channels, height and width of the images that narrow networks take: the smallest that the spaces'
+skeletons do."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a pass looks at; it leaves all of it as it was.
 
     Attributes:
-        network: maps images to logits (n, classes), or those of K candidates to (K n, classes).
+        network: runs K candidates, an ordinary network K = 1; maps images (n, C, H, W) to logits
+            (K n, classes). It has the form that the pass asks for; an ``nn.Identity`` for ``none``.
         images: (n, C, H, W) on the network's device, in its dtype; n is 2 or more.
         labels: (n,) int64.
-        normalization: statistics that batch-norm uses, for the passes that leave the choice.
+        normalization: statistics of batch-norm, for passes that do not prescribe their own.
         parameters: parameters that count.
-        seed: from which a pass draws what it needs beside the images.
-        thin: makes the same cells in a network as narrow and as short as it gets, for crops of
-            the images (:data:`nas_search.passes.regions.THIN_IMAGE`), of all K candidates where
-            the network is theirs; None where nobody knows how.
+        seed: seed of whatever a pass draws.
         precision: of the pass of per-sample gradients.
+        facts: of each of the K candidates; None where there is a network and nothing else.
     """
 
     network: nn.Module
@@ -63,70 +86,49 @@ class Subject:
     normalization: Normalization
     parameters: Parameters = "weights"
     seed: int = 0
-    thin: Callable[[], nn.Module] | None = None
     precision: Precision = "fp32"
+    facts: tuple[Facts | None, ...] = (None,)
 
-
-Pass = Callable[[Subject, frozenset[type]], Sequence[object]]
-"""From a subject and the kinds of results that are wanted to one result of each."""
-
-PASSES: dict[type, Pass] = {}
-"""The pass that gives each kind of result."""
 
 Outcome = Sequence[object] | Exception
 """Of one candidate: one result of each kind that is wanted, or why there is none."""
 
-PassOfAll = Callable[[Subject, frozenset[type]], Sequence[Outcome]]
-"""The same for a population network of K candidates: an outcome of each; an ordinary one is one."""
 
-PASSES_OF_ALL: dict[type, PassOfAll] = {}
-"""The pass over populations that gives each kind of result, where there is one."""
+@dataclass(frozen=True)
+class Pass:
+    """One way to look at a network of K candidates (an ordinary network is K = 1).
 
-WHOLE: set[type] = set()
-"""Kinds that look at what leads nowhere too: their population networks must have it."""
-
-
-def collects(*kinds: type) -> Callable[[Pass], Pass]:
-    """Register the decorated pass as the one that gives results of ``kinds``."""
-
-    def register(run: Pass) -> Pass:
-        PASSES.update(dict.fromkeys(kinds, run))
-        return run
-
-    return register
-
-
-def collects_of_all(*kinds: type, whole: Iterable[type] = ()) -> Callable[[PassOfAll], PassOfAll]:
-    """Register the decorated pass as the one that gives ``kinds`` for populations.
-
-    It is the pass over ordinary networks too, where no other is registered.
-
-    Args:
-        kinds: kinds of results.
-        whole: those of them that look at what leads nowhere too.
+    Attributes:
+        name: its name in the registry.
+        run: from a subject and the wanted ones of the kinds in ``provides`` to one outcome per
+            candidate, in their order. An exception that it raises, other than ``InputError``, is
+            the outcome of one candidate; with several, each is measured alone.
+        provides: kinds of results that it gives; no other pass gives them.
+        network: form of the network that it runs.
     """
 
-    def register(run: PassOfAll) -> PassOfAll:
-        PASSES_OF_ALL.update(dict.fromkeys(kinds, run))
-        WHOLE.update(whole)
-        alone = of_one(run)
-        for kind in kinds:
-            PASSES.setdefault(kind, alone)
-        return run
-
-    return register
+    name: str
+    run: Callable[[Subject, frozenset[type]], Sequence[Outcome]]
+    provides: tuple[type, ...]
+    network: Form = "pruned"
 
 
-def of_one(run: PassOfAll) -> Pass:
-    """Return ``run`` as a pass over ordinary networks; it raises why there is no result."""
+PASSES: Registry[Pass] = Registry("pass", "nas_search.passes")
 
-    def run_alone(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
-        (outcome,) = run(subject, wanted)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
 
-    return run_alone
+def pass_of(kind: type) -> Pass:
+    """Return the registered pass that provides results of ``kind``.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    providers = [one for one in PASSES if kind in one.provides]
+    if len(providers) != 1:
+        names = ", ".join(one.name for one in providers) or "none"
+        raise InputError(
+            f"one registered pass must provide {kind.__name__}; those that do: {names}"
+        )
+    return providers[0]
 
 
 def weighted_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
@@ -156,7 +158,7 @@ def logit_gradients(subject: Subject, sink: Sink, objective: Callable[[Tensor], 
     Args:
         subject: what the pass looks at.
         sink: receiver of the gradients.
-        objective: from logits (K n, classes) to a sum of terms, one a sample.
+        objective: from logits (K n, classes) to a sum of terms, one per sample.
 
     Returns:
         The logits, (K n, classes).

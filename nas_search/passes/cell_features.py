@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
-from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
 from nas_search.stacked.candidates import candidates_of
 
@@ -36,18 +36,17 @@ class CellFeatures:
     gains: tuple[float | None, ...]
 
 
-@collects_of_all(CellFeatures)
-def cell_features_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def look_between_cells(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Run the network once on noise and differentiate each cell's output by the output before it.
 
-    The noise is standard normal and of the probe batch's shape. A candidate is dead whose logits
+    The noise is standard normal and of the probe batch's shape. A candidate is dead if its logits
     are not finite or do not depend on the image.
 
     Raises:
         InputError: the network has no ``stem`` and list of ``cells``.
     """
     network = subject.network
-    candidates = len(candidates_of(network).all)
+    candidates = len(candidates_of(network))
     stem, cells = (getattr(network, name, None) for name in ("stem", "cells"))
     if not isinstance(stem, nn.Module) or not isinstance(cells, nn.ModuleList):
         raise InputError("AZ-NAS needs a network with a stem and a list of cells")
@@ -111,3 +110,6 @@ def _gains(before: Tensor, after: Tensor, candidates: int, generator: torch.Gene
     rows_in, rows_out = _channels(back, candidates), _channels(signs, candidates)
     products = rows_in @ rows_out.mT / rows_out.shape[2]
     return torch.linalg.matrix_norm(products, ord=2).masked_fill(unchanged, -1)
+
+
+PASSES.add(Pass(name="cell_features", run=look_between_cells, provides=(CellFeatures,)))

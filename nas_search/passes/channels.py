@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nas_search.gradients import normalized_network
-from nas_search.passes.base import Outcome, Subject, collects_of_all
-from nas_search.passes.series import Series
+from nas_search.gradients import PerCandidate, normalized_network
+from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.stacked.candidates import candidates_of
 
 
@@ -27,13 +26,12 @@ class ChannelCorrelations:
     smallest: tuple[float, ...]
 
 
-@collects_of_all(ChannelCorrelations, whole=(ChannelCorrelations,))
-def channels_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def correlate_channels(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Forward one standard normal image of the probe batch's shape."""
-    rows = candidates_of(subject.network)
+    candidates = candidates_of(subject.network)
     generator = torch.Generator().manual_seed(subject.seed)
     image = torch.randn(1, *subject.images.shape[1:], generator=generator).to(subject.images)
-    smallest = Series()
+    smallest = PerCandidate()
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.dim() == 4:
@@ -41,7 +39,8 @@ def channels_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outco
             centered = values - values.mean(2, keepdim=True)
             norms = centered.norm(dim=2, keepdim=True)
             units = torch.where(norms > 0, centered / norms, 0.0)
-            smallest.add(rows.active, torch.linalg.eigvalsh(units @ units.mT)[:, 0])
+            values = torch.linalg.eigvalsh(units @ units.mT)[:, 0]
+            smallest.add("eigenvalue", candidates.active, values)
 
     leaves = [m for m in subject.network.modules() if next(m.children(), None) is None]
     handles = [leaf.register_forward_hook(look) for leaf in leaves]
@@ -51,4 +50,14 @@ def channels_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outco
     finally:
         for handle in handles:
             handle.remove()
-    return [[ChannelCorrelations(own)] for own in smallest.on_host(len(rows.all))]
+    return [[ChannelCorrelations(own)] for own in smallest.sequences(len(candidates))]
+
+
+PASSES.add(
+    Pass(
+        name="channels",
+        run=correlate_channels,
+        provides=(ChannelCorrelations,),
+        network="complete",
+    )
+)

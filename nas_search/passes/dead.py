@@ -1,4 +1,4 @@
-"""When a network has no score: logits or gradients that are nothing, or nothing but rounding."""
+"""When a network has no score: logits or gradients that are constant, or rounding errors."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ so do the gradients: cosines of rounding errors look like the least conflict of 
 
 
 def where_alive(logits: Tensor, results: Sequence[Outcome]) -> list[Outcome]:
-    """Return each candidate's result, or that it is dead where its logits show it.
+    """Return each candidate's result, or that it is dead by its logits.
 
-    Logits that are not finite or do not depend on the image show it.
+    It is dead if they are not finite or do not depend on the image.
 
     Args:
         logits: (K n, classes) of K candidates.

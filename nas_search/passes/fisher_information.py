@@ -1,4 +1,4 @@
-"""The pass of the Fisher information: a backward pass for each class, one weight a tensor.
+"""The pass of the Fisher information: a backward pass per class, one weight per tensor.
 
 With theta one element of each parameter tensor, J_i the (classes, T) Jacobian of image i's logits
 and p_i its class probabilities, the information that a label drawn from p_i carries on theta is
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from nas_search.gradients import PerCandidate, SampleGradient
-from nas_search.passes.base import Outcome, Subject, collects_of_all, logit_gradients
+from nas_search.passes.base import PASSES, Outcome, Pass, Subject, logit_gradients
 from nas_search.passes.dead import where_alive
-from nas_search.passes.reachability import layers_of_all
+from nas_search.passes.paths import layers_of_each
 from nas_search.stacked.candidates import Members, candidates_of
 
 SMOOTHING = 0.05
@@ -53,17 +53,16 @@ class _FirstElements:
         self.found.add(parameter, members, own.double())
 
 
-@collects_of_all(FisherInformation, whole=(FisherInformation,))
-def fisher_information_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def estimate_fisher_information(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate the logits class by class.
 
-    A candidate is dead whose logits are not finite or do not depend on the image.
+    A candidate is dead if its logits are not finite or do not depend on the image.
 
     Raises:
         InputError: a layer has no per-sample rule, see
             :func:`nas_search.gradients.per_sample_backward`.
     """
-    names = _parameters_of_all(subject)
+    names = _parameters_of_each(subject)
     logits, first = _first_elements(subject, 0)
     classes = [first, *(_first_elements(subject, k)[1] for k in range(1, logits.shape[1]))]
     none = logits.new_zeros(len(subject.images), dtype=torch.float64)
@@ -93,10 +92,10 @@ def _first_elements(subject: Subject, number: int) -> tuple[Tensor, list[dict[st
     """Return the logits (K n, classes) and the gradients of those of one class, by parameter."""
     sink = _FirstElements()
     logits = logit_gradients(subject, sink, lambda logits: logits[:, number].sum())
-    return logits, sink.found.by_candidate(len(candidates_of(subject.network).all))
+    return logits, sink.found.by_candidate(len(candidates_of(subject.network)))
 
 
-def _parameters_of_all(subject: Subject) -> list[list[str]]:
+def _parameters_of_each(subject: Subject) -> list[list[str]]:
     """Return the names of each candidate's parameter tensors."""
     network = subject.network
     return [
@@ -105,5 +104,15 @@ def _parameters_of_all(subject: Subject) -> list[list[str]]:
             for layer in layers
             for name, _ in network.get_submodule(layer).named_parameters(recurse=False)
         ]
-        for layers in layers_of_all(network, subject.images[:1])
+        for layers in layers_of_each(network, subject.images)
     ]
+
+
+PASSES.add(
+    Pass(
+        name="fisher_information",
+        run=estimate_fisher_information,
+        provides=(FisherInformation,),
+        network="complete",
+    )
+)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas_search.gradients import PerCandidate, StackedParameters
-from nas_search.passes.base import Outcome, Subject, collects_of_all, mean_losses
+from nas_search.passes.base import PASSES, Outcome, Pass, Subject, mean_losses
 from nas_search.passes.dead import where_alive
 from nas_search.stacked.candidates import candidates_of
 
@@ -27,14 +27,13 @@ class HessianGradient:
     products: dict[str, Tensor]
 
 
-@collects_of_all(HessianGradient)
-def hessian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def multiply_by_hessian(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate <g, stop(g)> once more: its gradient is H g.
 
-    A candidate is dead whose logits are not finite or do not depend on the image.
+    A candidate is dead if its logits are not finite or do not depend on the image.
     """
     network = subject.network
-    candidates = len(candidates_of(network).all)
+    candidates = len(candidates_of(network))
     own = StackedParameters(network)
     weights, products = PerCandidate(), PerCandidate()
     with own.in_place(subject.normalization):
@@ -56,3 +55,6 @@ def hessian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcom
         )
     ]
     return where_alive(logits.detach(), results)
+
+
+PASSES.add(Pass(name="hessian", run=multiply_by_hessian, provides=(HessianGradient,)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nas_search.gradients import normalized_network
-from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
+from nas_search.passes.base import PASSES, DeadNetwork, Outcome, Pass, Subject
 from nas_search.passes.dead import CONSTANT_LOGIT_ULPS, where_alive
 from nas_search.stacked.candidates import candidates_of
 from nas_search.stacked.network import own_images
@@ -28,17 +28,16 @@ class InputJacobian:
     labels: Tensor
 
 
-@collects_of_all(InputJacobian)
-def jacobian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def differentiate_by_images(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate the sum of all logits with respect to each candidate's copy of the images.
 
-    A candidate is dead whose logits are not finite or do not depend on the image, or whose rows are
-    nothing but rounding: in true train mode the mean over the batch of what batch-norm returns is
+    A candidate is dead if its logits are not finite or do not depend on the image, or if its rows
+    are rounding errors: in true train mode the mean over the batch of what batch-norm returns is
     constant, and where only convolutions, pooling of whole maps and the classifier follow, so is
     the sum of all logits.
     """
     network = subject.network
-    candidates = len(candidates_of(network).all)
+    candidates = len(candidates_of(network))
     images = own_images(network, subject.images.detach()).requires_grad_()
     with normalized_network(network, subject.normalization), torch.enable_grad():
         logits = network(images)
@@ -55,3 +54,6 @@ def jacobian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outco
         for own, does_depend in zip(rows, depends.tolist(), strict=True)
     ]
     return where_alive(logits, results)
+
+
+PASSES.add(Pass(name="jacobian", run=differentiate_by_images, provides=(InputJacobian,)))

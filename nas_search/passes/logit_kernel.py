@@ -10,10 +10,11 @@ from torch import Tensor
 
 from nas_search.gradients import GramSink, ParameterUse, StackedParameters
 from nas_search.passes.base import (
+    PASSES,
     DeadNetwork,
     Outcome,
+    Pass,
     Subject,
-    collects_of_all,
     logit_gradients,
 )
 from nas_search.passes.dead import where_alive
@@ -34,13 +35,12 @@ class LogitKernel:
     eps: float
 
 
-@collects_of_all(LogitKernel)
-def logit_kernel_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def compute_logit_kernel(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate image by image; in one backward pass where no image depends on another.
 
     In true train mode each image's logits depend on all images through the batch's statistics: n
-    backward passes, as the definition has it. A candidate is dead whose logits are not finite, do
-    not depend on the image, or reach no weight.
+    backward passes, as the definition has it. A candidate is dead if its logits are not
+    finite, do not depend on the image, or reach no weight.
     """
     run = _one_by_one if subject.normalization == "batch" else _at_once
     logits, kernels = run(subject)
@@ -57,7 +57,7 @@ def logit_kernel_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[O
 def _one_by_one(subject: Subject) -> tuple[Tensor, Tensor]:
     """Return the logits (K n, classes) and each candidate's kernel (K, n, n)."""
     network = subject.network
-    candidates, n = len(candidates_of(network).all), len(subject.images)
+    candidates, n = len(candidates_of(network)), len(subject.images)
     own = StackedParameters(network, parameters="all")
     rows: dict[ParameterUse, list[Tensor]] = {}
     with own.in_place(subject.normalization):
@@ -77,10 +77,13 @@ def _at_once(subject: Subject) -> tuple[Tensor, Tensor]:
     """Return the same from one backward pass."""
     sink = GramSink()
     logits = logit_gradients(subject, sink, torch.sum)
-    candidates, n = len(candidates_of(subject.network).all), len(subject.images)
+    candidates, n = len(candidates_of(subject.network)), len(subject.images)
     kernels = logits.new_zeros(candidates, n, n, dtype=torch.float64)
     for kernel, grams in zip(kernels, sink.found.by_candidate(candidates), strict=True):
         for name, gram in grams.items():
             if name.endswith("weight"):
                 kernel += gram
     return logits, kernels
+
+
+PASSES.add(Pass(name="logit_kernel", run=compute_logit_kernel, provides=(LogitKernel,)))

@@ -21,10 +21,11 @@ from nas_search.gradients import (
     per_sample_backward,
 )
 from nas_search.passes.base import (
+    PASSES,
     DeadNetwork,
     Outcome,
+    Pass,
     Subject,
-    collects_of_all,
     weighted_layers,
 )
 from nas_search.passes.dead import beyond_rounding, logits_faults
@@ -142,19 +143,18 @@ class ChannelFisher:
     weights: tuple[int, ...]
 
 
-@collects_of_all(Grams, LayerFactors, Signs, BatchGradient, ChannelFisher)
-def per_sample_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Run the one backward pass and reduce every gradient to all that is ``wanted``.
 
-    A candidate is dead whose logits or gradients are not finite, whose logits do not depend on the
-    image, or none of whose weights receives gradient.
+    A candidate is dead if its logits or gradients are not finite, its logits do not depend on the
+    image, or none of its weights receives gradient.
 
     Raises:
         InputError: a layer cannot be measured that way, see
             :func:`nas_search.gradients.per_sample_backward`.
     """
     network = subject.network
-    rows = candidates_of(network)
+    stack = candidates_of(network)
     grams, norms, signs, sums = GramSink(), NormSink(), SignSink(), SumSink()
     factors = FactorSink()
     sinks: list[Sink] = [grams if Grams in wanted else norms]
@@ -162,7 +162,7 @@ def per_sample_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Out
     sinks += [signs] if Signs in wanted else []
     sinks += [sums] if BatchGradient in wanted else []
     fisher = PerCandidate()
-    with _channels_seen(network, rows, fisher) if ChannelFisher in wanted else nullcontext():
+    with _channels_seen(network, stack, fisher) if ChannelFisher in wanted else nullcontext():
         logits = per_sample_backward(
             network,
             subject.images,
@@ -172,7 +172,7 @@ def per_sample_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Out
             parameters=subject.parameters,
             precision=subject.precision,
         )
-    candidates = len(rows.all)
+    candidates = len(stack)
     faults = logits_faults(logits.unflatten(0, (candidates, -1)))
     squares = (grams if Grams in wanted else norms).squares.on_host(candidates)
     found = {
@@ -255,7 +255,9 @@ def _layer_factors(
 
 
 @contextmanager
-def _channels_seen(network: nn.Module, rows: Candidates, found: PerCandidate) -> Iterator[None]:
+def _channels_seen(
+    network: nn.Module, candidates: Candidates, found: PerCandidate
+) -> Iterator[None]:
     """Fill ``found`` with each layer's channel saliency when the backward pass reaches it."""
 
     def reduce(name: str, members: Members, output: Tensor, error: Tensor) -> None:
@@ -266,7 +268,7 @@ def _channels_seen(network: nn.Module, rows: Candidates, found: PerCandidate) ->
 
     def hook(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.requires_grad:
-            output.register_hook(partial(reduce, name, rows.active, output.detach()))
+            output.register_hook(partial(reduce, name, candidates.active, output.detach()))
 
     handles = [
         layer.register_forward_hook(partial(hook, name))
@@ -277,3 +279,12 @@ def _channels_seen(network: nn.Module, rows: Candidates, found: PerCandidate) ->
     finally:
         for handle in handles:
             handle.remove()
+
+
+PASSES.add(
+    Pass(
+        name="per_sample",
+        run=reduce_per_sample_gradients,
+        provides=(Grams, LayerFactors, Signs, BatchGradient, ChannelFisher),
+    )
+)

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients import normalized_network
-from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
-from nas_search.passes.series import Series
+from nas_search.gradients import PerCandidate, normalized_network
+from nas_search.passes.base import PASSES, DeadNetwork, Outcome, Pass, Subject
 from nas_search.stacked.candidates import candidates_of
 
 BATCH = 16
@@ -32,32 +31,31 @@ class Perturbation:
     variances: tuple[float, ...]
 
 
-@collects_of_all(Perturbation, whole=(Perturbation,))
-def perturbation_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def perturb_images(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Forward sixteen images of noise and their neighbors, in true train mode.
 
-    A candidate is dead whose feature maps do not change.
+    A candidate is dead if its feature maps do not change.
 
     Raises:
         InputError: the network has no global average pooling.
     """
-    network, rows = subject.network, candidates_of(subject.network)
-    candidates = len(rows.all)
+    network, candidates = subject.network, candidates_of(subject.network)
     generator = torch.Generator().manual_seed(subject.seed)
     shape = (BATCH, *subject.images.shape[1:])
     x, step = (
         torch.randn(shape, generator=generator).to(subject.images).contiguous() for _ in range(2)
     )
     features: list[Tensor] = []
-    variances = Series()
+    variances = PerCandidate()
 
     def pooled(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         features.append(inputs[0])
 
     def normalized(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if not features:  # the first of the two forward passes
-            own = inputs[0].unflatten(0, (len(rows.active), -1))
-            variances.add(rows.active, own.transpose(1, 2).flatten(2).var(2).mean(1))
+            own = inputs[0].unflatten(0, (len(candidates.active), -1))
+            values = own.transpose(1, 2).flatten(2).var(2).mean(1)
+            variances.add("variance", candidates.active, values)
 
     pools = [m for m in network.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]
     if not pools:
@@ -75,9 +73,20 @@ def perturbation_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[O
         for handle in handles:
             handle.remove()
     before, after = features
-    moved = (before - after).abs().flatten(1).sum(1).unflatten(0, (candidates, -1)).mean(1).tolist()
+    moved = (before - after).abs().flatten(1).sum(1)
+    means = moved.unflatten(0, (len(candidates), -1)).mean(1).tolist()
     dead = DeadNetwork("the feature maps do not depend on the image")
     return [
         [Perturbation(difference, own)] if difference > 0 else dead
-        for difference, own in zip(moved, variances.on_host(candidates), strict=True)
+        for difference, own in zip(means, variances.sequences(len(candidates)), strict=True)
     ]
+
+
+PASSES.add(
+    Pass(
+        name="perturbation",
+        run=perturb_images,
+        provides=(Perturbation,),
+        network="complete",
+    )
+)

@@ -1,4 +1,4 @@
-"""The pass of linear regions: a thin network forwards thousands of tiny crops of the images."""
+"""The pass of linear regions: a narrow network forwards thousands of tiny crops of the images."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
-from nas_search.passes.base import Outcome, Subject, collects_of_all
+from nas_search.passes.base import NARROW_IMAGE, PASSES, Outcome, Pass, Subject
 from nas_search.stacked.candidates import candidates_of
 
 SAMPLES = 3000
 BATCH = 1000
-THIN_IMAGE = (1, 5, 5)
-"""Channels and sides of a crop: the smallest image that the spaces' skeletons take."""
 
 
 @dataclass(frozen=True)
 class LinearRegions:
-    """How many linear pieces of a thin network the crops fall into.
+    """How many linear pieces of a narrow network the crops fall into.
 
     Attributes:
         distinct: number of distinct on/off patterns of all ReLUs, at most ``samples``.
@@ -32,16 +30,19 @@ class LinearRegions:
     samples: int
 
 
-@collects_of_all(LinearRegions)
-def regions_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def count_regions(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Forward 3,000 random crops of one channel in batches of 1,000, in true train mode.
 
     Raises:
-        InputError: there is no thin network, or the images are smaller than a crop.
+        InputError: the network takes other images than crops, or the images are smaller.
     """
-    if subject.thin is None:
-        raise InputError("linear regions are counted on a thin network: none was given")
-    counts = distinct_patterns(subject.thin(), _crops(subject))
+    first = next((m for m in subject.network.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is not None and first.in_channels != NARROW_IMAGE[0]:
+        raise InputError(
+            "linear regions are counted on a narrow network, for images of one channel; this one "
+            f"takes {first.in_channels}"
+        )
+    counts = distinct_patterns(subject.network, _crops(subject))
     return [[LinearRegions(count, SAMPLES)] for count in counts]
 
 
@@ -53,13 +54,13 @@ def distinct_patterns(network: nn.Module, images: Tensor) -> list[int]:
     Returns:
         the number of each of the K candidates of ``network``; of an ordinary one, its own.
     """
-    rows = candidates_of(network)
-    patterns: list[list[list[Tensor]]] = [[] for _ in rows.all]  # of candidates, batches
+    candidates = candidates_of(network)
+    patterns: list[list[list[Tensor]]] = [[] for _ in candidates.all]  # of candidates, batches
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if output.dim() == 4:
-            on = (output.flatten(1) > 0).unflatten(0, (len(rows.active), -1))
-            for member, own in zip(rows.active, on, strict=True):
+            on = (output.flatten(1) > 0).unflatten(0, (len(candidates.active), -1))
+            for member, own in zip(candidates.active, on, strict=True):
                 patterns[member][-1].append(own)
 
     relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
@@ -83,7 +84,7 @@ def _distinct(patterns: list[list[Tensor]]) -> int:
 
 def _crops(subject: Subject) -> Tensor:
     n, channels, height, width = subject.images.shape
-    _, tall, wide = THIN_IMAGE
+    _, tall, wide = NARROW_IMAGE
     if height < tall or width < wide:
         raise InputError(f"linear regions need images of {tall} x {wide} pixels or more")
     generator = torch.Generator().manual_seed(subject.seed)
@@ -95,3 +96,13 @@ def _crops(subject: Subject) -> Tensor:
     rows = draw(height - tall + 1) + torch.arange(tall)[:, None]
     columns = draw(width - wide + 1) + torch.arange(wide)
     return subject.images.cpu()[image, channel, rows, columns][:, None].to(subject.images)
+
+
+PASSES.add(
+    Pass(
+        name="regions",
+        run=count_regions,
+        provides=(LinearRegions,),
+        network="narrow",
+    )
+)

@@ -1,24 +1,22 @@
-"""The pass of the computation's shape: one forward pass of two images, nothing backward."""
+"""The passes of the network's structure: its paths, and its weights as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 
-from nas_search.gradients import normalized_network
 from nas_search.passes.base import (
+    PASSES,
     DeadNetwork,
     Outcome,
+    Pass,
     Subject,
-    collects,
-    collects_of_all,
     weighted_layers,
 )
-from nas_search.passes.reachability import calls_on_paths, layers_of_all
+from nas_search.passes.paths import Paths, layers_of_each
 from nas_search.stacked.candidates import candidates_of
 
 
@@ -55,91 +53,62 @@ class Weights:
     weights: dict[str, Tensor]
 
 
-@collects_of_all(Weights, whole=(Weights,))
-def weights_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
-    """Look at the weights; whose they are is known from one pass of one image."""
+def follow_paths(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+    """Walk along the paths from image to logits; a candidate without one is dead."""
+    paths = Paths(subject.network, subject.images)
+    counts = [0] * len(paths.lengths)
+    if LiveParameters in wanted:
+        counts = count_live(subject.network, paths)
+    outcomes: list[Outcome] = []
+    for length, count in zip(paths.lengths, counts, strict=True):
+        if length is None:
+            outcomes.append(DeadNetwork("the logits do not depend on the image"))
+        else:
+            results = (Depth(length), LiveParameters(count))
+            outcomes.append([result for result in results if type(result) in wanted])
+    return outcomes
+
+
+def count_live(network: nn.Module, paths: Paths) -> list[int]:
+    """Return each candidate's number of parameters on paths from the image to the logits.
+
+    A parameter belongs to the innermost module holding it that was called: parts of a module that
+    runs them itself, as attention does its output layer, are never called.
+    """
+    count = len(candidates_of(network))
+    fed: dict[nn.Module, np.ndarray] = {}
+    for call in paths.calls:
+        flags = fed.setdefault(call.module, np.zeros(count, dtype=bool))
+        flags[list(call.members)] |= call.from_image
+    live: dict[nn.Parameter, np.ndarray] = {}
+    for module, owner in _with_owners(network, fed, network):
+        for parameter in module.parameters(recurse=False):
+            if parameter in paths.weights:
+                live[parameter] = live.get(parameter, False) | fed[owner]
+    total = np.zeros(count, dtype=np.int64)
+    for parameter, flags in live.items():
+        total += parameter.numel() * flags
+    return total.tolist()
+
+
+def _with_owners(
+    module: nn.Module, called: dict[nn.Module, np.ndarray], owner: nn.Module
+) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """Yield every module in ``module`` with the innermost one around it that was called."""
+    owner = module if module in called else owner
+    yield module, owner
+    for child in module.children():
+        yield from _with_owners(child, called, owner)
+
+
+def look_at_weights(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+    """Return each candidate's weights; one image is forwarded to tell whose they are."""
     layers = weighted_layers(subject.network)
     return [
         [Weights({name: layers[name].weight.detach() for name in own if name in layers})]
-        for own in layers_of_all(subject.network, subject.images[:1])
+        for own in layers_of_each(subject.network, subject.images)
     ]
 
 
-@collects(Depth, LiveParameters)
-def paths(subject: Subject, wanted: frozenset[type]) -> Sequence[object]:
-    """Walk along autograd's own graph of two images, from the logits back to the image.
-
-    Raises:
-        DeadNetwork: no path leads from the image to the logits.
-    """
-    layers: dict[Any, nn.Module] = {}
-
-    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if output.grad_fn is not None:
-            layers[output.grad_fn] = module
-
-    image = subject.images[:2].detach().requires_grad_()
-    handles = [
-        module.register_forward_hook(note)
-        for module in subject.network.modules()
-        if next(module.parameters(recurse=False), None) is not None
-    ]
-    try:
-        with normalized_network(subject.network, subject.normalization), torch.enable_grad():
-            logits = subject.network(image)
-    finally:
-        for handle in handles:
-            handle.remove()
-    counted = {node: 1 for node, m in layers.items() if isinstance(m, nn.Conv2d | nn.Linear)}
-    lengths = _longest(logits.grad_fn, counted, image)
-    if logits.grad_fn not in lengths:
-        raise DeadNetwork("the logits do not depend on the image")
-    live = {p for node in lengths.keys() & layers.keys() for p in layers[node].parameters()}
-    return [Depth(lengths[logits.grad_fn]), LiveParameters(sum(p.numel() for p in live))]
-
-
-@collects_of_all(LiveParameters)
-def paths_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
-    """Count each candidate's parameters on paths; dead where none leads to the logits."""
-    candidates = len(candidates_of(subject.network).all)
-    live: dict[nn.Module, Tensor] = {}
-    weighted = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d)
-    for call in calls_on_paths(subject.network, subject.images[:1], weighted):
-        seen = live.setdefault(call.module, call.from_image.new_zeros(candidates))
-        seen[list(call.members)] |= call.from_image
-    flags = torch.stack(list(live.values()), 1).tolist()
-    sizes = [sum(p.numel() for p in module.parameters()) for module in live]
-    counts = [sum(s for s, is_live in zip(sizes, own, strict=True) if is_live) for own in flags]
-    dead = DeadNetwork("the logits do not depend on the image")
-    return [[LiveParameters(count)] if count else dead for count in counts]
-
-
-def graph(end: Any) -> list[Any]:
-    """Return the nodes of autograd's graph that ``end`` depends on, each after those it needs."""
-    order: list[Any] = []
-    seen: set[Any] = set()
-    stack = [(end, False)]
-    while stack:
-        node, expanded = stack.pop()
-        if expanded:
-            order.append(node)
-        elif node is not None and node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack += [(before, False) for before, _ in node.next_functions]
-    return order
-
-
-def _longest(end: Any, counted: dict[Any, int], image: Tensor) -> dict[Any, int]:
-    """Return the largest sum of ``counted`` on a path from ``image`` to each node before ``end``.
-
-    Nodes that no path from ``image`` reaches are left out.
-    """
-    length: dict[Any, int] = {}
-    for node in graph(end):
-        before = [length[other] for other, _ in node.next_functions if other in length]
-        if before:
-            length[node] = max(before) + counted.get(node, 0)
-        elif getattr(node, "variable", None) is image:
-            length[node] = 0
-    return length
+PASSES.add(Pass(name="paths", run=follow_paths, provides=(Depth, LiveParameters)))
+PASSES.add(Pass(name="weights", run=look_at_weights, provides=(Weights,), network="complete"))

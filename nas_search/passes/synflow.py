@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from nas_search.gradients import PerCandidate, StackedParameters
-from nas_search.passes.base import DeadNetwork, Outcome, Subject, collects_of_all
+from nas_search.passes.base import PASSES, DeadNetwork, Outcome, Pass, Subject
 from nas_search.stacked.candidates import candidates_of
 
 
@@ -24,13 +24,12 @@ class SynapticFlow:
     flows: dict[str, float]
 
 
-@collects_of_all(SynapticFlow)
-def synflow_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def let_synapses_flow(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Run with absolute parameters in float64, batch-norms left out.
 
-    A candidate is dead where nothing flows.
+    A candidate is dead if nothing flows.
     """
-    candidates = len(candidates_of(subject.network).all)
+    candidates = len(candidates_of(subject.network))
     own = StackedParameters(subject.network, values=lambda values: values.abs().double())
     ones = torch.ones_like(subject.images[:1], dtype=torch.float64)
     flows = PerCandidate()
@@ -47,3 +46,6 @@ def _outcome(flows: dict[str, float]) -> Outcome:
     if not any(flows.values()):
         return DeadNetwork("the logits do not depend on the image")
     return [SynapticFlow({name.removesuffix(".weight"): flow for name, flow in flows.items()})]
+
+
+PASSES.add(Pass(name="synflow", run=let_synapses_flow, provides=(SynapticFlow,)))

@@ -1,4 +1,4 @@
-"""The pass of two batches: an ordinary backward pass for each half of the probe batch."""
+"""The pass of two batches: an ordinary backward pass per half of the probe batch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from torch import Tensor
 
 from nas_search.gradients import PerCandidate, StackedParameters
 from nas_search.passes.base import (
+    PASSES,
     DeadNetwork,
     Outcome,
+    Pass,
     Subject,
-    collects_of_all,
     mean_losses,
 )
 from nas_search.passes.dead import beyond_rounding, where_alive
@@ -33,11 +34,10 @@ class TwoBatchGradients:
     gradients: dict[str, Tensor]
 
 
-@collects_of_all(TwoBatchGradients)
-def halves_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
+def differentiate_two_batches(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Differentiate the loss of the first and of the second half, each a batch of its own.
 
-    A candidate is dead whose logits are not finite or do not depend on the image, or none of whose
+    A candidate is dead if its logits are not finite or do not depend on the image, or none of its
     weights receives gradient.
     """
     middle = len(subject.images) // 2
@@ -62,7 +62,7 @@ class _Half(NamedTuple):
 def _half(subject: Subject, half: slice) -> _Half:
     """Run and differentiate the mean loss of some of the images."""
     network = subject.network
-    candidates = len(candidates_of(network).all)
+    candidates = len(candidates_of(network))
     own, found, squares = StackedParameters(network), PerCandidate(), PerCandidate()
     with own.in_place(subject.normalization):
         logits = network(subject.images[half])
@@ -84,3 +84,6 @@ def _outcome(first: Gradients, second: Gradients, eps: float) -> Outcome:
         return dead
     pairs = {name.removesuffix(".weight"): (first[0][name], second[0][name]) for name in alive}
     return [TwoBatchGradients({name: torch.stack(pair) for name, pair in pairs.items()})]
+
+
+PASSES.add(Pass(name="two_batches", run=differentiate_two_batches, provides=(TwoBatchGradients,)))

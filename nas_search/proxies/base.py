@@ -8,7 +8,7 @@ from typing import Literal
 
 from nas_search.core.registry import Registry
 from nas_search.gradients import Normalization, Scheme
-from nas_search.passes import Grams
+from nas_search.passes.per_sample import Grams
 from nas_search.proxies.measurement import Measurement
 
 Origin = Literal["paper", "reconstructed", "ours"]

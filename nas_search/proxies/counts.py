@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from nas_search.passes import Depth, Facts, LiveParameters
+from nas_search.passes import Facts
+from nas_search.passes.structure import Depth, LiveParameters
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 

@@ -27,7 +27,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas_search.passes import Depth, Grams, LayerFactors
+from nas_search.passes.per_sample import Grams, LayerFactors
+from nas_search.passes.structure import Depth
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 

@@ -6,7 +6,7 @@ signs: sum_k |sum_i sign(dl_i / dtheta_k)| is large where the losses are dense.
 
 from __future__ import annotations
 
-from nas_search.passes import Signs
+from nas_search.passes.per_sample import Signs
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 

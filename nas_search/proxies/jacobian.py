@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas_search.passes import InputJacobian
+from nas_search.passes.jacobian import InputJacobian
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 from nas_search.proxies.sums import summed

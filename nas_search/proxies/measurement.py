@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 from torch import Tensor
 
-from nas_search.passes import Grams
+from nas_search.passes.per_sample import Grams
 
 Kind = TypeVar("Kind")
 

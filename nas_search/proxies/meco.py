@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nas_search.passes import ChannelCorrelations
+from nas_search.passes.channels import ChannelCorrelations
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 

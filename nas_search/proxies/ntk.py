@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nas_search.passes import LogitKernel
+from nas_search.passes.logit_kernel import LogitKernel
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 

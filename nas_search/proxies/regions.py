@@ -1,8 +1,8 @@
-"""Linear regions of a thin network (Chen et al., ICLR 2021, TE-NAS)."""
+"""Linear regions of a narrow network (Chen et al., ICLR 2021, TE-NAS)."""
 
 from __future__ import annotations
 
-from nas_search.passes import LinearRegions
+from nas_search.passes.regions import LinearRegions
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 
@@ -22,7 +22,7 @@ PROXIES.add(
         normalization=None,
         origin="reconstructed",
         source="Chen et al., ICLR 2021 (TE-NAS); code VITA-Group/TENAS",
-        summary="number of linear pieces of a thin network that crops of the images fall into",
+        summary="number of linear pieces of a narrow network that crops of the images fall into",
         needs=(LinearRegions,),
         init="kaiming_normal",
         repeats=3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from nas_search.passes import FisherInformation
+from nas_search.passes.fisher_information import FisherInformation
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 

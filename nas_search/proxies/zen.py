@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nas_search.passes import Perturbation
+from nas_search.passes.perturbation import Perturbation
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 

@@ -13,7 +13,9 @@ convolutions and linear layers::
 
 from __future__ import annotations
 
-from nas_search.passes import BatchGradient, ChannelFisher, HessianGradient, Weights
+from nas_search.passes.hessian import HessianGradient
+from nas_search.passes.per_sample import BatchGradient, ChannelFisher
+from nas_search.passes.structure import Weights
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 from nas_search.proxies.sums import summed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from nas_search.passes import TwoBatchGradients
+from nas_search.passes.two_batches import TwoBatchGradients
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 from nas_search.proxies.sums import summed

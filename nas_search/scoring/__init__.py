@@ -1,8 +1,10 @@
 """From genotypes to evaluations: constraints first, one measurement for all scores, workers."""
 
 from nas_search.layers.initial_weights import SCHEMES, Scheme
+from nas_search.passes import DeadNetwork
 from nas_search.scoring.initialize import initialize
-from nas_search.scoring.measure import DeadNetwork, Measuring, measure
+from nas_search.scoring.measure import Measuring, measure
+from nas_search.scoring.scorer import Scorer
 from nas_search.scoring.task import Constraints, ScoringTask
 from nas_search.scoring.workers import Executor, Workers, start_workers
 
@@ -13,6 +15,7 @@ __all__ = [
     "Executor",
     "Measuring",
     "Scheme",
+    "Scorer",
     "ScoringTask",
     "Workers",
     "initialize",

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from nas_search.core.evaluation import Evaluation
-from nas_search.scoring.stack_scorer import StackScorer
+from nas_search.scoring.scorer import Scorer
 from nas_search.scoring.task import ScoringTask
 
 
@@ -18,7 +18,7 @@ class JointScorer:
         scorers: one per task.
     """
 
-    def __init__(self, tasks: Sequence[ScoringTask], scorers: Sequence[StackScorer]) -> None:
+    def __init__(self, tasks: Sequence[ScoringTask], scorers: Sequence[Scorer]) -> None:
         self._tasks = tasks
         self._scorers = scorers
 

@@ -1,9 +1,9 @@
-"""From a network and a probe batch to a measurement: every pass that is needed, each once."""
+"""From networks and a probe batch to measurements: every pass that is needed, each once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -15,10 +15,12 @@ from nas_search.gradients import (
     Normalization,
     Parameters,
 )
-from nas_search.passes import PASSES, DeadNetwork, Facts, Grams, Pass, Subject
+from nas_search.passes import Facts, Form, Outcome, Pass, Subject, pass_of
+from nas_search.passes.per_sample import Grams
 from nas_search.proxies import Measurement
 
-__all__ = ["DeadNetwork", "Measuring", "attempt", "measure"]
+Networks = Callable[[Form], nn.Module]
+"""Gives the network of K candidates in the form that a pass asks for."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Measuring:
     Attributes:
         normalization: batch-norm statistics, see :data:`nas_search.gradients.Normalization`.
         parameters: parameters that count, see :data:`nas_search.gradients.Parameters`.
-        seed: from which passes draw what they need beside the images.
+        seed: seed of what passes draw.
         precision: of the arithmetic, see :data:`nas_search.core.device.Precision`.
     """
 
@@ -54,18 +56,17 @@ def measure(
     how: Measuring | None = None,
     kinds: Iterable[type] = (Grams,),
     facts: Facts | None = None,
-    thin: Callable[[], nn.Module] | None = None,
 ) -> Measurement:
-    """Return results of ``kinds``; kinds that come from the same pass share it.
+    """Measure one network; kinds of results that come from the same pass share it.
 
     Args:
-        network: maps images to logits (n, classes); left as it was found.
+        network: maps images to logits (n, classes); left as it was found. Every pass runs it as it
+            is, whatever form it asks for.
         images: (n, C, H, W) on the network's device, in its dtype; n is 2 or more.
         labels: (n,) int64.
         how: how to measure, by default :class:`Measuring`'s defaults.
         kinds: kinds of results, see :mod:`nas_search.passes`; by default the Gram matrices.
-        facts: what is known of the candidate beside its network; handed on.
-        thin: makes the network's thin form, see :class:`nas_search.passes.Subject`.
+        facts: what is known of the candidate beside its network.
 
     Returns:
         The measurement; its tensors stay on the network's device.
@@ -75,52 +76,80 @@ def measure(
         InputError: a layer cannot be measured that way.
     """
     kinds = tuple(kinds)
-    measurement = attempt(network, images, labels, how, kinds, facts, thin)
+    how = how or Measuring()
+    (measurement,) = measure_stack(lambda form: network, images, labels, how, kinds, [facts])
     for kind in kinds:
-        measurement[kind]
+        measurement[kind]  # raises why it is missing
     return measurement
 
 
-def attempt(
-    network: nn.Module,
+def measure_stack(
+    networks: Networks,
     images: Tensor,
     labels: Tensor,
-    how: Measuring | None = None,
-    kinds: Iterable[type] = (Grams,),
-    facts: Facts | None = None,
-    thin: Callable[[], nn.Module] | None = None,
-) -> Measurement:
-    """Return what of ``kinds`` can be measured; arguments as for :func:`measure`.
+    how: Measuring,
+    kinds: Iterable[type],
+    facts: Sequence[Facts | None],
+) -> list[Measurement]:
+    """Measure every kind that can be measured, of each of K candidates.
 
-    A pass that fails takes nothing from the others: asked for a result of it, the measurement
-    raises what the pass did.
+    A failing pass does not affect the others: asked for its results, the measurement raises what
+    the pass did.
+
+    Args:
+        networks: gives the network of all K candidates.
+        images: (n, C, H, W), the same for every candidate, on the device and in the dtype of the
+            networks; n is 2 or more.
+        labels: (n,) int64.
+        how: how to measure.
+        kinds: kinds of results.
+        facts: what is known of each of the K candidates beside its network.
 
     Raises:
         InputError: a layer cannot be measured that way.
+        Exception: with K > 1, whatever one of them made a pass, or building a network, raise.
     """
-    how = how or Measuring()
+    wanted: dict[Pass, set[type]] = {}
+    for kind in kinds:
+        wanted.setdefault(pass_of(kind), set()).add(kind)
     subject = Subject(
-        network,
+        nn.Identity(),
         images,
         labels,
         how.normalization,
         how.parameters,
         how.seed,
-        thin,
         how.precision,
+        tuple(facts),
     )
-    wanted: dict[Pass, set[type]] = {}
-    for kind in kinds:
-        if kind is not Facts:
-            wanted.setdefault(PASSES[kind], set()).add(kind)
-    results: list[object] = [] if facts is None else [facts]
-    failures: dict[type, Exception] = {}
-    for run, of_it in wanted.items():
-        try:
-            results += run(subject, frozenset(of_it))
-        except InputError:
+    results: list[list[object]] = [[] for _ in facts]
+    failures: list[dict[type, Exception]] = [{} for _ in facts]
+    for one, some in wanted.items():
+        for number, outcome in enumerate(_outcomes(one, frozenset(some), networks, subject)):
+            if isinstance(outcome, Exception):
+                failures[number] |= dict.fromkeys(some, outcome)
+            else:
+                results[number] += outcome
+    return [Measurement(*own, failures=why) for own, why in zip(results, failures, strict=True)]
+
+
+def _outcomes(
+    one: Pass, wanted: frozenset[type], networks: Networks, subject: Subject
+) -> Sequence[Outcome]:
+    """Run a pass on the form of the network that it asks for."""
+    try:
+        if one.network != "none":
+            subject = replace(subject, network=networks(one.network))
+        outcomes = one.run(subject, wanted)
+    except InputError:
+        raise
+    except Exception as error:  # dead in this pass, or out of memory, or a defect of the pass
+        if len(subject.facts) > 1:  # measured alone, they show whose failure it is
             raise
-        except Exception as error:  # dead in this pass, or out of memory, or a defect of the pass
-            # Without its traceback, whose frames would hold the pass's tensors.
-            failures.update(dict.fromkeys(of_it, error.with_traceback(None)))
-    return Measurement(*results, failures=failures)
+        # Without its traceback, whose frames would hold the pass's tensors.
+        return [error.with_traceback(None)]
+    if len(outcomes) != len(subject.facts):
+        raise InputError(
+            f"pass '{one.name}' gave {len(outcomes)} outcomes for {len(subject.facts)} candidates"
+        )
+    return outcomes

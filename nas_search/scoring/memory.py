@@ -6,21 +6,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas_search.scoring.stack_scorer import StackScorer, can_stack
+from nas_search.scoring.scorer import Scorer, can_stack
 from nas_search.scoring.task import ScoringTask
 
 MAX_CANDIDATES_PER_PASS = 256
-"""Candidates that are scored in one pass at most: beyond, nothing is left to gain."""
+"""Upper bound on candidates per pass; larger stacks are not faster."""
 
 MEMORY_FRACTION = 0.5
 """Share of the device's memory for what backward needs; the rest is for what it makes."""
 
 COST_SAMPLE_SIZE = 64
-"""Candidates of which the costliest says how much memory one takes."""
+"""Random candidates, the costliest of which is taken as the memory that one needs."""
 
 
 def fitting(task: ScoringTask) -> int:
-    """Return how many candidates of ``task``, on its device, one pass takes.
+    """Return how many candidates of ``task`` a stack takes on its device.
 
     1 on a CPU: a candidate's activations fit its caches, a stack's do not. On a GPU, as many as its
     whole memory holds by the costliest of some random candidates, at most
@@ -37,7 +37,7 @@ def fitting(task: ScoringTask) -> int:
 def bytes_of_one(task: ScoringTask) -> int:
     """Return the bytes that the forward passes of a costly candidate keep for backward.
 
-    1 where they keep nothing: scores that need no backward pass have the largest populations.
+    1 where they keep nothing: scores that need no backward pass have the largest stacks.
     """
     rng = np.random.default_rng(0)
     sampled = [task.space.sample(rng) for _ in range(COST_SAMPLE_SIZE)]
@@ -50,5 +50,5 @@ def bytes_of_one(task: ScoringTask) -> int:
         return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        StackScorer(task, 1).evaluate([costliest])
+        Scorer(task, 1).evaluate([costliest])
     return max(1, sum(kept.values()))

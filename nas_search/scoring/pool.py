@@ -1,4 +1,4 @@
-"""Initialized modules by name, made once: populations are put together from them."""
+"""Initialized modules by name, made once: stacked networks are put together from them."""
 
 from __future__ import annotations
 

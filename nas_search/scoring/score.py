@@ -11,7 +11,7 @@ from nas_search.core.errors import InputError
 from nas_search.layers.modes import Normalization, Parameters
 from nas_search.passes import Facts
 from nas_search.proxies import PROXIES, ProxyRecord
-from nas_search.scoring.measure import Measuring, attempt
+from nas_search.scoring.measure import Measuring, measure_stack
 from nas_search.spaces.costs import count
 
 
@@ -74,7 +74,7 @@ def score(
     for statistics, group in _by_normalization(records, normalization).items():
         kinds = tuple(dict.fromkeys(kind for record in group for kind in record.needs))
         how = Measuring(statistics, parameters, seed)
-        measurement = attempt(network, images, labels, how, kinds, facts)
+        (measurement,) = measure_stack(lambda form: network, images, labels, how, kinds, [facts])
         for record in group:
             try:
                 value, reason = record.score(measurement), "the score is not finite"

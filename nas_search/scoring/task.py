@@ -1,12 +1,10 @@
-"""Everything a worker must know to evaluate one genotype, and the evaluation itself."""
+"""Everything a worker must know to evaluate genotypes."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from math import isfinite
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -14,18 +12,17 @@ from torch import Tensor, nn
 
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
-from nas_search.core.evaluation import Evaluation, Status
+from nas_search.core.evaluation import Evaluation
 from nas_search.gradients import Normalization, Parameters, Scheme
-from nas_search.passes import Facts
-from nas_search.passes.regions import THIN_IMAGE
-from nas_search.proxies import PROXIES, Measurement, ProxyRecord
+from nas_search.passes import PASSES, Facts, pass_of
+from nas_search.passes.base import NARROW_IMAGE
+from nas_search.proxies import PROXIES, ProxyRecord
 from nas_search.scoring.initialize import derived_seed, initialize
-from nas_search.scoring.measure import DeadNetwork, Measuring, attempt
+from nas_search.scoring.measure import Measuring
+from nas_search.scoring.networks import ordinary_networks
+from nas_search.scoring.scorer import Scorer
+from nas_search.scoring.tally import Candidate, Tally
 from nas_search.spaces import SPACES, Cost, SearchSpace
-
-
-class NoNumber(Exception):
-    """A formula gave what is not finite. The message says what."""
 
 
 @dataclass(frozen=True)
@@ -71,106 +68,6 @@ class Round:
         return tuple(dict.fromkeys(kind for record in self.records for kind in record.needs))
 
 
-class Tally:
-    """The scores of one candidate, averaged over the task's initial draws.
-
-    A score is there when it could be computed in all of them; what one pass or one formula cannot
-    do takes nothing from the others.
-
-    Args:
-        proxies: names of the scores.
-        repeats: number of draws.
-    """
-
-    def __init__(self, proxies: tuple[str, ...], repeats: int) -> None:
-        self._repeats = repeats
-        self._totals = dict.fromkeys(proxies, 0.0)
-        self._missing: dict[str, Exception] = {}
-
-    def take(self, measurement: Measurement, records: tuple[ProxyRecord, ...]) -> None:
-        """Add what ``records`` make of one draw's measurement.
-
-        Raises:
-            InputError: no candidate of the task can have one of the scores.
-        """
-        for record in records:
-            try:
-                self._totals[record.name] += record.score(measurement) / self._repeats
-            except InputError:
-                raise
-            except Exception as error:  # somebody's formula, or the pass behind it
-                # Without its traceback, whose frames would hold the pass's tensors.
-                self._missing.setdefault(record.name, error.with_traceback(None))
-
-    def fail(self, error: Exception) -> None:
-        """Note that nothing could be scored."""
-        for name in self._totals:
-            self._missing.setdefault(name, error.with_traceback(None))
-
-    def scores(self) -> dict[str, float]:
-        """Return the scores that are there."""
-        missing = self.missing()
-        return {name: total for name, total in self._totals.items() if name not in missing}
-
-    def missing(self) -> dict[str, Exception]:
-        """Return why the others are not, by name."""
-        odd = {
-            name: NoNumber(f"the score is {total}")
-            for name, total in self._totals.items()
-            if not isfinite(total)
-        }
-        found = {**odd, **self._missing}
-        return {name: found[name] for name in self._totals if name in found}
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What is known of a genotype before it is scored.
-
-    Attributes:
-        genotype: itself.
-        key: its canonical form.
-        cost: size of the network that is scored.
-        violation: which constraint rules it out; empty when none does.
-    """
-
-    genotype: Hashable
-    key: str
-    cost: Cost
-    violation: str
-
-    def evaluation(self, tally: Tally, seconds: float) -> Evaluation:
-        """Return the evaluation that follows from the scores, and from what went wrong."""
-        scores: dict[str, float] = {}
-        status: Status = "rejected"
-        reason = self.violation
-        if not self.violation:
-            scores, missing = tally.scores(), tally.missing()
-            died = all(isinstance(error, DeadNetwork) for error in missing.values())
-            status = "ok" if not missing else "dead" if died else "failed"
-            reason = _why(missing, several=len(scores) + len(missing) > 1)
-        cost, text = self.cost, str(self.genotype)
-        return Evaluation(text, self.key, status, scores, cost.params, cost.macs, seconds, reason)
-
-
-def _why(missing: Mapping[str, Exception], several: bool) -> str:
-    """Return in one line why scores are missing, and which where ``several`` were asked for."""
-    names: dict[str, list[str]] = {}
-    for name, error in missing.items():
-        names.setdefault(_reason(error), []).append(name)
-    if not several:
-        return "".join(names)
-    return "; ".join(f"{', '.join(these)}: {reason}" for reason, these in names.items())
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of ``error``, with its type where the message is not ours."""
-    lines = str(error).strip().splitlines()
-    line = lines[0] if lines else "no message"
-    known = isinstance(error, DeadNetwork | NoNumber)
-    return line if known else f"{type(error).__name__}: {line}"
-
-
 @dataclass(frozen=True)
 class ScoringTask:
     """What is scored and how; picklable, the same for every candidate of a run.
@@ -214,10 +111,14 @@ class ScoringTask:
         Measuring(self.normalization or "sample", self.parameters, precision=self.precision)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Take the proxies' records along: unpickling them imports the modules they come from."""
-        return {**self.__dict__, "records": tuple(PROXIES.get(name) for name in self.proxies)}
+        """Take the records of proxies and passes along: unpickling registers those of plugins."""
+        records = tuple(PROXIES.get(name) for name in self.proxies)
+        passes = {pass_of(kind): None for record in records for kind in record.needs}
+        return {**self.__dict__, "records": records, "passes": tuple(passes)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        for one in state.pop("passes"):
+            PASSES.add(one)
         for record in state.pop("records"):
             PROXIES.add(record)
         self.__dict__.update(state)
@@ -229,9 +130,9 @@ class ScoringTask:
         return channels, height, width
 
     @property
-    def thin(self) -> dict[str, Any]:
-        """Sizes of the skeleton of the thinnest network."""
-        return {**self.macro, **SPACES.get(self.space.name).thin}
+    def narrow(self) -> dict[str, Any]:
+        """Sizes of the skeleton of the narrow network."""
+        return {**self.macro, **SPACES.get(self.space.name).narrow}
 
     def cost(self, genotype: Hashable) -> Cost:
         """Return the size of the network that is scored for ``genotype``."""
@@ -263,15 +164,27 @@ class ScoringTask:
             draw: number of the draw within the run.
             init: distribution of the weights where the task does not prescribe one.
         """
-        with torch.device("meta"):  # no memory is touched, no default initialization is computed
-            network = self.space.build(genotype, self.input_shape, self.num_classes, **self.macro)
-        network = network.to_empty(device=self.device)
-        return initialize(network, self.seed, self.init or init, draw)
+        return self._initialized(genotype, self.input_shape, self.macro, draw, init)
 
-    def build_thin(self, genotype: Hashable, draw: int, init: Scheme) -> nn.Module:
-        """Return the cells of ``genotype`` in the thinnest network, for tiny crops of images."""
-        with torch.device("meta"):
-            network = self.space.build(genotype, THIN_IMAGE, self.num_classes, **self.thin)
+    def build_narrow(
+        self, genotype: Hashable, draw: int = 0, init: Scheme = "default"
+    ) -> nn.Module:
+        """Return the cells of ``genotype`` in the narrow network; arguments as for :meth:`build`.
+
+        It takes images of :data:`nas_search.passes.base.NARROW_IMAGE`.
+        """
+        return self._initialized(genotype, NARROW_IMAGE, self.narrow, draw, init)
+
+    def _initialized(
+        self,
+        genotype: Hashable,
+        shape: tuple[int, int, int],
+        macro: dict[str, Any],
+        draw: int,
+        init: Scheme,
+    ) -> nn.Module:
+        with torch.device("meta"):  # no memory is touched, no default initialization is computed
+            network = self.space.build(genotype, shape, self.num_classes, **macro)
         network = network.to_empty(device=self.device)
         return initialize(network, self.seed, self.init or init, draw)
 
@@ -308,41 +221,9 @@ class ScoringTask:
         return Tally(self.proxies, self.repeats)
 
     def evaluate(self, genotype: Hashable) -> Evaluation:
-        """Return the evaluation of ``genotype``; whatever goes wrong with it is a value.
-
-        Raises:
-            InputError: no candidate of this task can be scored, e.g. the images are too small.
-        """
-        start = perf_counter()
-        candidate, tally = self.candidate(genotype), self.tally()
-        if not candidate.violation:
-            try:
-                self._measure(candidate, tally)
-            except InputError:
-                raise
-            except Exception as error:  # a candidate's failure is a value, never the run's end
-                tally.fail(error)
-        return candidate.evaluation(tally, perf_counter() - start)
-
-    def _measure(self, candidate: Candidate, tally: Tally) -> None:
-        """Build the network of ``candidate`` and let ``tally`` take every round's measurement."""
-        genotype = candidate.genotype
-        network: nn.Module = nn.Identity()
-        built: tuple[int, Scheme] | None = None
-        for one in self.rounds():
-            draw, init = one.draw, one.init
-            if built != (draw, init) and set(one.kinds) != {Facts}:
-                network, built = self.build(genotype, draw, init), (draw, init)
-            measurement = attempt(
-                network,
-                self.images,
-                self.labels,
-                one.how,
-                one.kinds,
-                self.facts(candidate, draw),
-                partial(self.build_thin, genotype, draw, init),
-            )
-            tally.take(measurement, one.records)
+        """Return the evaluation of the ordinary network of ``genotype``, see :class:`.Scorer`."""
+        (evaluation,) = Scorer(self, 1, partial(ordinary_networks, self)).evaluate([genotype])
+        return evaluation
 
     def _by_init(self, records: list[ProxyRecord]) -> dict[Scheme, list[ProxyRecord]]:
         groups: dict[Scheme, list[ProxyRecord]] = {}

@@ -23,7 +23,7 @@ from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.scoring.joint_scorer import JointScorer
 from nas_search.scoring.memory import fitting
-from nas_search.scoring.stack_scorer import StackScorer, can_stack, stacks
+from nas_search.scoring.scorer import Scorer, can_stack, stacks
 from nas_search.scoring.task import ScoringTask
 
 KINDS = ("auto", "inline", "processes", "dask")
@@ -41,15 +41,15 @@ class Executor:
     depend on the number of workers.
 
     Scores do not depend on ``stack`` either, but for the last digits, see
-    :mod:`nas_search.scoring.stack_scorer`.
+    :mod:`nas_search.scoring.scorer`.
 
     Attributes:
-        name: ``inline`` (this process), ``processes`` (spawned, one a GPU or some on the CPU),
+        name: ``inline`` (this process), ``processes`` (spawned, one per GPU or some on the CPU),
             ``dask`` (a cluster) or ``auto``: inline for one GPU or one core, else processes.
-        workers: number of processes; None means one a GPU, or one a core on the CPU.
+        workers: number of processes; None means one per GPU, or one per core on the CPU.
         threads: torch threads of a worker on the CPU.
         address: scheduler of the Dask cluster; None starts a cluster on this machine.
-        stack: candidates scored in one pass at most, fewer where memory ends; None means one
+        stack: upper bound on candidates per stack, fewer where memory ends; None means one
             on the CPU, whose caches larger batches overrun, and on a GPU what its memory holds.
     """
 
@@ -96,7 +96,7 @@ class Workers(Protocol):
         """Yield the evaluations of genotypes[start:stop], in order, each as soon as it is known.
 
         Which candidates are scored together follows from ``genotypes`` alone, see
-        :func:`nas_search.scoring.stack_scorer.stacks`.
+        :func:`nas_search.scoring.scorer.stacks`.
         """
         ...
 
@@ -140,15 +140,15 @@ def _scorer(tasks: Tasks, executor: Executor) -> JointScorer:
     torch.set_num_threads(executor.threads)
     set_precision(tasks[0].precision)
     there = [task.to_device() for task in tasks]
-    return JointScorer(there, [StackScorer(t, executor.stack or fitting(t)) for t in there])
+    return JointScorer(there, [Scorer(t, executor.stack or fitting(t)) for t in there])
 
 
 class InlineWorkers:
-    """Evaluates in this process, one population after another."""
+    """Evaluates in this process, one stack after another."""
 
     def __init__(self, tasks: Tasks, executor: Executor) -> None:
         self._scorer = _scorer(tasks, executor)
-        self._size = self._scorer.most if any(map(can_stack, tasks)) else 1
+        self._size = self._scorer.most
 
     def evaluate(
         self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
@@ -198,9 +198,9 @@ def _evaluate(genotypes: Sequence[Hashable]) -> list[Evaluation]:
 
 
 class ProcessWorkers:
-    """One spawned process a slot, replaced when it dies.
+    """One spawned process per slot, replaced when it dies.
 
-    A process holds one population at a time, so it is known whose evaluation killed it. Each of its
+    A process holds one stack at a time, so it is known whose evaluation killed it. Each of its
     candidates is then evaluated alone; one that kills a process alone is tried once more in a fresh
     process and then counts as failed.
     """
@@ -327,7 +327,7 @@ class DaskWorkers:
         )
 
     def _alone(self, genotype: Hashable) -> Evaluation:
-        """Evaluate one candidate of a population that killed its worker."""
+        """Evaluate one candidate of a stack that killed its worker."""
         if self._size > 1:
             try:
                 (evaluation,) = self._submit([genotype]).result()

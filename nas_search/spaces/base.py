@@ -136,10 +136,10 @@ class SearchSpace(ABC, Generic[G]):
         pool: Pool,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        whole: bool = False,
+        include_dead_branches: bool = False,
         **macro: Any,
     ) -> StackedNetwork:
-        """Return one network that runs all of ``genotypes``; a space need not know how.
+        """Return one network that runs all of ``genotypes``; a space may leave it undefined.
 
         What a candidate's samples go through in it is what they go through in :meth:`build`'s
         network of that candidate with the same weights. Where this is not defined, or a subclass
@@ -149,7 +149,8 @@ class SearchSpace(ABC, Generic[G]):
             genotypes: one or more candidates with equal :meth:`skeleton`.
             pool: gives the modules, by the names that they have in :meth:`build`'s networks.
             input_shape: as in :meth:`build`; so too ``num_classes``, ``macro`` and the errors.
-            whole: with all branches, also those from which no path leads to the logits.
+            include_dead_branches: whether branches from which no path leads to the logits are
+                needed too; without it they may be left out.
         """
         raise NotImplementedError(f"{self.name} builds networks one at a time")
 
@@ -173,7 +174,7 @@ class SearchSpace(ABC, Generic[G]):
 
 
 def builds_stacked(space: SearchSpace[Any]) -> bool:
-    """Say whether ``build_stacked`` of ``space`` stands for the same networks as ``build``."""
+    """Whether ``build_stacked`` of ``space`` stands for the same networks as ``build``."""
     for kind in type(space).__mro__:
         if kind is SearchSpace:
             return False
@@ -199,7 +200,7 @@ class SpaceRecord:
         macro: dataclass of the skeleton's sizes; its defaults are the published full-size network.
         source: paper that defines the space.
         options: dataclass of the keyword arguments of ``space``.
-        thin: sizes of the thinnest skeleton, for scores that are defined on it.
+        narrow: sizes of the narrowest and shortest skeleton, for scores that are defined on it.
     """
 
     name: str
@@ -207,7 +208,7 @@ class SpaceRecord:
     macro: type[Any]
     source: str
     options: type[Any] = NoOptions
-    thin: Mapping[str, Any] = field(default_factory=dict)
+    narrow: Mapping[str, Any] = field(default_factory=dict)
 
 
 SPACES: Registry[SpaceRecord] = Registry("search_space", "nas_search.spaces")

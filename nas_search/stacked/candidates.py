@@ -1,4 +1,4 @@
-"""Whose samples the rows of a batch are, in a network that runs several candidates at once."""
+"""Which candidate each row of a stacked batch belongs to."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Members = tuple[int, ...]
 
 
 class Candidates:
-    """What a population network says, while it runs, of the batch that a layer is about to see.
+    """Tells, while a stacked network runs, whose samples the layer at hand sees.
 
-    A layer of a population network sees the samples of all candidates that have it, folded into the
+    A layer of a stacked network sees the samples of all candidates that have it, folded into the
     batch dimension: (k n, C, H, W) for k candidates and n samples each.
 
     Args:
@@ -26,11 +26,14 @@ class Candidates:
         self.all: Members = tuple(range(candidates))
         self.active: Members = self.all
 
+    def __len__(self) -> int:
+        return len(self.all)
+
 
 def candidates_of(network: nn.Module) -> Candidates:
-    """Return the rows of a population network; an ordinary network runs one candidate, number 0."""
-    rows = getattr(network, "rows", None)
-    return rows if isinstance(rows, Candidates) else Candidates(1)
+    """Return those of a stacked network; an ordinary network runs one candidate, number 0."""
+    candidates = getattr(network, "candidates", None)
+    return candidates if isinstance(candidates, Candidates) else Candidates(1)
 
 
 def side_by_side(x: Tensor, candidates: int) -> Tensor:

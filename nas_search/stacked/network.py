@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -25,44 +25,46 @@ class StackedNetwork(nn.Module):
     alone, and a layer that some candidates have sees their samples only, see
     :class:`nas_search.stacked.candidates.Candidates`.
 
+    A network that moves samples between candidates does so by :mod:`nas_search.stacked.routing`:
+    its paths are known from how that moves them.
+
     Args:
-        depths: of each of the K candidates.
+        candidates: number K of candidates.
 
     Attributes:
-        rows: says while the network runs whose samples a layer sees.
-        depths: of each candidate, convolutions and linear layers on the longest path from image to
-            logits; None where no path leads from the one to the other.
+        candidates: tells while the network runs whose samples a layer sees.
     """
 
-    def __init__(self, depths: Sequence[int | None]) -> None:
+    def __init__(self, candidates: int) -> None:
         super().__init__()
-        self.rows = Candidates(len(depths))
-        self.depths = tuple(depths)
+        self.candidates = Candidates(candidates)
 
     def fold(self, images: Tensor) -> Tensor:
-        """Return the images once for every candidate, (K n, C, H, W)."""
-        self.rows.active = self.rows.all
+        """Return the images once per candidate, (K n, C, H, W)."""
+        self.candidates.active = self.candidates.all
         if images.dim() == 5:
             return images.flatten(0, 1)
-        return images.repeat(len(self.rows.all), 1, 1, 1)
+        return images.repeat(len(self.candidates), 1, 1, 1)
 
 
 def own_images(network: nn.Module, images: Tensor) -> Tensor:
     """Return a copy of ``images`` (n, C, H, W) for each candidate that ``network`` runs.
 
     Returns:
-        (K, n, C, H, W) for a population network, (n, C, H, W) for an ordinary one.
+        (K, n, C, H, W) for a stacked network, (n, C, H, W) for an ordinary one.
     """
     if isinstance(network, StackedNetwork):
-        return images.repeat(len(network.rows.all), 1, 1, 1, 1)
+        return images.repeat(len(network.candidates), 1, 1, 1, 1)
     return images.clone()
 
 
-def apply_to_rows(rows: Candidates, members: Members, module: nn.Module, x: Tensor) -> Tensor:
+def apply_to_members(
+    candidates: Candidates, members: Members, module: nn.Module, x: Tensor
+) -> Tensor:
     """Apply ``module`` to the samples of ``members``, (k, n, C, H, W), and say whose they are."""
-    before, rows.active = rows.active, members
+    before, candidates.active = candidates.active, members
     y = module(x.flatten(0, 1))
-    rows.active = before
+    candidates.active = before
     apart: Tensor = y.unflatten(0, x.shape[:2])
     return apart
 

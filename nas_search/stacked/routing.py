@@ -11,12 +11,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nas_search.stacked.candidates import Members
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How a node of autograd's graph moves candidates, noted as ``moves`` on the node.
+
+    Attributes:
+        size: number of candidates that the node holds.
+        taken: per output, those of them that it returns, by place; empty where it returns all.
+        put: per tensor that it reads, the places where its candidates go; None for all places, and
+            empty where every tensor has them in place.
+    """
+
+    size: int
+    taken: Sequence[list[int]] = ()
+    put: Sequence[list[int] | None] = ()
 
 
 class Edge(NamedTuple):
@@ -66,32 +83,6 @@ def live_edges(edges: Sequence[Edge], outputs: Sequence[int]) -> list[Edge]:
         if edge.target in needed:
             needed.add(edge.source)
     return [edge for edge in edges if edge.target in needed]
-
-
-def longest(
-    edges: Sequence[Edge],
-    inputs: Sequence[int | None],
-    output: int,
-    layers: Callable[[Edge], int],
-) -> int | None:
-    """Return the number of layers on the longest path to the node ``output`` of one cell.
-
-    Args:
-        edges: the cell's.
-        inputs: layers on the longest path from the image to each of the first nodes; None where no
-            path leads there.
-        output: the node.
-        layers: number of layers on the longest path through an edge.
-
-    Returns:
-        None where no path leads from the image to the node.
-    """
-    reached: dict[int, int] = {n: value for n, value in enumerate(inputs) if value is not None}
-    for edge in sorted(edges, key=lambda edge: edge.target):
-        if edge.source in reached:
-            through = reached[edge.source] + layers(edge)
-            reached[edge.target] = max(through, reached.get(edge.target, through))
-    return reached.get(output)
 
 
 class Routing:
@@ -167,8 +158,11 @@ class Routing:
     def _pick(self, value: Tensor, readers: Sequence[Members]) -> list[Tensor]:
         """Return the rows that each of ``readers`` reads of a node's value, as a queue."""
         indices = [self._index.get(members) for members in readers]
-        chosen = [index for index in indices if index is not None]
-        parts = iter(_Pick.apply(value, *chosen) if chosen else ())
+        if all(index is None for index in indices):
+            return [value] * len(readers)
+        chosen = [(m, i) for m, i in zip(readers, indices, strict=True) if i is not None]
+        taken, chosen_indices = zip(*chosen, strict=True)
+        parts = iter(_Pick.apply(taken, value, *chosen_indices))
         return [value if index is None else next(parts) for index in indices]
 
     def _sum(
@@ -181,7 +175,7 @@ class Routing:
         terms: list[Tensor] = []
         for step in self.steps[node]:
             parts = [picked[source].pop(0) for source, _ in step.parts]
-            terms.append(apply(node, step, parts[0] if len(parts) == 1 else torch.cat(parts)))
+            terms.append(apply(node, step, parts[0] if len(parts) == 1 else _Join.apply(*parts)))
         indices = [self._index.get(step.members) for step in self.steps[node]]
         if all(index is None for index in indices):
             total: Tensor = terms[0]
@@ -191,7 +185,8 @@ class Routing:
         places = [step.place for step in self.steps[node]]
         disjoint = places.count(places[0])  # the first ones: a candidate has one edge at a place
         covered = sum(len(step.members) for step in self.steps[node][:disjoint])
-        total = _Sum.apply(self._candidates, disjoint, covered, indices, *terms)
+        members = [step.members for step in self.steps[node]]
+        total = _Sum.apply(self._candidates, disjoint, covered, members, indices, *terms)
         return total
 
 
@@ -199,8 +194,11 @@ class _Pick(torch.autograd.Function):
     """From a node's value to the rows of each reader; backward adds up in one buffer."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, *indices: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, taken: Sequence[Members], value: Tensor, *indices: Tensor
+    ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
+        ctx.moves = Moves(len(value), taken=[list(members) for members in taken])
         ctx.indices, ctx.shape = indices, value.shape
         return tuple(value.index_select(0, index) for index in indices)
 
@@ -211,7 +209,23 @@ class _Pick(torch.autograd.Function):
             if error is not None:
                 total = error.new_zeros(ctx.shape) if total is None else total
                 total.index_add_(0, index, error)
-        return total, *(None for _ in ctx.indices)
+        return None, total, *(None for _ in ctx.indices)
+
+
+class _Join(torch.autograd.Function):
+    """Puts the rows of some candidates after those of others."""
+
+    @staticmethod
+    def forward(ctx: Any, *parts: Tensor) -> Tensor:
+        ctx.sizes = [len(part) for part in parts]
+        ends = list(accumulate(ctx.sizes))
+        put = [list(range(end - size, end)) for end, size in zip(ends, ctx.sizes, strict=True)]
+        ctx.moves = Moves(ends[-1], put=put)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor, ...]:
+        return errors[0].split(ctx.sizes)
 
 
 class _Sum(torch.autograd.Function):
@@ -223,10 +237,13 @@ class _Sum(torch.autograd.Function):
         candidates: int,
         disjoint: int,
         covered: int,
+        members: Sequence[Members],
         indices: Sequence[Tensor | None],
         *terms: Tensor,
     ) -> Tensor:
         ctx.indices = indices
+        put = [None if i is None else list(m) for m, i in zip(members, indices, strict=True)]
+        ctx.moves = Moves(candidates, put=put)
         shape = (candidates, *terms[0].shape[1:])
         total = terms[0].new_empty(shape) if covered == candidates else terms[0].new_zeros(shape)
         for number, (index, term) in enumerate(zip(indices, terms, strict=True)):
@@ -242,4 +259,4 @@ class _Sum(torch.autograd.Function):
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
         (error,) = errors
         parts = [error if index is None else error.index_select(0, index) for index in ctx.indices]
-        return None, None, None, None, *parts
+        return None, None, None, None, None, *parts

@@ -11,7 +11,6 @@ Example, a whole test file::
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import ClassVar, get_args
 
 import numpy as np
@@ -22,10 +21,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nas_search.gradients import NORMALIZATIONS, SCHEMES
-from nas_search.passes import PASSES, Facts, Grams
+from nas_search.passes import Facts, Form, pass_of
+from nas_search.passes.base import NARROW_IMAGE
+from nas_search.passes.per_sample import Grams
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.proxies.base import Origin
-from nas_search.scoring import Measuring, initialize, measure
+from nas_search.scoring import Measuring, initialize
+from nas_search.scoring.measure import measure_stack
 
 _seeds = st.integers(0, 2**32 - 1)
 _law = settings(
@@ -100,8 +102,12 @@ def measured(record: ProxyRecord, seed: int, *, reverse: bool = False) -> Measur
         images, labels = images.flip(0), labels.flip(0)
     how = Measuring(record.normalization or "batch")
     facts = Facts(1000, 2000, f"key {seed}", seed)
-    thin = partial(small_network, seed, 1)
-    return measure(small_network(seed), images, labels, how, record.needs, facts, thin)
+
+    def network(form: Form) -> SmallNetwork:
+        return small_network(seed, NARROW_IMAGE[0] if form == "narrow" else 3)
+
+    (measurement,) = measure_stack(network, images, labels, how, record.needs, [facts])
+    return measurement
 
 
 class ProxyConformance:
@@ -131,7 +137,8 @@ class ProxyConformance:
         assert record.batch_size >= 2
         assert record.repeats >= 1
         assert record.needs
-        assert all(kind is Facts or kind in PASSES for kind in record.needs)
+        for kind in record.needs:
+            pass_of(kind)  # raises if no pass provides it
         for text in (record.source, record.summary):
             assert text.strip() == text
             assert text

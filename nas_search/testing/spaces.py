@@ -202,7 +202,7 @@ class SearchSpaceConformance:
 
     @_law(5)
     @given(_seeds)
-    def test_a_population_runs_every_candidate_as_it_runs_alone(self, seed: int) -> None:
+    def test_a_stack_runs_every_candidate_as_it_runs_alone(self, seed: int) -> None:
         if not builds_stacked(self.space):
             pytest.skip("the space builds networks one at a time")
         rng = np.random.default_rng(seed)

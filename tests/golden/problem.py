@@ -16,7 +16,7 @@ import torch
 
 from nas_search.proxies import PROXIES
 from nas_search.scoring import ScoringTask
-from nas_search.scoring.stack_scorer import StackScorer
+from nas_search.scoring.scorer import Scorer
 from nas_search.spaces.nasbench101 import Nasbench101Space
 from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.scoring.problem import full_darts, task
@@ -46,16 +46,15 @@ def problem(space: str, setting: str) -> ScoringTask:
     return ScoringTask(**{**made.__dict__, "images": made.images.double()})
 
 
-def evaluate(space: str, setting: str, texts: list[str], population: int) -> list[dict[str, Any]]:
-    """Return status, reason and scores of each genotype, ``population`` at a time; 0: alone."""
+def evaluate(space: str, setting: str, texts: list[str], stack: int) -> list[dict[str, Any]]:
+    """Return what is pinned of each genotype, ``stack`` at a time; 0: as ordinary networks."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
         made = problem(space, setting)
         genotypes = [SPACES[space].parse(text) for text in texts]
-        if population:
-            scorer = StackScorer(made, population)
-            evaluations = scorer.evaluate(genotypes)
+        if stack:
+            evaluations = Scorer(made, stack).evaluate(genotypes)
         else:
             evaluations = [made.evaluate(genotype) for genotype in genotypes]
     finally:

@@ -1,4 +1,4 @@
-"""Scores are what they were: alone and in populations, in float64, to 1e-10."""
+"""Scores are what they were: alone and in stacks, in float64, to 1e-10."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_every_score_and_space_is_pinned() -> None:
         assert alive == set(SCORES)
 
 
-@pytest.mark.parametrize("population", [0, 3, 8])
+@pytest.mark.parametrize("stack", [0, 3, 8])
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("space", SPACES)
-def test_scores_are_what_they_were(space: str, setting: str, population: int) -> None:
+def test_scores_are_what_they_were(space: str, setting: str, stack: int) -> None:
     pinned = PINNED[space][setting]
-    seen = evaluate(space, setting, [one["genotype"] for one in pinned], population)
+    seen = evaluate(space, setting, [one["genotype"] for one in pinned], stack)
     for now, then in zip(seen, pinned, strict=True):
         for key in ("status", "reason", "params", "macs"):
             assert now[key] == then[key], then["genotype"]

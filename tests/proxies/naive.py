@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.passes import Facts
+from nas_search.passes import Facts, pass_of
 from nas_search.proxies import PROXIES
 from nas_search.scoring import Measuring, initialize, measure
 from nas_search.spaces.nasbench201 import Nasbench201Space
@@ -31,7 +31,7 @@ def build(number: int = 0, scheme: Any = "default", channels: int = 4) -> nn.Mod
     return initialize(network, 0, scheme).double().train()
 
 
-def thin(number: int = 0) -> nn.Module:
+def narrow(number: int = 0) -> nn.Module:
     """Return cell ``number`` one channel wide, for images (1, 5, 5), in float64."""
     network = SPACE.build(CELLS[number], (1, 5, 5), CLASSES, cells=1, channels=1)
     return initialize(network, 0, "kaiming_normal").double().train()
@@ -46,12 +46,11 @@ def batch(n: int = N) -> tuple[Tensor, Tensor]:
 def score(name: str, number: int = 0, n: int = N, seed: int = 0, **how: Any) -> float:
     """Return the package's score of cell ``number`` on :func:`batch`."""
     record = PROXIES.get(name)
-    network = build(number, record.init)
+    forms = {pass_of(kind).network for kind in record.needs}
+    network = narrow(number) if forms == {"narrow"} else build(number, record.init)
     measuring = Measuring(**{"normalization": record.normalization or "batch", "seed": seed, **how})
     facts = Facts(*((1, 2) if number < 0 else (10, 20)), "key")
-    return record.score(
-        measure(network, *batch(n), measuring, record.needs, facts, lambda: thin(number))
-    )
+    return record.score(measure(network, *batch(n), measuring, record.needs, facts))
 
 
 def layers(network: nn.Module) -> list[nn.Module]:

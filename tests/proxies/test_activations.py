@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_search.passes import CodeAgreement, PatternCount
+from nas_search.passes.activations import CodeAgreement, PatternCount
 from nas_search.scoring import DeadNetwork, Measuring, measure
 from nas_search.testing.proxies import small_network
 from tests.proxies.naive import CELLS, SPACE, batch, build, score

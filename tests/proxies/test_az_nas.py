@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.passes import CellFeatures
+from nas_search.passes.cell_features import CellFeatures
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.scoring import measure
 from tests.proxies.naive import CELLS, batch, build, score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas_search.passes import Grams
+from nas_search.passes.per_sample import Grams
 from nas_search.proxies import PROXIES
 from nas_search.testing.proxies import GramConformance, ProxyConformance
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from nas_search.passes import Depth, LiveParameters, Weights
 from nas_search.passes.base import DeadNetwork
+from nas_search.passes.structure import Depth, LiveParameters, Weights
 from nas_search.scoring import Measuring, measure
 from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
 from tests.proxies.naive import CELLS, batch

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nas_search.passes import Grams
-from nas_search.passes.per_sample import normalized
+from nas_search.passes.per_sample import Grams, normalized
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.proxies.gradalign import EPS, log_det, mean_cosine
 from nas_search.testing.proxies import measurement, random_gradients

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nas_search.passes import Depth, Grams, LayerFactors
-from nas_search.passes.per_sample import normalized
+from nas_search.passes.per_sample import Grams, LayerFactors, normalized
+from nas_search.passes.structure import Depth
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.proxies.gradalign import DEPENDENT, contrast, spread
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_search.passes import LogitKernel
+from nas_search.passes.logit_kernel import LogitKernel
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.testing.proxies import small_network
 from tests.proxies.naive import CELLS, batch, build, score
@@ -61,7 +61,7 @@ def test_meco_of_every_feature_map() -> None:
             correlations = np.corrcoef(output[0].flatten(1).numpy())
             correlations[~np.isfinite(correlations)] = 0
             expected += np.linalg.eigvalsh(correlations)[0]
-    from nas_search.passes import ChannelCorrelations
+    from nas_search.passes.channels import ChannelCorrelations
     from nas_search.scoring import Measuring, measure
 
     again = small_network(3)

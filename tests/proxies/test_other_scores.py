@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.passes import InputJacobian, Perturbation, SynapticFlow, TwoBatchGradients
+from nas_search.passes.jacobian import InputJacobian
+from nas_search.passes.perturbation import Perturbation
+from nas_search.passes.synflow import SynapticFlow
+from nas_search.passes.two_batches import TwoBatchGradients
 from nas_search.scoring import DeadNetwork, Measuring, initialize, measure
 from nas_search.testing.proxies import small_network
 from tests.proxies.naive import CELLS, CLASSES, SPACE, backward, batch, build, layers, score

@@ -1,4 +1,4 @@
-"""Linear regions against a count of patterns, on thin networks of every space."""
+"""Linear regions against a count of patterns, on narrow networks of every space."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.passes import LinearRegions
 from nas_search.passes.base import Subject
-from nas_search.passes.regions import SAMPLES, _crops
+from nas_search.passes.regions import SAMPLES, LinearRegions, _crops
 from nas_search.scoring import measure
 from nas_search.spaces import SPACES
 from nas_search.testing.proxies import small_network
-from tests.proxies.naive import batch, score, thin
+from tests.proxies.naive import batch, narrow, score
 from tests.scoring.problem import task
 
 
 @pytest.mark.parametrize("number", range(3))
 def test_distinct_patterns_are_the_codes_sum(number: int) -> None:
-    network = thin(number)
+    network = narrow(number)
     seen: list[Tensor] = []
     for module in network.modules():
         if isinstance(module, nn.ReLU):
@@ -53,7 +52,7 @@ def test_crops_are_pieces_of_the_images() -> None:
 
 
 @pytest.mark.parametrize("space", SPACES.names())
-def test_every_space_has_a_thin_network(space: str) -> None:
+def test_every_space_has_a_narrow_network(space: str) -> None:
     drawn = SPACES.get(space).space()
     problem = task(drawn, proxies=("linear_regions",))
     cells = [drawn.sample(np.random.default_rng(i)) for i in range(6)]
@@ -62,6 +61,6 @@ def test_every_space_has_a_thin_network(space: str) -> None:
     assert all(1 <= value <= SAMPLES for value in values)
 
 
-def test_nobody_knows_the_thin_form_of_any_network() -> None:
-    with pytest.raises(InputError, match="thin network"):
+def test_a_network_for_images_of_three_channels_is_refused() -> None:
+    with pytest.raises(InputError, match="narrow network, for images of one channel"):
         measure(small_network(0), *batch(), kinds=[LinearRegions])

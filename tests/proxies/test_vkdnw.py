@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas_search.passes import FisherInformation
+from nas_search.passes.fisher_information import FisherInformation
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.scoring import DeadNetwork, Measuring, measure
 from tests.proxies.naive import CELLS, CLASSES, SPACE, batch, build, score

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_search.passes import Depth, Grams, LayerFactors
+from nas_search.passes.per_sample import Grams, LayerFactors
+from nas_search.passes.structure import Depth
 from nas_search.proxies import PROXIES
 from nas_search.proxies.gradalign import DEPENDENT, EPS
 from nas_search.scoring import DeadNetwork, Measuring, measure

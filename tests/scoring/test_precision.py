@@ -13,7 +13,7 @@ from nas_search.core.device import set_precision
 from nas_search.core.errors import InputError
 from nas_search.gradients import GramSink, per_sample_backward
 from nas_search.scoring import Executor, start_workers
-from nas_search.scoring.stack_scorer import StackScorer
+from nas_search.scoring.scorer import Scorer
 from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.scoring.problem import task
@@ -38,12 +38,12 @@ def test_precision_sets_the_flags_of_gpus_in_the_process_that_scores() -> None:
 
 @pytest.mark.parametrize("space", [Nasbench201Space(), DartsSpace()], ids=["201", "darts"])
 @pytest.mark.parametrize("statistics", ["frozen", "eval"])
-def test_bfloat16_is_near_and_alike_in_populations(space: Any, statistics: Any) -> None:
+def test_bfloat16_is_near_and_alike_in_stacks(space: Any, statistics: Any) -> None:
     rng = np.random.default_rng(0)
     genotypes = [space.sample(rng) for _ in range(4)]
     wanted = {"proxies": ("gradalign_i_layerwise", "grad_norm"), "normalization": statistics}
     exact, low = task(space, **wanted), task(space, precision="bf16", **wanted)
-    together = StackScorer(low, 4).evaluate(genotypes)
+    together = Scorer(low, 4).evaluate(genotypes)
     for genotype, seen in zip(genotypes, together, strict=True):
         alone, expected = low.evaluate(genotype), exact.evaluate(genotype)
         assert seen.status == alone.status == expected.status
@@ -79,7 +79,7 @@ def test_activations_are_kept_in_bfloat16_and_sums_are_not() -> None:
 def test_where_rounding_would_pass_for_a_gradient_it_is_refused(statistics: Any) -> None:
     problem = task(normalization=statistics, precision="bf16")
     genotype = problem.space.sample(np.random.default_rng(0))
-    for evaluate in (problem.evaluate, lambda g: StackScorer(problem, 2).evaluate([g])):
+    for evaluate in (problem.evaluate, lambda g: Scorer(problem, 2).evaluate([g])):
         with pytest.raises(InputError, match="precision=bf16 cannot tell .* use frozen or eval"):
             evaluate(genotype)
 

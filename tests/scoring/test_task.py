@@ -16,6 +16,7 @@ from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.scoring import Constraints, Measuring, measure
 from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.nasbench201 import Nasbench201Space
+from tests.conftest import Register
 from tests.scoring.problem import task
 
 CELL = Nasbench201Space().parse(
@@ -23,10 +24,8 @@ CELL = Nasbench201Space().parse(
 )
 
 
-def with_proxy(monkeypatch: pytest.MonkeyPatch, score: Any) -> Any:
-    PROXIES.names()
-    record = ProxyRecord("trial", score, "sample", "ours", "-", "-", needs=(Facts,))
-    monkeypatch.setitem(PROXIES._records, "trial", record)
+def with_proxy(register: Register, score: Any) -> Any:
+    register(PROXIES, ProxyRecord("trial", score, "sample", "ours", "-", "-", needs=(Facts,)))
     return task(proxies=("trial",))
 
 
@@ -82,34 +81,32 @@ def test_bounds_are_checked_before_scoring(
     if bounds:
         (key,) = bounds
         tight = task(constraints=Constraints(**{key: size[key] - 1}))
-        monkeypatch.setattr("nas_search.scoring.task.attempt", None)  # nothing is measured
+        monkeypatch.setattr("nas_search.scoring.scorer.measure_stack", None)  # nothing is measured
         evaluation = tight.evaluate(CELL)
         assert (evaluation.status, evaluation.scores) == ("rejected", {})
         assert f"constraints.{key}={size[key] - 1}" in evaluation.reason
         assert evaluation.params == cost.params
 
 
-def test_an_error_is_a_failed_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_a_failed_candidate(register: Register) -> None:
     def broken(measurement: Measurement) -> float:
         raise ZeroDivisionError("the first line\nand a second")
 
-    evaluation = with_proxy(monkeypatch, broken).evaluate(CELL)
+    evaluation = with_proxy(register, broken).evaluate(CELL)
     assert (evaluation.status, evaluation.scores) == ("failed", {})
     assert evaluation.reason == "ZeroDivisionError: the first line"
 
 
-def test_an_error_without_a_message_still_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_without_a_message_still_has_a_reason(register: Register) -> None:
     def broken(measurement: Measurement) -> float:
         raise MemoryError
 
-    assert "MemoryError" in with_proxy(monkeypatch, broken).evaluate(CELL).reason
+    assert "MemoryError" in with_proxy(register, broken).evaluate(CELL).reason
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_score_that_is_no_number_is_a_failure(
-    monkeypatch: pytest.MonkeyPatch, value: float
-) -> None:
-    evaluation = with_proxy(monkeypatch, lambda measurement: value).evaluate(CELL)
+def test_a_score_that_is_no_number_is_a_failure(register: Register, value: float) -> None:
+    evaluation = with_proxy(register, lambda measurement: value).evaluate(CELL)
     assert (evaluation.status, evaluation.scores) == ("failed", {})
     assert evaluation.reason == f"the score is {value}"
 
@@ -147,9 +144,9 @@ def test_a_network_that_is_dead_under_one_normalization_keeps_its_other_scores()
     [(None, "ZeroDivisionError: division by zero"), (float("nan"), "the score is nan")],
 )
 def test_one_broken_formula_takes_nothing_from_the_others(
-    monkeypatch: pytest.MonkeyPatch, value: float | None, reason: str
+    register: Register, value: float | None, reason: str
 ) -> None:
-    with_proxy(monkeypatch, lambda measurement: 1 / 0 if value is None else value)
+    with_proxy(register, lambda measurement: 1 / 0 if value is None else value)
     problem = task(proxies=("gradalign", "trial", "params"))
     evaluation = problem.evaluate(CELL)
     assert (evaluation.status, evaluation.reason) == ("failed", f"trial: {reason}")
@@ -159,7 +156,7 @@ def test_one_broken_formula_takes_nothing_from_the_others(
     assert dead.reason == f"gradalign: the logits do not depend on the image; trial: {reason}"
 
 
-def test_a_score_that_misses_in_one_draw_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_score_that_misses_in_one_draw_is_missing(register: Register) -> None:
     calls = iter(range(9))
 
     def second_time(measurement: Measurement) -> float:
@@ -167,13 +164,13 @@ def test_a_score_that_misses_in_one_draw_is_missing(monkeypatch: pytest.MonkeyPa
             raise ValueError("not this time")
         return 1.0
 
-    with_proxy(monkeypatch, second_time)
+    with_proxy(register, second_time)
     evaluation = task(proxies=("trial", "params"), repeats=3).evaluate(CELL)
     assert (evaluation.status, list(evaluation.scores)) == ("failed", ["params"])
     assert evaluation.reason == "trial: ValueError: not this time"
 
 
-def test_what_no_candidate_can_survive_is_the_callers_error() -> None:
+def test_invalid_settings_raise_instead_of_marking_candidates_failed() -> None:
     small = task(images=torch.randn(6, 3, 2, 2))
     with pytest.raises(InputError, match="too small"):
         small.evaluate(CELL)
@@ -200,12 +197,12 @@ def test_every_score_gets_the_statistics_of_its_definition() -> None:
     assert own["gradalign_ii"] == sample["gradalign_ii"] != frozen["gradalign_ii"]
 
 
-def test_ctrl_c_is_no_failure_of_a_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_no_failure_of_a_candidate(register: Register) -> None:
     def interrupted(measurement: Measurement) -> float:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        with_proxy(monkeypatch, interrupted).evaluate(CELL)
+        with_proxy(register, interrupted).evaluate(CELL)
 
 
 def test_a_pickled_task_scores_the_same() -> None:

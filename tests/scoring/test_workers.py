@@ -20,6 +20,7 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.proxies import PROXIES
 from nas_search.scoring import Executor, ScoringTask, Workers, start_workers
 from nas_search.spaces.nasbench201 import Nasbench201Space
+from tests.conftest import Register
 from tests.scoring import problem
 from tests.scoring.problem import DEADLY, DeadlySpace, task
 
@@ -49,8 +50,8 @@ def inline(candidates: list[Any], scored: ScoringTask | None = None) -> list[Eva
         return timeless(workers.evaluate(candidates))
 
 
-def test_two_processes_survive_a_death_and_agree_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PROXIES._records, "user_score", problem.USER_PROXY)
+def test_two_processes_survive_a_death_and_agree_with_one(register: Register) -> None:
+    register(PROXIES, problem.USER_PROXY)
     # A proxy that only a plugin registers, and a cell whose scoring ends its process.
     scored = task(DeadlySpace(), proxies=("gradalign", "user_score"))
     candidates = genotypes(8)
@@ -75,7 +76,7 @@ def test_two_processes_survive_a_death_and_agree_with_one(monkeypatch: pytest.Mo
 
 
 class DeadlyPopulations(DeadlySpace):
-    """The same, with populations: whoever is scored together with the deadly cell dies too."""
+    """The same, with stacks: whoever is scored together with the deadly cell dies too."""
 
     def build_stacked(self, genotypes: Any, *arguments: Any, **macro: Any) -> Any:
         if DEADLY in map(str, genotypes):
@@ -83,7 +84,7 @@ class DeadlyPopulations(DeadlySpace):
         return Nasbench201Space.build_stacked(self, genotypes, *arguments, **macro)
 
 
-def test_populations_do_not_depend_on_the_workers_or_on_what_is_known() -> None:
+def test_stacks_do_not_depend_on_the_workers_or_on_what_is_known() -> None:
     candidates = genotypes(11)
     scored = task(normalization="frozen")
     with running(Executor("inline", stack=4), scored) as workers:
@@ -98,7 +99,7 @@ def test_populations_do_not_depend_on_the_workers_or_on_what_is_known() -> None:
 
 
 @pytest.mark.slow
-def test_a_death_in_a_population_is_the_failure_of_one() -> None:
+def test_a_death_in_a_stack_is_the_failure_of_one() -> None:
     candidates = genotypes(4)
     deadly = SPACE.parse(DEADLY)
     mixed = [*candidates[:2], deadly, *candidates[2:]]

@@ -176,7 +176,7 @@ class DartsSpace(SearchSpace[Genotype]):
         pool: Pool,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        whole: bool = False,
+        include_dead_branches: bool = False,
         **macro: Any,
     ) -> StackedNetwork:
         """Return one network for candidates whose cells concatenate equally many nodes.
@@ -185,7 +185,9 @@ class DartsSpace(SearchSpace[Genotype]):
         """
         sizes = read_macro(DartsMacro, macro)
         _check(input_shape, num_classes, sizes)
-        return StackedDartsNetwork(genotypes, sizes, input_shape[0], num_classes, pool, whole)
+        return StackedDartsNetwork(
+            genotypes, sizes, input_shape[0], num_classes, pool, include_dead_branches
+        )
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells but identities."""
@@ -276,6 +278,6 @@ SPACES.add(
         macro=DartsMacro,
         source="Liu, Simonyan and Yang, ICLR 2019, arXiv 1806.09055",
         options=DartsOptions,
-        thin={"cells": 3, "channels": 1},
+        narrow={"cells": 3, "channels": 1},
     )
 )

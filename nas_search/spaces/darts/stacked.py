@@ -21,8 +21,8 @@ from nas_search.spaces.darts.network import (
 )
 from nas_search.spaces.operations import half
 from nas_search.stacked.candidates import Candidates
-from nas_search.stacked.network import Pool, StackedNetwork, apply_to_rows, device_of
-from nas_search.stacked.routing import Edge, Routing, Step, live_edges, longest
+from nas_search.stacked.network import Pool, StackedNetwork, apply_to_members, device_of
+from nas_search.stacked.routing import Edge, Routing, Step, live_edges
 
 FIRST_OUTPUT = 2 + NODES
 """Number of the first place in the concatenation, counted on from the nodes."""
@@ -35,10 +35,16 @@ class StackedDartsCell(nn.Module):
     """A cell that runs every operation that any candidate has, on that candidate's samples."""
 
     def __init__(
-        self, name: str, plan: CellPlan, width: int, pool: Pool, routing: Routing, rows: Candidates
+        self,
+        name: str,
+        plan: CellPlan,
+        width: int,
+        pool: Pool,
+        routing: Routing,
+        candidates: Candidates,
     ) -> None:
         super().__init__()
-        self._plan, self._routing, self._rows = plan, routing, rows
+        self._plan, self._routing, self._candidates = plan, routing, candidates
         self._outputs = range(FIRST_OUTPUT, FIRST_OUTPUT + width)
         (first, second), channels = plan.inputs, plan.channels
         self.preprocess0 = pool(
@@ -58,10 +64,10 @@ class StackedDartsCell(nn.Module):
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Map the outputs of the two cells before, (K, n, C, H, W) each, to this cell's output."""
-        everyone = self._rows.all
+        everyone = self._candidates.all
         inputs = [
-            apply_to_rows(self._rows, everyone, self.preprocess0, first),
-            apply_to_rows(self._rows, everyone, self.preprocess1, second),
+            apply_to_members(self._candidates, everyone, self.preprocess0, first),
+            apply_to_members(self._candidates, everyone, self.preprocess1, second),
         ]
 
         def zero() -> Tensor:
@@ -83,7 +89,7 @@ class StackedDartsCell(nn.Module):
             module = self.get_submodule(_name(node, step))
         else:
             module = self.get_submodule(_weightless(step))
-        return apply_to_rows(self._rows, step.members, module, x)
+        return apply_to_members(self._candidates, step.members, module, x)
 
 
 def _name(node: int, step: Step) -> str:
@@ -108,11 +114,11 @@ class StackedDartsNetwork(StackedNetwork):
         image_channels: int,
         num_classes: int,
         pool: Pool,
-        whole: bool,
+        include_dead_branches: bool,
     ) -> None:
         normal = [_edges(genotype.normal, genotype.normal_concat, 1) for genotype in genotypes]
         reduce = [_edges(genotype.reduce, genotype.reduce_concat, 2) for genotype in genotypes]
-        super().__init__([_depth(*own, macro) for own in zip(normal, reduce, strict=True)])
+        super().__init__(len(genotypes))
         widths = {
             False: len(genotypes[0].normal_concat),
             True: len(genotypes[0].reduce_concat),
@@ -120,7 +126,7 @@ class StackedDartsNetwork(StackedNetwork):
         plans = plan_cells(macro, widths[False], widths[True])
         self.stem = pool("stem", stem, image_channels, macro.channels)
         device = device_of(self.stem)
-        if not whole:
+        if not include_dead_branches:
             normal, reduce = ([_live(own) for own in cells] for cells in (normal, reduce))
         routings = {False: Routing(normal, device), True: Routing(reduce, device)}
         self.cells = nn.ModuleList(
@@ -130,7 +136,7 @@ class StackedDartsNetwork(StackedNetwork):
                 widths[plan.reduction],
                 pool,
                 routings[plan.reduction],
-                self.rows,
+                self.candidates,
             )
             for number, plan in enumerate(plans)
         )
@@ -140,7 +146,7 @@ class StackedDartsNetwork(StackedNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (K n, num_classes) of ``images`` (n, channels, H, W)."""
         x = self.stem(self.fold(images))
-        first = second = x.unflatten(0, (len(self.rows.all), -1))
+        first = second = x.unflatten(0, (len(self.candidates), -1))
         for cell in self.cells:
             first, second = second, cell(first, second)
         logits: Tensor = self.head(second.flatten(0, 1))
@@ -162,25 +168,3 @@ def _edges(genes: tuple[Gene, ...], concat: tuple[int, ...], stride: int) -> lis
 def _live(edges: list[Edge]) -> list[Edge]:
     """Return the edges of a cell that reach its output."""
     return live_edges(edges, [edge.target for edge in edges if edge.target >= FIRST_OUTPUT])
-
-
-LAYERS = {"sep_conv_3x3": 4, "sep_conv_5x5": 4, "dil_conv_3x3": 2, "dil_conv_5x5": 2}
-"""Convolutions one after the other in an operation."""
-
-
-def _layers(edge: Edge) -> int:
-    halving_skip = edge.operation == "skip_connect" and edge.stride == 2
-    return 1 if halving_skip else LAYERS.get(edge.operation, 0)
-
-
-def _depth(normal: list[Edge], reduce: list[Edge], macro: DartsMacro) -> int | None:
-    """Return the layers on the longest path, cell by cell; a preprocessing convolution is one."""
-    before: int | None = 1
-    last: int | None = 1
-    for plan in plan_cells(macro, 1, 1):
-        edges = reduce if plan.reduction else normal
-        inputs = [None if depth is None else depth + 1 for depth in (before, last)]
-        outputs = {edge.target for edge in edges if edge.target >= FIRST_OUTPUT}
-        found = [longest(edges, inputs, output, _layers) for output in outputs]
-        before, last = last, max((depth for depth in found if depth is not None), default=None)
-    return None if last is None else last + 1

@@ -159,7 +159,7 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         pool: Pool,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        whole: bool = False,
+        include_dead_branches: bool = False,
         **macro: Any,
     ) -> StackedNetwork:
         """Return one network for cells that are equally wide everywhere."""
@@ -242,6 +242,6 @@ SPACES.add(
         space=Nasbench101Space,
         macro=Nasbench101Macro,
         source="Ying et al., ICML 2019, arXiv 1902.09635",
-        thin={"modules_per_stack": 1, "channels": 5},
+        narrow={"modules_per_stack": 1, "channels": 5},
     )
 )

@@ -22,8 +22,8 @@ from nas_search.spaces.nasbench101.network import (
     vertex_channels,
 )
 from nas_search.stacked.candidates import Candidates
-from nas_search.stacked.network import Pool, StackedNetwork, apply_to_rows, device_of
-from nas_search.stacked.routing import Edge, Routing, Step, longest
+from nas_search.stacked.network import Pool, StackedNetwork, apply_to_members, device_of
+from nas_search.stacked.routing import Edge, Routing, Step
 
 PROJECTION = "projection"
 
@@ -45,7 +45,7 @@ class StackedCell101(nn.Module):
         outputs: channels of its output.
         modules: gives the modules.
         routing: the candidates' routes.
-        rows: whose samples a layer sees.
+        candidates: whose samples a layer sees.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class StackedCell101(nn.Module):
         outputs: int,
         modules: Pool,
         routing: Routing,
-        rows: Candidates,
+        candidates: Candidates,
     ) -> None:
         super().__init__()
-        self._routing, self._rows = routing, rows
+        self._routing, self._candidates = routing, candidates
         self._widths = vertex_channels(graph, outputs)
         self._feeding = [_result(vertex) for vertex in graph.sources[-1] if vertex]
         for vertex in range(1, graph.vertices - 1):
@@ -86,7 +86,9 @@ class StackedCell101(nn.Module):
         if self.output_projection is None:
             assert total is not None
             return total
-        projected = apply_to_rows(self._rows, self._rows.all, self.output_projection, x)
+        projected = apply_to_members(
+            self._candidates, self._candidates.all, self.output_projection, x
+        )
         return projected if total is None else projected + total
 
     def _run_step(self, node: int, step: Step, x: Tensor) -> Tensor:
@@ -94,7 +96,7 @@ class StackedCell101(nn.Module):
         if node == _sum(vertex) and step.operation != PROJECTION:
             return x[:, :, : self._widths[vertex - 1]]  # a wider source gives its first channels
         module = self.get_submodule(f"vertex{vertex}_{step.operation}")
-        return apply_to_rows(self._rows, step.members, module, x)
+        return apply_to_members(self._candidates, step.members, module, x)
 
 
 def _sum(vertex: int) -> int:
@@ -116,7 +118,7 @@ class StackedNetwork101(StackedNetwork):
         num_classes: int,
         modules: Pool,
     ) -> None:
-        super().__init__([_depth(graph, macro) for graph in graphs])
+        super().__init__(len(graphs))
         side = macro.smallest_image  # any will do: no module depends on the size of its image
         plans = list(plan_cells(macro, (side, side)))
         self.stem = modules("stem", conv_bn_relu, image_channels, macro.channels, 3)
@@ -129,7 +131,7 @@ class StackedNetwork101(StackedNetwork):
                 plan.outputs,
                 modules,
                 routing,
-                self.rows,
+                self.candidates,
             )
             for number, plan in enumerate(plans)
         )
@@ -142,7 +144,7 @@ class StackedNetwork101(StackedNetwork):
         x = self.stem(self.fold(images))
         for cell, halve in zip(self.cells, self._pool_before, strict=True):
             x = self.pool(x) if halve else x
-            x = cell(x.unflatten(0, (len(self.rows.all), -1))).flatten(0, 1)
+            x = cell(x.unflatten(0, (len(self.candidates), -1))).flatten(0, 1)
         logits: Tensor = self.head(x)
         return logits
 
@@ -155,18 +157,3 @@ def _edges(graph: CellGraph101) -> list[Edge]:
             edges.append(Edge(_sum(vertex), source, kind, 1, _result(source)))
         edges.append(Edge(_result(vertex), 0, OPERATIONS[operation], 1, _sum(vertex)))
     return edges
-
-
-def _layers(edge: Edge) -> int:
-    return edge.operation == PROJECTION or edge.operation.startswith("conv")
-
-
-def _depth(graph: CellGraph101, macro: Nasbench101Macro) -> int | None:
-    """Return the layers on the longest path: stem, equal cells, classifier."""
-    edges = _edges(graph)
-    found = [longest(edges, [0], _result(v), _layers) for v in graph.sources[-1] if v]
-    through = [depth for depth in found if depth is not None]
-    through += [1] if 0 in graph.sources[-1] else []  # the projection of the cell's input
-    if not through:
-        return None
-    return 1 + macro.modules_per_stack * macro.stacks * max(through) + 1

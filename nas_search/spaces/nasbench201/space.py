@@ -160,14 +160,16 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
         pool: Pool,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        whole: bool = False,
+        include_dead_branches: bool = False,
         **macro: Any,
     ) -> StackedNetwork:
         """Return one network for any candidates: the skeleton is the same in all of them."""
         sizes = read_macro(Nasbench201Macro, macro)
         _check(input_shape, num_classes)
         candidates = [genotype.operations for genotype in genotypes]
-        return StackedNetwork201(candidates, sizes, input_shape[0], num_classes, pool, whole)
+        return StackedNetwork201(
+            candidates, sizes, input_shape[0], num_classes, pool, include_dead_branches
+        )
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells but identities."""
@@ -260,6 +262,6 @@ SPACES.add(
         space=Nasbench201Space,
         macro=Nasbench201Macro,
         source="Dong and Yang, ICLR 2020, arXiv 2001.00326",
-        thin={"cells": 1, "channels": 1},
+        narrow={"cells": 1, "channels": 1},
     )
 )

@@ -15,10 +15,9 @@ from nas_search.spaces.nasbench201.network import (
 )
 from nas_search.spaces.operations import ResidualBlock
 from nas_search.stacked.candidates import Candidates
-from nas_search.stacked.network import Pool, StackedNetwork, apply_to_rows, device_of
-from nas_search.stacked.routing import Edge, Routing, Step, live_edges, longest
+from nas_search.stacked.network import Pool, StackedNetwork, apply_to_members, device_of
+from nas_search.stacked.routing import Edge, Routing, Step, live_edges
 
-CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")
 OUTPUT = 3
 """The node that is the cell's output."""
 
@@ -27,10 +26,10 @@ class StackedCell201(nn.Module):
     """A cell that runs every operation that any candidate has, on that candidate's samples."""
 
     def __init__(
-        self, name: str, channels: int, pool: Pool, routing: Routing, rows: Candidates
+        self, name: str, channels: int, pool: Pool, routing: Routing, candidates: Candidates
     ) -> None:
         super().__init__()
-        self._routing, self._rows = routing, rows
+        self._routing, self._candidates = routing, candidates
         for target in range(1, OUTPUT + 1):
             for step in routing.steps[target]:
                 make, child = OPERATIONS[step.operation], _name(target, step)
@@ -42,7 +41,9 @@ class StackedCell201(nn.Module):
         return self._routing.run([x], [OUTPUT], self._run_step, lambda: x.new_zeros(x.shape))[0]
 
     def _run_step(self, node: int, step: Step, x: Tensor) -> Tensor:
-        return apply_to_rows(self._rows, step.members, self.get_submodule(_name(node, step)), x)
+        return apply_to_members(
+            self._candidates, step.members, self.get_submodule(_name(node, step)), x
+        )
 
 
 def _name(target: int, step: Step) -> str:
@@ -59,14 +60,15 @@ class StackedNetwork201(StackedNetwork):
         image_channels: int,
         num_classes: int,
         pool: Pool,
-        whole: bool,
+        include_dead_branches: bool,
     ) -> None:
         edges = [_edges(operations) for operations in candidates]
-        super().__init__([_depth(own, macro) for own in edges])
+        super().__init__(len(candidates))
         channels = macro.channels
         self.stem = pool("stem", stem, image_channels, channels)
-        routed = edges if whole else [live_edges(own, [OUTPUT]) for own in edges]
-        routing = Routing(routed, device_of(self.stem))
+        if not include_dead_branches:
+            edges = [live_edges(own, [OUTPUT]) for own in edges]
+        routing = Routing(edges, device_of(self.stem))
         self.cells = nn.ModuleList()
         for stage in range(3):
             if stage:
@@ -75,12 +77,12 @@ class StackedNetwork201(StackedNetwork):
                 channels *= 2
             for _ in range(macro.cells):
                 name = f"cells.{len(self.cells)}"
-                self.cells.append(StackedCell201(name, channels, pool, routing, self.rows))
+                self.cells.append(StackedCell201(name, channels, pool, routing, self.candidates))
         self.head = pool("head", head, channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (K n, num_classes) of ``images`` (n, channels, H, W)."""
-        candidates = len(self.rows.all)
+        candidates = len(self.candidates)
         x = self.stem(self.fold(images))
         for cell in self.cells:
             if isinstance(cell, StackedCell201):
@@ -98,9 +100,3 @@ def _edges(operations: tuple[str, ...]) -> list[Edge]:
         for (source, target), operation in zip(EDGES, operations, strict=True)
         if operation != "none"
     ]
-
-
-def _depth(edges: list[Edge], macro: Nasbench201Macro) -> int | None:
-    """Return the layers on the longest path: stem, cells, two blocks of two layers, classifier."""
-    through = longest(edges, [0], OUTPUT, lambda edge: edge.operation in CONVOLUTIONS)
-    return None if through is None else 1 + 3 * macro.cells * through + 2 * 2 + 1

@@ -1,10 +1,11 @@
-"""Populations: a candidate gets the score of its network built alone, whatever the others do."""
+"""Stacks: a candidate gets the score of its network built alone, whatever the others do."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -18,46 +19,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.gradients import NORMALIZATIONS
-from nas_search.passes import (
-    PASSES,
-    PASSES_OF_ALL,
-    CodeAgreement,
-    Depth,
-    Facts,
-    Grams,
-    PatternCount,
-    Subject,
-)
+from nas_search.passes import PASSES, Facts, Subject, pass_of
+from nas_search.passes.activations import CodeAgreement, PatternCount
+from nas_search.passes.per_sample import Grams
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.scoring import Constraints, Executor, ScoringTask, start_workers
-from nas_search.scoring import population as module
 from nas_search.scoring.memory import (
     MAX_CANDIDATES_PER_PASS,
     MEMORY_FRACTION,
     bytes_of_one,
     fitting,
 )
+from nas_search.scoring.networks import MAX_CACHED_POOLS, StackedNetworks
 from nas_search.scoring.pool import ModulePool
-from nas_search.scoring.stack_scorer import StackScorer, can_stack, stacks
+from nas_search.scoring.scorer import Scorer, can_stack, stacks
 from nas_search.search import ALGORITHMS
 from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.darts.genotype import Genotype
 from nas_search.spaces.nasbench101 import Nasbench101Space
 from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
-from nas_search.stacked.network import StackedNetwork
-from tests.scoring.problem import DeadlySpace, full_darts, task
+from tests.scoring.problem import DeadlySpace, task
+from tests.stacks import CELLS, DEAD, SPACES, candidates_of
 
-CELLS = Nasbench201Space()
-DEAD = CELLS.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
 FULL = CELLS.parse(
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
     "+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 )
-SPACES = {"darts": full_darts(), "nasbench101": Nasbench101Space(), "nasbench201": CELLS}
-SCORES = tuple(
-    record.name for record in PROXIES if set(record.needs) <= {*PASSES_OF_ALL, Facts, Depth}
-)
-"""Every registered score that populations have."""
+SCORES = tuple(PROXIES.names())
 
 MODES: dict[str, tuple[Any, ...]] = {
     "darts": (None, *NORMALIZATIONS),
@@ -85,7 +73,7 @@ LOOSER_IN_SINGLE = {
 }
 """The same in single precision, which has few digits for scores that cancel."""
 
-# Without shrinking: each step of it would score whole populations, for minutes.
+# Without shrinking: each step of it would score whole stacks, for minutes.
 law = settings(
     max_examples=12,
     deadline=None,
@@ -110,49 +98,14 @@ def in_precision(problem: ScoringTask, dtype: torch.dtype) -> ScoringTask:
     return ScoringTask(**{**problem.__dict__, "images": problem.images.to(dtype)})
 
 
-@st.composite
-def populations_of(draw: Any, space: str) -> list[Any]:
-    """Draw one to six candidates: random ones, repeated ones, mutants, dead ones."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    found = [SPACES[space].sample(rng)]
-    for kind in draw(st.lists(st.sampled_from(["new", "again", "mutant", "odd"]), max_size=5)):
-        if kind == "new":
-            found.append(SPACES[space].sample(rng))
-        elif kind == "again":
-            found.append(found[int(rng.integers(len(found)))])
-        elif kind == "mutant":
-            found.append(SPACES[space].mutate(found[-1], rng))
-        elif space == "darts":
-            found.append(odd_cells(rng))
-        else:
-            found.append(DEAD if space == "nasbench201" else wide_cell(rng))
-    return found
-
-
-def odd_cells(rng: np.random.Generator) -> Genotype:
-    """Return cells such as only a person writes: other outputs, an input twice, zeros."""
-    base = SPACES["darts"].sample(rng)
-    width = int(rng.integers(1, 5))
-    concat = tuple(sorted(rng.permutation(4)[:width] + 2))
-    normal = (*base.normal[:6], base.normal[7], base.normal[7])
-    concat = tuple(int(node) for node in concat)
-    return Genotype(normal, concat, base.reduce, tuple(reversed(concat)))
-
-
-def wide_cell(rng: np.random.Generator) -> Any:
-    """Return a cell of the most frequent width, so that several are scored together."""
-    space = SPACES["nasbench101"]
-    return next(g for g in iter(lambda: space.sample(rng), None) if g.graph.sources[-1] == (5,))
-
-
 def check(
     problem: ScoringTask, genotypes: list[Any], most: int, rel: float, absolute: float
 ) -> set[str]:
-    """Compare a population with its candidates alone; return what became of them.
+    """Compare a stack with its candidates alone; return what became of them.
 
     Where single precision itself is further off than ``rel``, it may be that far off, ten times.
     """
-    together = StackScorer(problem, most).evaluate(genotypes)
+    together = Scorer(problem, most).evaluate(genotypes)
     assert [e.genotype for e in together] == [str(g) for g in genotypes]
     single = problem.images.dtype == torch.float32
     looser = LOOSER_IN_SINGLE if single else LOOSER
@@ -183,11 +136,9 @@ def reading(name: str, value: float) -> float:
     return 1 / value if name == "ntk_cond" else value
 
 
-def test_every_score_of_the_pass_is_compared() -> None:
-    assert {"gradalign", "gradsign", "snip", "plain", "fisher", "params"} <= set(SCORES)
-    assert {"naswot", "swap", "depth", "params_live"} <= set(SCORES)
-    assert set(SCORES) == set(PROXIES.names())
-    assert {kind for name in SCORES for kind in PROXIES.get(name).needs} >= {*PASSES_OF_ALL, Depth}
+def test_every_pass_is_compared() -> None:
+    kinds = {kind for name in SCORES for kind in PROXIES.get(name).needs}
+    assert kinds == {kind for one in PASSES for kind in one.provides}
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -198,7 +149,7 @@ def test_scores_are_those_of_the_network_alone_in_double_precision(
 ) -> None:
     mode = data.draw(st.sampled_from(MODES[space]))
     parameters = data.draw(st.sampled_from(["weights", "all"]))
-    genotypes = data.draw(populations_of(space))
+    genotypes = data.draw(candidates_of(space))
     most = data.draw(st.integers(1, 6))
     problem = task(SPACES[space], proxies=SCORES, normalization=mode, parameters=parameters)
     with precision(torch.float64):
@@ -211,7 +162,7 @@ def test_scores_are_those_of_the_network_alone_in_double_precision(
 def test_scores_are_those_of_the_network_alone_in_single_precision(
     space: str, data: st.DataObject
 ) -> None:
-    genotypes = data.draw(populations_of(space))
+    genotypes = data.draw(candidates_of(space))
     problem = task(SPACES[space], proxies=SCORES, normalization=MODES[space][0])
     check(problem, genotypes, len(genotypes), 1e-5, 1e-7)  # absolute: of a mean of cosines
 
@@ -231,13 +182,12 @@ def test_activation_codes_are_those_of_the_network_alone(space: str, data: st.Da
 
     needs = (CodeAgreement, PatternCount)
     record = ProxyRecord("trial", keep, "batch", "ours", "-", "-", needs)
-    genotypes = list(dict.fromkeys(data.draw(populations_of(space))))
-    with pytest.MonkeyPatch.context() as patch, precision(torch.float64):
-        patch.setitem(PROXIES._records, "trial", record)
+    genotypes = list(dict.fromkeys(data.draw(candidates_of(space))))
+    with PROXIES.temporarily(record), precision(torch.float64):
         problem = in_precision(task(SPACES[space], proxies=("trial",)), torch.float64)
         # By skeleton, as they are scored: what is kept comes in the order in which it is scored.
         genotypes.sort(key=lambda genotype: str(SPACES[space].skeleton(genotype)))
-        together = StackScorer(problem, 6).evaluate(genotypes)
+        together = Scorer(problem, 6).evaluate(genotypes)
         here = {key: found.pop(key) for key in list(found)}
         found |= {"kernels": [], "patterns": []}
         alone = [problem.evaluate(genotype) for genotype in genotypes]
@@ -256,7 +206,7 @@ def test_what_leads_nowhere_counts_where_the_definition_says_so() -> None:
     problem = task(proxies=("naswot", "swap", "params_live"), images=images)
     problem = ScoringTask(**{**problem.__dict__, "labels": torch.arange(16) % 3})
     cells = [CELLS.parse(text) for text in (vain, plain, str(FULL))]
-    first, second, _ = StackScorer(problem, 3).evaluate(cells)
+    first, second, _ = Scorer(problem, 3).evaluate(cells)
     assert first.scores["naswot"] == second.scores["naswot"]
     assert first.scores["params_live"] == second.scores["params_live"] < first.params
     assert first.scores["swap"] > second.scores["swap"]
@@ -270,7 +220,7 @@ def test_scores_are_averaged_over_the_same_draws(space: str) -> None:
     problem = task(
         SPACES[space],
         proxies=names,
-        repeats=module.MAX_CACHED_POOLS + 1,
+        repeats=MAX_CACHED_POOLS + 1,
         normalization=MODES[space][0],
     )
     check(problem, genotypes, 3, 1e-5, 0)
@@ -281,13 +231,12 @@ def test_what_one_candidate_overflows_reaches_no_other() -> None:
     rng = np.random.default_rng(3)
     sound = [g for g in (CELLS.sample(rng) for _ in range(20)) if g.operations[3] != "nor_conv_3x3"]
     poisoned = Nasbench201Genotype((*FULL.operations[:3], "nor_conv_3x3", "none", "none"))
-    expected = StackScorer(problem, 20).evaluate([poisoned, *sound])
-    scorer = StackScorer(problem, 20)
-    scorer.evaluate([poisoned])
-    (pool,) = {id(pool): pool for pool in scorer._pools.values()}.values()
-    weight = pool._modules["cells.0.node3_from0_nor_conv_3x3", 4].get_parameter("1.weight")
+    expected = Scorer(problem, 20).evaluate([poisoned, *sound])
+    build = StackedNetworks(problem)
+    network = build([poisoned], 0, "default")("pruned")
+    weight = network.get_parameter("cells.0.node3_from0_nor_conv_3x3.1.weight")
     weight.data.fill_(float("nan"))
-    first, *others = scorer.evaluate([poisoned, *sound])
+    first, *others = Scorer(problem, 20, build).evaluate([poisoned, *sound])
     assert first.status == "dead"
     assert first.reason == "gradalign, gradalign_ii: logits or gradients are not finite"
     assert len(sound) > 10
@@ -295,22 +244,19 @@ def test_what_one_candidate_overflows_reaches_no_other() -> None:
     assert {"ok"} == {e.status for e in others}
 
 
-class Passes:
-    """Counts passes and the candidates of each, and lets some of them fail."""
+@contextmanager
+def sizes_of_passes(fail: Callable[[int], None] = lambda size: None) -> Iterator[list[int]]:
+    """Note the size of each stack whose per-sample gradients are taken; let some of them fail."""
+    sizes: list[int] = []
+    one = pass_of(Grams)
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, fail: Any = lambda size: None) -> None:
-        self.sizes: list[int] = []
-        self._fail = fail
-        self._run = PASSES_OF_ALL[Grams]
-        for kind, run in list(PASSES_OF_ALL.items()):
-            if run is self._run:
-                monkeypatch.setitem(PASSES_OF_ALL, kind, self)
+    def run(subject: Subject, wanted: frozenset[type]) -> Any:
+        sizes.append(len(subject.network.candidates))
+        fail(sizes[-1])
+        return one.run(subject, wanted)
 
-    def __call__(self, subject: Subject, wanted: frozenset[type]) -> Any:
-        size = len(subject.network.rows.all)
-        self.sizes.append(size)
-        self._fail(size)
-        return self._run(subject, wanted)
+    with PASSES.temporarily(replace(one, run=run)):
+        yield sizes
 
 
 def random_cells(count: int) -> list[Any]:
@@ -334,9 +280,7 @@ def timeless(evaluations: list[Evaluation]) -> list[Any]:
     ],
     ids=["gpu", "cpu", "python"],
 )
-def test_out_of_memory_halves_the_population(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_out_of_memory_halves_the_stack(error: Exception) -> None:
     problem, genotypes = task(proxies=("gradalign",)), random_cells(9)
 
     def fail(size: int) -> None:
@@ -344,27 +288,27 @@ def test_out_of_memory_halves_the_population(
             raise error
 
     expected = [problem.evaluate(genotype).scores for genotype in genotypes]
-    passes = Passes(monkeypatch, fail)
-    scorer = StackScorer(problem, 9)
-    found = scorer.evaluate(genotypes)
-    assert passes.sizes == [9, 4, 2, 2, 2, 2, 1]
-    for evaluation, scores in zip(found, expected, strict=True):
-        assert evaluation.scores == pytest.approx(scores, rel=1e-5)
-    scorer.evaluate(genotypes[:4])
-    assert passes.sizes[7:] == [2, 2]  # it does not try again what did not fit
+    with sizes_of_passes(fail) as sizes:
+        scorer = Scorer(problem, 9)
+        evaluations = scorer.evaluate(genotypes)
+        assert sizes == [9, 4, 2, 2, 2, 2, 1]
+        for evaluation, scores in zip(evaluations, expected, strict=True):
+            assert evaluation.scores == pytest.approx(scores, rel=1e-5)
+        scorer.evaluate(genotypes[:4])
+        assert sizes[7:] == [2, 2]  # it does not try again what did not fit
 
 
-def test_a_candidate_that_fits_no_memory_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_candidate_that_fits_no_memory_has_failed() -> None:
     def fail(size: int) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    Passes(monkeypatch, fail)
-    (evaluation,) = StackScorer(task(proxies=("gradalign",)), 4).evaluate([FULL])
+    with sizes_of_passes(fail):
+        (evaluation,) = Scorer(task(proxies=("gradalign",)), 4).evaluate([FULL])
     assert (evaluation.status, evaluation.scores) == ("failed", {})
     assert evaluation.reason == "OutOfMemoryError: CUDA out of memory"
 
 
-def test_an_error_in_a_population_is_the_failure_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_a_stack_is_the_failure_of_one() -> None:
     genotypes = random_cells(4)
     odd = next(i for i, g in enumerate(genotypes) if g != FULL)
 
@@ -374,15 +318,13 @@ def test_an_error_in_a_population_is_the_failure_of_one(monkeypatch: pytest.Monk
                 raise ZeroDivisionError("no")
             return super().build_stacked(some, *arguments, **macro)
 
-    found = StackScorer(task(Broken(), proxies=("gradalign",)), 4).evaluate(genotypes)
+    found = Scorer(task(Broken(), proxies=("gradalign",)), 4).evaluate(genotypes)
     for number, evaluation in enumerate(found):
         expected = ("failed", "ZeroDivisionError: no") if number == odd else ("ok", "")
         assert (evaluation.status, evaluation.reason) == expected
 
 
-def test_a_score_that_fails_on_one_candidate_fails_for_it_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_score_that_fails_on_one_candidate_fails_for_it_alone() -> None:
     genotypes = random_cells(3)
     keys = [CELLS.canonical(genotype) for genotype in genotypes]
 
@@ -393,30 +335,29 @@ def test_a_score_that_fails_on_one_candidate_fails_for_it_alone(
         return float("nan") if key == keys[2] else 1.0
 
     record = ProxyRecord("trial", fussy, "sample", "ours", "-", "-", (Grams, Facts))
-    monkeypatch.setitem(PROXIES._records, "trial", record)
-    passes = Passes(monkeypatch)
-    found = StackScorer(task(proxies=("trial",)), 3).evaluate(genotypes)
+    with PROXIES.temporarily(record), sizes_of_passes() as sizes:
+        found = Scorer(task(proxies=("trial",)), 3).evaluate(genotypes)
     assert [(e.status, e.reason) for e in found] == [
         ("ok", ""),
         ("failed", "ZeroDivisionError: no message"),
         ("failed", "the score is nan"),
     ]
-    assert passes.sizes == [3]
+    assert sizes == [3]
 
 
-def test_rejected_and_repeated_candidates_cost_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_and_repeated_candidates_cost_no_pass() -> None:
     genotypes = random_cells(4)
     sizes = [task().cost(genotype).params for genotype in genotypes]
     bounds = Constraints(max_params=sorted(sizes)[-2])
     problem = task(proxies=("gradalign",), constraints=bounds)
-    passes = Passes(monkeypatch)
-    found = StackScorer(problem, 10).evaluate([*genotypes, *genotypes])
-    assert passes.sizes == [3]
+    with sizes_of_passes() as passes:
+        found = Scorer(problem, 10).evaluate([*genotypes, *genotypes])
+    assert passes == [3]
     assert [e.status for e in found].count("rejected") == 2
     assert timeless(found[:4]) == timeless(found[4:])
 
 
-def test_a_search_by_populations_scores_no_network_twice_and_none_that_is_ruled_out() -> None:
+def test_a_search_by_stacks_scores_no_network_twice_and_none_that_is_ruled_out() -> None:
     measured: list[str] = []
 
     class Watched(Nasbench201Space):
@@ -446,7 +387,7 @@ def test_a_search_by_populations_scores_no_network_twice_and_none_that_is_ruled_
     assert not rejected & set(measured)
 
 
-def test_cells_with_other_skeletons_are_scored_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_with_other_skeletons_are_scored_apart() -> None:
     space = DartsSpace()
     rng = np.random.default_rng(0)
     usual = [space.sample(rng) for _ in range(3)]
@@ -454,22 +395,23 @@ def test_cells_with_other_skeletons_are_scored_apart(monkeypatch: pytest.MonkeyP
         Genotype(g.normal, concat, g.reduce, g.reduce_concat)
         for g, concat in zip(usual, [(2, 5), (3, 4), (4, 5)], strict=True)
     ]
-    passes = Passes(monkeypatch)
-    problem = task(space, proxies=("gradalign",))
-    check(problem, [usual[0], narrow[0], usual[1], narrow[1], narrow[2]], 8, 1e-5, 0)
-    assert passes.sizes == [2, 3]
+    genotypes = [usual[0], narrow[0], usual[1], narrow[1], narrow[2]]
+    with sizes_of_passes() as sizes:
+        Scorer(task(space, proxies=("gradalign",)), 8).evaluate(genotypes)
+    assert sizes == [2, 3]
+    check(task(space, proxies=("gradalign",)), genotypes, 8, 1e-5, 0)
 
 
-def test_what_no_candidate_can_survive_is_the_callers_error() -> None:
+def test_invalid_settings_raise_instead_of_marking_candidates_failed() -> None:
     with pytest.raises(InputError, match="too small"):
-        StackScorer(task(images=torch.randn(6, 3, 2, 2)), 2).evaluate([FULL])
-    scorer = StackScorer(task(normalization="sample", images=torch.randn(6, 3, 5, 1)), 2)
+        Scorer(task(images=torch.randn(6, 3, 2, 2)), 2).evaluate([FULL])
+    scorer = Scorer(task(normalization="sample", images=torch.randn(6, 3, 5, 1)), 2)
     with pytest.raises(InputError):
         scorer.evaluate([FULL, DEAD])
 
 
 def test_nothing_asked_for_is_nothing_scored() -> None:
-    assert StackScorer(task(), 2).evaluate([]) == []
+    assert Scorer(task(), 2).evaluate([]) == []
 
 
 @pytest.mark.parametrize(
@@ -485,40 +427,57 @@ def test_nothing_asked_for_is_nothing_scored() -> None:
         (task(proxies=("params",)), False),
     ],
 )
-def test_populations_only_where_they_give_the_same(problem: ScoringTask, folds: bool) -> None:
+def test_stacks_only_where_they_give_the_same(problem: ScoringTask, folds: bool) -> None:
     assert can_stack(problem) is folds
     genotype = problem.space.sample(np.random.default_rng(0))
-    (seen,) = StackScorer(problem, 4).evaluate([genotype])
+    (seen,) = Scorer(problem, 4).evaluate([genotype])
     alone = problem.evaluate(genotype)
     assert seen.status == alone.status == "ok"
     assert seen.scores == pytest.approx(alone.scores, rel=1e-5)
 
 
-def test_a_pass_that_knows_no_populations_runs_one_at_a_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Layers(int):
-        """A kind of result that only a pass over ordinary networks gives."""
+def test_a_pass_that_skips_candidates_is_refused() -> None:
+    broken = replace(pass_of(Grams), run=lambda subject, wanted: [])
+    cells = random_cells(2)
+    message = "pass 'per_sample' gave 0 outcomes for 2 candidates"
+    with PASSES.temporarily(broken), pytest.raises(InputError, match=message):
+        Scorer(task(), 4).evaluate(cells)
 
-    def count(subject: Subject, wanted: frozenset[type]) -> Any:
-        assert not isinstance(subject.network, StackedNetwork)
-        return [Layers(len(list(subject.network.modules())))]
 
-    monkeypatch.setitem(PASSES, Layers, count)
-    record = ProxyRecord(
-        "trial", lambda seen: float(seen[Layers]), "sample", "ours", "-", "-", (Layers,)
+@pytest.mark.parametrize("stacked", [True, False])
+def test_a_failing_pass_does_not_affect_the_others(stacked: bool) -> None:
+    def fail(subject: Subject, wanted: frozenset[type]) -> Any:
+        raise ZeroDivisionError
+
+    problem = task(proxies=("naswot", "gradalign", "params"))
+    with PASSES.temporarily(replace(pass_of(Grams), run=fail)):
+        (evaluation,) = Scorer(problem, 2).evaluate([FULL]) if stacked else [problem.evaluate(FULL)]
+    assert (evaluation.status, list(evaluation.scores)) == ("failed", ["naswot", "params"])
+    assert evaluation.reason == "gradalign: ZeroDivisionError: no message"
+
+
+def test_a_space_without_stacks_is_scored_by_its_ordinary_networks() -> None:
+    built: list[Any] = []
+
+    class Watched(Nasbench201Space):
+        def build(self, genotype: Any, *arguments: Any, **macro: Any) -> Any:
+            built.append((genotype, arguments[0]))
+            return super().build(genotype, *arguments, **macro)
+
+    genotypes = random_cells(2)
+    scores = ("gradalign", "gradalign_ii", "swap", "linear_regions", "params")
+    found = Scorer(task(Watched(), proxies=scores), 8).evaluate(genotypes)
+    for genotype, evaluation in zip(genotypes, found, strict=True):
+        assert evaluation.scores == task(proxies=scores).evaluate(genotype).scores
+    # One network, whatever the statistics and the form, and the narrow one.
+    assert sorted(map(str, built)) == sorted(
+        str((genotype, shape)) for genotype in genotypes for shape in ((3, 8, 8), (1, 5, 5))
     )
-    monkeypatch.setitem(PROXIES._records, "trial", record)
-    problem = task(proxies=("gradalign", "trial"))
-    assert not can_stack(problem)
-    first, second = StackScorer(problem, 4).evaluate(random_cells(2))
-    assert first.status == second.status == "ok"
-    assert first.scores["trial"] != second.scores["trial"]
 
 
 @law
 @given(st.integers(0, 40), st.integers(1, 9), st.integers(0, 40), st.integers(0, 40))
-def test_who_is_scored_together_follows_from_what_was_asked_for(
+def test_candidates_are_grouped_by_what_was_asked_for(
     count: int, size: int, start: int, stop: int
 ) -> None:
     whole = list(stacks(count, size))
@@ -555,15 +514,15 @@ class Calls(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def calls(scorer: StackScorer, genotypes: list[Any]) -> int:
+def calls(scorer: Scorer, genotypes: list[Any]) -> int:
     scorer.evaluate(genotypes)  # modules are made
     with Calls() as counted:
         scorer.evaluate(genotypes)
     return counted.count
 
 
-def test_calls_of_a_population_are_those_of_few_networks() -> None:
-    scorer = StackScorer(task(proxies=("gradalign_ii_layerwise",)), 64)
+def test_calls_of_a_stack_are_those_of_few_networks() -> None:
+    scorer = Scorer(task(proxies=("gradalign_ii_layerwise",)), 64)
     one = calls(scorer, [FULL])
     sixteen, sixty = calls(scorer, random_cells(16)), calls(scorer, random_cells(64))
     assert sixteen < 3 * one
@@ -575,7 +534,7 @@ def test_calls_of_a_population_are_those_of_few_networks() -> None:
 
 @pytest.mark.parametrize("proxy", ["jacob_cov", "meco", "synflow", "zico", "grasp", "ntk_cond"])
 def test_calls_of_every_kind_of_pass_are_those_of_few_networks(proxy: str) -> None:
-    scorer = StackScorer(task(proxies=(proxy,)), 64)
+    scorer = Scorer(task(proxies=(proxy,)), 64)
     one = calls(scorer, [FULL])
     sixteen, sixty = calls(scorer, random_cells(16)), calls(scorer, random_cells(64))
     assert sixteen < 5 * one

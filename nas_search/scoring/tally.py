@@ -1,0 +1,112 @@
+"""What becomes of one candidate: its scores, summed up over draws, and why some are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+from nas_search.core.errors import InputError
+from nas_search.core.evaluation import Evaluation, Status
+from nas_search.passes import DeadNetwork
+from nas_search.proxies import Measurement, ProxyRecord
+from nas_search.spaces import Cost
+
+
+class NoNumber(Exception):
+    """A formula gave what is not finite. The message says what."""
+
+
+class Tally:
+    """The scores of one candidate, averaged over the task's initial draws.
+
+    A score is there if it could be computed in all of them; a failing pass or formula does not
+    affect the others.
+
+    Args:
+        proxies: names of the scores.
+        repeats: number of draws.
+    """
+
+    def __init__(self, proxies: tuple[str, ...], repeats: int) -> None:
+        self._repeats = repeats
+        self._totals = dict.fromkeys(proxies, 0.0)
+        self._missing: dict[str, Exception] = {}
+
+    def take(self, measurement: Measurement, records: tuple[ProxyRecord, ...]) -> None:
+        """Add what ``records`` make of one draw's measurement.
+
+        Raises:
+            InputError: no candidate of the task can have one of the scores.
+        """
+        for record in records:
+            try:
+                self._totals[record.name] += record.score(measurement) / self._repeats
+            except InputError:
+                raise
+            except Exception as error:  # somebody's formula, or the pass behind it
+                # Without its traceback, whose frames would hold the pass's tensors.
+                self._missing.setdefault(record.name, error.with_traceback(None))
+
+    def scores(self) -> dict[str, float]:
+        """Return the scores that are there."""
+        missing = self.missing()
+        return {name: total for name, total in self._totals.items() if name not in missing}
+
+    def missing(self) -> dict[str, Exception]:
+        """Return why the others are not, by name."""
+        odd = {
+            name: NoNumber(f"the score is {total}")
+            for name, total in self._totals.items()
+            if not isfinite(total)
+        }
+        found = {**odd, **self._missing}
+        return {name: found[name] for name in self._totals if name in found}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is known of a genotype before it is scored.
+
+    Attributes:
+        genotype: itself.
+        key: its canonical form.
+        cost: size of the network that is scored.
+        violation: which constraint rules it out; empty when none does.
+    """
+
+    genotype: Hashable
+    key: str
+    cost: Cost
+    violation: str
+
+    def evaluation(self, tally: Tally, seconds: float) -> Evaluation:
+        """Return the evaluation that follows from the scores, and from what went wrong."""
+        scores: dict[str, float] = {}
+        status: Status = "rejected"
+        reason = self.violation
+        if not self.violation:
+            scores, missing = tally.scores(), tally.missing()
+            died = all(isinstance(error, DeadNetwork) for error in missing.values())
+            status = "ok" if not missing else "dead" if died else "failed"
+            reason = _why(missing, several=len(scores) + len(missing) > 1)
+        cost, text = self.cost, str(self.genotype)
+        return Evaluation(text, self.key, status, scores, cost.params, cost.macs, seconds, reason)
+
+
+def _why(missing: Mapping[str, Exception], several: bool) -> str:
+    """Return in one line why scores are missing, and which where ``several`` were asked for."""
+    names: dict[str, list[str]] = {}
+    for name, error in missing.items():
+        names.setdefault(_reason(error), []).append(name)
+    if not several:
+        return "".join(names)
+    return "; ".join(f"{', '.join(these)}: {reason}" for reason, these in names.items())
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of ``error``, with its type where the message is not ours."""
+    lines = str(error).strip().splitlines()
+    line = lines[0] if lines else "no message"
+    known = isinstance(error, DeadNetwork | NoNumber)
+    return line if known else f"{type(error).__name__}: {line}"
