@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients.calls import FunctionCalls, Mixed
+from nas_search.gradients.calls import FunctionCalls, Mixed, tensors
 from nas_search.layers import batch_norm
 from nas_search.layers.modes import NORMALIZATIONS, Normalization
 from nas_search.layers.recorder import Stack
@@ -35,6 +35,24 @@ def layers_by_rule(network: nn.Module) -> dict[str, tuple[nn.Module, LayerRule]]
                 continue
             if arguments is not None:
                 found[name] = (module, rule)
+    return found
+
+
+def weights_of(network: nn.Module) -> set[int]:
+    """Return the ids of the parameters that inputs are multiplied with.
+
+    Of modules that are not in the book: those of more than one dimension that are called weights.
+    """
+    layers = layers_by_rule(network)
+    found: set[int] = set()
+    for name, module in network.named_modules():
+        if name in layers:
+            _, rule = layers[name]
+            if rule.weight is not None and rule.arguments is not None:
+                found.add(id((rule.arguments(module) or {})[rule.weight]))
+        else:
+            own = module.named_parameters(recurse=False)
+            found |= {id(p) for local, p in own if "weight" in local and p.dim() > 1}
     return found
 
 
@@ -72,7 +90,7 @@ def running_by(
         samples: the network's input, for the calls.
         mixed: see :class:`nas_search.gradients.calls.FunctionCalls`.
     """
-    rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
+    rules: dict[nn.Module, Callable[..., Any]] = {}
     for name, (module, rule) in layers_by_rule(network).items():
         form = form_of(rule)
         if form is not None:
@@ -91,9 +109,16 @@ def running_by(
         yield
 
 
-def _run(form: Form, name: str, module: nn.Module, rule: LayerRule, x: Tensor) -> Any:
+def _run(
+    form: Form, name: str, module: nn.Module, rule: LayerRule, *args: Any, **kwargs: Any
+) -> Any:
     assert rule.arguments is not None
-    return form(name, x, **(rule.arguments(module) or {}))
+    if len(args) == 1 and not kwargs:
+        return form(name, args[0], **(rule.arguments(module) or {}))
+    # Called with more than its input, e.g. the size of a transposed convolution's output.
+    handlers = dict.fromkeys(rule.functions, partial(form, name))
+    with FunctionCalls(next(tensors((args, kwargs))), handlers):
+        return type(module).forward(module, *args, **kwargs)
 
 
 @contextmanager
@@ -108,7 +133,8 @@ def normalized_network(
     Args:
         network: an ordinary or a stacked network.
         normalization: statistics of batch-norm; None leaves batch-norm out.
-        samples: the network's input, where forwards of the network's own may call batch-norm.
+        samples: the network's input, where forwards of the network's own may call batch-norm, or
+            rows of a sample may be folded into the batch.
     """
     if normalization is not None:
         check_normalization(normalization)
@@ -126,7 +152,7 @@ def normalized_network(
         eps: float = 1e-5,
     ) -> Tensor:
         k = len(candidates.active)
-        stack = Stack(k, normalization, name)
+        stack = Stack(k, normalization, name, None if samples is None else len(samples))
         scale, shift = (v if v is None else v.expand(k, -1) for v in (weight, bias))
         return batch_norm.stacked(stack, x, running_mean, running_var, scale, shift, eps=eps)
 
@@ -151,7 +177,7 @@ def check_normalization(normalization: str) -> None:
 
 @contextmanager
 def forwards_replaced(
-    network: nn.Module, rules: Mapping[nn.Module, Callable[[Tensor], Tensor]]
+    network: nn.Module, rules: Mapping[nn.Module, Callable[..., Any]]
 ) -> Iterator[None]:
     """Let modules run by ``rules`` and all others as in evaluation; undo it at the end.
 

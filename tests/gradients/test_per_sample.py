@@ -7,23 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients import GramSink, SampleGradient, per_sample_backward
-from nas_search.stacked.candidates import Members
-from tests.gradients.naive import loop
+from nas_search.gradients import GramSink, per_sample_backward
+from nas_search.testing.gradients import MatrixSink, gradients_by_loop
 
 N = 5
-
-
-class MatrixSink:
-    """Keeps everything: for tests only."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Tensor] = {}
-
-    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
-        assert parameter not in self.rows
-        assert members == (0,)
-        self.rows[parameter] = gradient.matrix()
 
 
 class Zoo(nn.Module):
@@ -90,7 +77,7 @@ def test_equals_the_loop(mode: str, parameters: str) -> None:
     per_sample_backward(
         network, images, labels, [sink, grams], normalization=mode, parameters=parameters
     )
-    expected = loop(network, images, labels, mode)
+    expected = gradients_by_loop(network, images, labels, mode)
     if parameters == "weights":
         matrices = {
             f"{name}.weight"
@@ -154,7 +141,7 @@ def test_a_layer_used_twice_has_the_sum_of_its_uses() -> None:
     network, (images, labels) = Twice().double(), batch()
     sink = MatrixSink()
     per_sample_backward(network, images, labels, [sink], parameters="all")
-    for name, rows in loop(network, images, labels, "eval").items():
+    for name, rows in gradients_by_loop(network, images, labels, "eval").items():
         torch.testing.assert_close(sink.rows[name], rows, rtol=1e-10, atol=1e-12)
 
 
