@@ -2,8 +2,8 @@
 
 Candidates of a stack share the weights of whatever they have in common, and autograd adds up what
 comes back to a shared tensor. Here every layer runs by its rule's stacked form, with a copy of its
-parameters for each candidate whose samples it sees. An ordinary network has one candidate, and one
-copy.
+parameters for each candidate whose samples it sees. An ordinary network has one candidate, and runs
+by its own forwards with one copy, wherever it uses it.
 
 Per-sample gradients need none of this (:mod:`.backward`); it is for gradients of gradients, and for
 sums over a batch where single samples are not asked for.
@@ -76,21 +76,21 @@ class StackedParameters:
         Raises:
             InputError: a stacked network has parameters outside the layers of the book.
         """
-        if not has_own_forwards(self._network):
-            count = None if samples is None else len(samples)
-            with running_by(self._network, self._form(normalization, count)), torch.enable_grad():
+        if len(self._candidates.all) == 1:
+            with (
+                self._attributes_replaced(),
+                normalized_network(self._network, normalization, samples),
+                torch.enable_grad(),
+            ):
                 yield
             return
-        if len(self._candidates.all) > 1:
+        if has_own_forwards(self._network):
             raise InputError(
                 f"{type(self._network).__name__} has parameters outside the layers that are known: "
                 "its candidates must be scored one at a time (executor.stack=1)"
             )
-        with (
-            self._attributes_replaced(),
-            normalized_network(self._network, normalization, samples),
-            torch.enable_grad(),
-        ):
+        count = None if samples is None else len(samples)
+        with running_by(self._network, self._form(normalization, count)), torch.enable_grad():
             yield
 
     def gradients(

@@ -125,7 +125,7 @@ def _ordinary(
         loss = (losses_of(objective, logits, labels) * weights.to(logits.dtype)).sum()
         found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     gradients = {
-        name: gradient
+        name: gradient.to_dense()  # that of a table may be sparse
         for name, gradient in zip(parameters, found, strict=True)
         if gradient is not None
     }

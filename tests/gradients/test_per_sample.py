@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
 from nas_search.core.errors import InputError
-from nas_search.gradients import GramSink, per_sample_backward
+from nas_search.gradients import GramSink, Way, per_sample_backward
 from nas_search.testing.gradients import MatrixSink, gradients_by_loop
 
 N = 5
@@ -167,11 +168,14 @@ def test_the_network_is_given_back_after_an_error() -> None:
     assert all("forward" not in vars(module) for module in network.modules())
 
 
-def test_dropout_is_off() -> None:
+@pytest.mark.parametrize("way", ["rules", "calls", "one_by_one"])
+@pytest.mark.parametrize("noise", [nn.Dropout(0.5), StochasticDepth(0.5, "row")])
+def test_layers_that_drop_out_are_off(noise: nn.Module, way: Way) -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 15 * 17, 4)).double()
-    first, second = (per_sample_backward(network.train(), *batch(), []) for _ in range(2))
-    assert torch.equal(first, second)
+    network = nn.Sequential(noise, nn.Flatten(), nn.Linear(3 * 15 * 17, 4)).double()
+    images, labels = batch()
+    logits = per_sample_backward(network.train(), images, labels, [], way=way)
+    torch.testing.assert_close(logits, network[2](images.flatten(1)))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from nas_search.gradients import StackedParameters, per_sample_backward
+from nas_search.gradients.backward import cross_entropy
+from nas_search.gradients.ways import way_of
+from nas_search.testing.gradients import MatrixSink, gradients_by_loop
 from nas_search.testing.layers import LayerCase, LayerConformance
 
 
@@ -67,3 +73,35 @@ class TestConvTranspose1d(LayerConformance):
             LayerCase(nn.ConvTranspose1d(4, 6, 4, 3, 1, 2, 2, False), (4, 5), macs=20 * 3 * 4),
             LayerCase(nn.ConvTranspose1d(2, 2, 3, 1, 3, 2, dilation=3), (2, 5), macs=10 * 2 * 3),
         ]
+
+
+class Mirror(nn.Module):
+    """Comes back to the size that it began with, which the last layer is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(2, 3, 3, 2, 1)
+        self.up = nn.ConvTranspose2d(3, 2, 3, 2, 1)
+        self.head = nn.Linear(48, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.up(torch.tanh(self.down(input=x)), output_size=x.shape[2:])
+        return self.head(torch.tanh(x + y).flatten(1))
+
+
+def test_layers_may_be_called_with_more_than_their_input() -> None:
+    torch.manual_seed(0)
+    network = Mirror().double()
+    x, labels = torch.randn(4, 2, 4, 6, dtype=torch.float64), torch.tensor([0, 1, 2, 1])
+    assert way_of(network, x, labels, "sample", cross_entropy) == "rules"
+    sink = MatrixSink()
+    per_sample_backward(network, x, labels, [sink], parameters="all")
+    expected = gradients_by_loop(network, x, labels, "sample")
+    assert sink.rows.keys() == expected.keys()
+    stacked = StackedParameters(network, "all")
+    with stacked.in_place("sample", x):
+        found = stacked.gradients(F.cross_entropy(network(x), labels))
+    means = {use.parameter: gradient[0].flatten() for use, gradient in found.items()}
+    for name, rows in expected.items():
+        torch.testing.assert_close(sink.rows[name], rows)
+        torch.testing.assert_close(means[name], rows.mean(0))
