@@ -1,6 +1,6 @@
 """A layer of your own: a gate per channel, its record in the book, and the tests that it inherits.
 
-    python -m pytest examples/own_layer.py
+python -m pytest examples/own_layer.py
 """
 
 from __future__ import annotations

@@ -1,16 +1,23 @@
-"""Group normalization, and instance normalization: one group per channel."""
+"""Group normalization, and instance normalization: one group per channel.
+
+With the batch (n, C, ...) seen as one sample of n C channels in n times the groups, the library's
+gradients of scale and shift are those of each sample.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas_search.layers.changeable import changeable
 from nas_search.layers.initial_weights import Distribution, Scheme, scale_and_shift
 from nas_search.layers.recorder import Recorder, Stack
 from nas_search.layers.rule import LAYERS, LayerRule
-from nas_search.layers.scale_and_shift import detached, scaled, scaled_by_candidate
+from nas_search.layers.sample_gradient import DenseGradient
+from nas_search.layers.scale_and_shift import Uses, scaled, scaled_by_candidate
 
 InstanceNorm = nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d
 
@@ -25,12 +32,47 @@ def per_sample(
 ) -> Tensor:
     """Return ``F.group_norm`` of ``input`` (m, C, ...)."""
     recorder.rows_per_sample(input)
-    x = recorder.full(input)
     uses = recorder.used(weight), recorder.used(bias)
-    if uses == (None, None):
-        return F.group_norm(x, num_groups, detached(weight), detached(bias), eps)
-    y = F.group_norm(x, num_groups, eps=eps)
-    return scaled(recorder, y, _per_channel(weight, x), _per_channel(bias, x), uses)
+    x = recorder.full(input)
+    return _Grouped.apply(x, weight, bias, num_groups, eps, uses, recorder)
+
+
+class _Grouped(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor | None,
+        shift: Tensor | None,
+        groups: int,
+        eps: float,
+        uses: Uses,
+        recorder: Recorder,
+    ) -> Tensor:
+        n, channels = x.shape[:2]
+        folded = x.reshape(1, n * channels, -1).contiguous()
+        scales, shifts = (None if v is None else v.repeat(n) for v in (scale, shift))
+        size = n * channels, folded.shape[2], n * groups
+        y, mean, rstd = torch.native_group_norm(folded, scales, shifts, 1, *size, eps)
+        ctx.save_for_backward(folded, scales, mean, rstd)
+        ctx.size, ctx.uses, ctx.recorder, ctx.shape = size, uses, recorder, x.shape
+        return changeable(y.view(x.shape))
+
+    @staticmethod
+    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
+        folded, scales, mean, rstd = ctx.saved_tensors
+        of_scale, of_shift = ctx.uses
+        wanted = ctx.needs_input_grad[0], of_scale is not None, of_shift is not None
+        error = errors[0].reshape(folded.shape).contiguous()
+        grad_x, grad_scale, grad_shift = torch.ops.aten.native_group_norm_backward(
+            error, folded, mean, rstd, scales, 1, *ctx.size, wanted
+        )
+        n = ctx.shape[0]
+        if of_scale is not None:
+            ctx.recorder.add(of_scale, DenseGradient(grad_scale.view(n, -1)))
+        if of_shift is not None:
+            ctx.recorder.add(of_shift, DenseGradient(grad_shift.view(n, -1)))
+        return grad_x.view(ctx.shape) if wanted[0] else None, *(None,) * 6
 
 
 def stacked(
@@ -70,9 +112,11 @@ def per_sample_of_instances(
     eps: float = 1e-5,
 ) -> Tensor:
     """Return ``F.instance_norm`` of ``input`` (m, C, ...); running statistics are not written."""
+    if use_input_stats:
+        return per_sample(recorder, input, input.shape[1], weight, bias, eps)
     recorder.rows_per_sample(input)
     uses = recorder.used(weight), recorder.used(bias)
-    y = _instances(recorder.full(input), running_mean, running_var, use_input_stats, eps)
+    y = F.batch_norm(recorder.full(input), running_mean, running_var, training=False, eps=eps)
     return scaled(recorder, y, _per_channel(weight, y), _per_channel(bias, y), uses)
 
 
@@ -88,16 +132,11 @@ def stacked_of_instances(
     eps: float = 1e-5,
 ) -> Tensor:
     """Return the same with scales and shifts (k, C) of k candidates."""
-    y = _instances(input, running_mean, running_var, use_input_stats, eps)
+    if use_input_stats:
+        y = F.instance_norm(input, eps=eps)
+    else:
+        y = F.batch_norm(input, running_mean, running_var, training=False, eps=eps)
     return scaled_by_candidate(stack, y, _per_channel(weight, y), _per_channel(bias, y))
-
-
-def _instances(
-    x: Tensor, mean: Tensor | None, variance: Tensor | None, own: bool, eps: float
-) -> Tensor:
-    if own:
-        return F.instance_norm(x, eps=eps)
-    return F.batch_norm(x, mean, variance, training=False, eps=eps)
 
 
 def _per_channel(values: Tensor | None, x: Tensor) -> Tensor | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas_search.layers.changeable import changeable
 from nas_search.layers.initial_weights import Distribution, Scheme, scale_and_shift
 from nas_search.layers.recorder import Recorder, Stack
 from nas_search.layers.rule import LAYERS, LayerRule
-from nas_search.layers.scale_and_shift import detached, scaled, scaled_by_candidate
+from nas_search.layers.sample_gradient import DenseGradient
+from nas_search.layers.scale_and_shift import Uses, detached, scaled, scaled_by_candidate
 
 Shape = list[int] | tuple[int, ...]
 
@@ -26,11 +29,49 @@ def per_sample(
 ) -> Tensor:
     """Return ``F.layer_norm`` of ``input`` (m, ..., *normalized_shape)."""
     recorder.rows_per_sample(input)
-    x = recorder.full(input)
     uses = recorder.used(weight), recorder.used(bias)
-    if uses == (None, None):
-        return F.layer_norm(x, normalized_shape, detached(weight), detached(bias), eps)
-    return scaled(recorder, F.layer_norm(x, normalized_shape, eps=eps), weight, bias, uses)
+    x = recorder.full(input)
+    return _LayerNorm.apply(x, tuple(normalized_shape), weight, bias, eps, uses, recorder)
+
+
+class _LayerNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        shape: tuple[int, ...],
+        scale: Tensor | None,
+        shift: Tensor | None,
+        eps: float,
+        uses: Uses,
+        recorder: Recorder,
+    ) -> Tensor:
+        y, mean, rstd = torch.native_layer_norm(x, shape, scale, shift, eps)
+        ctx.save_for_backward(x, scale, shift, mean, rstd)
+        ctx.normalized, ctx.uses, ctx.recorder = shape, uses, recorder
+        return changeable(y)
+
+    @staticmethod
+    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
+        (error,) = errors
+        x, scale, shift, mean, rstd = ctx.saved_tensors
+        of_scale, of_shift = ctx.uses
+        positions = list(range(1, x.dim() - len(ctx.normalized)))
+
+        def rows(products: Tensor) -> DenseGradient:
+            summed = products.sum(positions) if positions else products
+            return DenseGradient(summed.reshape(len(products), -1))
+
+        if of_scale is not None:
+            ctx.recorder.add(of_scale, rows((x - mean).mul_(rstd).mul_(error)))
+        if of_shift is not None:
+            ctx.recorder.add(of_shift, rows(error))
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x, _, _ = torch.ops.aten.native_layer_norm_backward(
+                error, x, ctx.normalized, mean, rstd, scale, shift, (True, False, False)
+            )
+        return grad_x, *(None,) * 6
 
 
 def per_sample_rms(
