@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
-from nas_search.gradients.forwards import Form, check_normalization, logits_of, running_by
+from nas_search.gradients.forwards import (
+    Form,
+    check_normalization,
+    logits_of,
+    running_by,
+    weights_of,
+)
 from nas_search.gradients.one_by_one import gradients_one_by_one
 from nas_search.gradients.standing import Standing
 from nas_search.gradients.ways import Way, way_of
@@ -96,8 +102,11 @@ def per_sample_backward(
         low=precision == "bf16",
     )
     if way == "one_by_one":
+        weights = weights_of(network)
         counted = {
-            name: p for name, p in network.named_parameters() if _counts(name, p, parameters)
+            name: p
+            for name, p in network.named_parameters()
+            if p.requires_grad and (parameters == "all" or id(p) in weights)
         }
         return gradients_one_by_one(
             network, images, labels, recorder, counted, normalization, objective
@@ -113,7 +122,7 @@ def per_sample_backward(
 
     calls = True if way == "calls" else None
     with torch.enable_grad():
-        with running_by(network, form_of, calls=calls, mixed=standing):
+        with running_by(network, form_of, calls=calls, samples=images, mixed=standing):
             logits = logits_of(network, images)
         unknown = {
             name: p
@@ -130,13 +139,6 @@ def per_sample_backward(
         _say_once(network, unknown)
         gradients_one_by_one(network, images, labels, recorder, unknown, normalization, objective)
     return logits.detach()
-
-
-def _counts(name: str, parameter: nn.Parameter, parameters: Parameters) -> bool:
-    """Say whether a parameter counts where no layer says what it is."""
-    return parameter.requires_grad and (
-        parameters == "all" or (parameter.dim() > 1 and "weight" in name)
-    )
 
 
 _said: WeakSet[nn.Module] = WeakSet()

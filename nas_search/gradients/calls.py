@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 Handler = Callable[..., Any]
@@ -23,7 +23,7 @@ class FunctionCalls(TorchFunctionMode):
     """Lets functions on tensors that depend on the samples run by ``handlers``.
 
     Args:
-        network: marks its input when it is called.
+        samples: the network's input.
         handlers: what runs instead of a function, with the same arguments.
         mixed: runs a function that no handler knows and that takes, beside tensors that depend on
             the samples, others that require gradient.
@@ -31,32 +31,13 @@ class FunctionCalls(TorchFunctionMode):
 
     def __init__(
         self,
-        network: nn.Module,
+        samples: Tensor,
         handlers: Mapping[Callable[..., Any], Handler],
         mixed: Mixed | None = None,
     ) -> None:
         super().__init__()
         self._handlers, self._mixed = handlers, mixed
-        self._network = network
-        self._marked: list[Tensor] = []
-
-    def __enter__(self) -> FunctionCalls:
-        """Look at the calls from now on."""
-        self._hook = self._network.register_forward_pre_hook(self._mark_input)
-        super().__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        """Look no longer; the network's input is left as it was."""
-        super().__exit__(*error)
-        self._hook.remove()
-        for tensor in self._marked:
-            tensor.__dict__.pop("_depends_on_samples", None)
-
-    def _mark_input(self, network: nn.Module, args: tuple[Any, ...]) -> None:
-        for tensor in tensors(args):
-            mark(tensor)
-            self._marked.append(tensor)
+        mark(samples)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run ``func`` by its handler where it has one; note that its result depends on samples."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients.calls import FunctionCalls, Mixed
+from nas_search.gradients.calls import FunctionCalls, Mixed, tensors
 from nas_search.layers import batch_norm
 from nas_search.layers.modes import NORMALIZATIONS, Normalization
 from nas_search.layers.recorder import Stack
@@ -38,17 +38,31 @@ def layers_by_rule(network: nn.Module) -> dict[str, tuple[nn.Module, LayerRule]]
     return found
 
 
+def weights_of(network: nn.Module) -> set[int]:
+    """Return the ids of the parameters that inputs are multiplied with.
+
+    Of modules that are not in the book: those of more than one dimension that are called weights.
+    """
+    layers = layers_by_rule(network)
+    found: set[int] = set()
+    for name, module in network.named_modules():
+        if name in layers:
+            _, rule = layers[name]
+            if rule.weight is not None and rule.arguments is not None:
+                found.add(id((rule.arguments(module) or {})[rule.weight]))
+        else:
+            own = module.named_parameters(recurse=False)
+            found |= {id(p) for local, p in own if "weight" in local and p.dim() > 1}
+    return found
+
+
 def has_own_forwards(network: nn.Module) -> bool:
     """Say whether parameters or running statistics are used outside the layers of the book."""
-    return _own_forwards(network, layers_by_rule(network))
-
-
-def _own_forwards(network: nn.Module, layers: dict[str, tuple[nn.Module, LayerRule]]) -> bool:
-    known = {id(module) for module, _ in layers.values()}
+    known = {id(module) for module, _ in layers_by_rule(network).values()}
     return any(
         id(module) not in known
         and (
-            any(p is not None and p.requires_grad for p in module._parameters.values())
+            any(p.requires_grad for p in module.parameters(recurse=False))
             or "running_mean" in module._buffers
         )
         for module in network.modules()
@@ -61,6 +75,7 @@ def running_by(
     form_of: Callable[[LayerRule], Form | None],
     *,
     calls: bool | None = None,
+    samples: Tensor | None = None,
     mixed: Mixed | None = None,
 ) -> Iterator[None]:
     """Let every layer of ``network`` run by one of its forms; give it back as it was found.
@@ -72,35 +87,44 @@ def running_by(
         form_of: chooses a rule's form; None where the layer's own is right.
         calls: whether the calls of the network's own forwards are looked at; None means where it
             has any that use parameters or running statistics.
+        samples: the network's input, for the calls.
         mixed: see :class:`nas_search.gradients.calls.FunctionCalls`.
     """
-    rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
-    layers = layers_by_rule(network)
-    for name, (module, rule) in layers.items():
+    rules: dict[nn.Module, Callable[..., Any]] = {}
+    for name, (module, rule) in layers_by_rule(network).items():
         form = form_of(rule)
         if form is not None:
             rules[module] = partial(_run, form, name, module, rule)
     if calls is None:
-        calls = _own_forwards(network, layers)
+        calls = has_own_forwards(network)
     with ExitStack() as stack:
         stack.enter_context(forwards_replaced(network, rules))
-        if calls:
+        if calls and samples is not None:
             handlers = {
                 function: partial(form, "")
                 for function, rule in rules_by_function().items()
                 if (form := form_of(rule)) is not None
             }
-            stack.enter_context(FunctionCalls(network, handlers, mixed))
+            stack.enter_context(FunctionCalls(samples, handlers, mixed))
         yield
 
 
-def _run(form: Form, name: str, module: nn.Module, rule: LayerRule, x: Tensor) -> Any:
+def _run(
+    form: Form, name: str, module: nn.Module, rule: LayerRule, *args: Any, **kwargs: Any
+) -> Any:
     assert rule.arguments is not None
-    return form(name, x, **(rule.arguments(module) or {}))
+    if len(args) == 1 and not kwargs:
+        return form(name, args[0], **(rule.arguments(module) or {}))
+    # Called with more than its input, e.g. the size of a transposed convolution's output.
+    handlers = dict.fromkeys(rule.functions, partial(form, name))
+    with FunctionCalls(next(tensors((args, kwargs))), handlers):
+        return type(module).forward(module, *args, **kwargs)
 
 
 @contextmanager
-def normalized_network(network: nn.Module, normalization: Normalization | None) -> Iterator[None]:
+def normalized_network(
+    network: nn.Module, normalization: Normalization | None, samples: Tensor | None = None
+) -> Iterator[None]:
     """Let ``network`` run with the statistics of ``normalization``, for ordinary gradients.
 
     Running statistics are never written; the network is given back as it was found. In a stacked
@@ -109,6 +133,8 @@ def normalized_network(network: nn.Module, normalization: Normalization | None) 
     Args:
         network: an ordinary or a stacked network.
         normalization: statistics of batch-norm; None leaves batch-norm out.
+        samples: the network's input, where forwards of the network's own may call batch-norm, or
+            rows of a sample may be folded into the batch.
     """
     if normalization is not None:
         check_normalization(normalization)
@@ -126,14 +152,14 @@ def normalized_network(network: nn.Module, normalization: Normalization | None) 
         eps: float = 1e-5,
     ) -> Tensor:
         k = len(candidates.active)
-        stack = Stack(k, normalization, name)
+        stack = Stack(k, normalization, name, None if samples is None else len(samples))
         scale, shift = (v if v is None else v.expand(k, -1) for v in (weight, bias))
         return batch_norm.stacked(stack, x, running_mean, running_var, scale, shift, eps=eps)
 
     def form_of(rule: LayerRule) -> Form | None:
         return normalized if rule.name == "batch_norm" else None
 
-    with running_by(network, form_of):
+    with running_by(network, form_of, samples=samples):
         yield
 
 
@@ -151,19 +177,17 @@ def check_normalization(normalization: str) -> None:
 
 @contextmanager
 def forwards_replaced(
-    network: nn.Module, rules: Mapping[nn.Module, Callable[[Tensor], Tensor]]
+    network: nn.Module, rules: Mapping[nn.Module, Callable[..., Any]]
 ) -> Iterator[None]:
     """Let modules run by ``rules`` and all others as in evaluation; undo it at the end.
 
     Activations do not work in place meanwhile: what a layer has kept stays what it was.
     """
-    modules = list(network.modules())
-    training = [module for module in modules if module.training]
-    in_place = [module for module in modules if module.__dict__.get("inplace") is True]
+    training = [module for module in network.modules() if module.training]
+    in_place = [module for module in network.modules() if getattr(module, "inplace", False) is True]
     own = {module: module.__dict__.get("forward") for module in rules}
+    network.eval()
     try:
-        for module in training:
-            module.training = False
         for module in in_place:
             setattr(module, "inplace", False)  # noqa: B010  (mypy takes it for a submodule)
         for module, rule in rules.items():

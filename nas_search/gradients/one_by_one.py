@@ -40,7 +40,7 @@ def gradients_one_by_one(
         The logits, detached.
     """
     rows: dict[str, list[Tensor]] = {}
-    with normalized_network(network, normalization), torch.enable_grad():
+    with normalized_network(network, normalization, images), torch.enable_grad():
         logits = logits_of(network, images)
         if logits.requires_grad and parameters:
             for number, loss in enumerate(losses_of(objective, logits, labels)):
@@ -50,8 +50,8 @@ def gradients_one_by_one(
                 for (name, parameter), gradient in zip(parameters.items(), found, strict=True):
                     if gradient is not None:
                         own = rows.setdefault(name, [])
-                        none = gradient.new_zeros(parameter.numel())
-                        own += [none] * (number - len(own)) + [gradient.flatten()]
+                        none = parameter.new_zeros(parameter.numel())
+                        own += [none] * (number - len(own)) + [gradient.to_dense().flatten()]
     for name, own in rows.items():
         own += [own[0].new_zeros(own[0].shape)] * (len(images) - len(own))
         recorder.add_rows(name, torch.stack(own))

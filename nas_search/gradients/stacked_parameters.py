@@ -2,8 +2,8 @@
 
 Candidates of a stack share the weights of whatever they have in common, and autograd adds up what
 comes back to a shared tensor. Here every layer runs by its rule's stacked form, with a copy of its
-parameters for each candidate whose samples it sees. An ordinary network has one candidate, and one
-copy.
+parameters for each candidate whose samples it sees. An ordinary network has one candidate, and runs
+by its own forwards with one copy, wherever it uses it.
 
 Per-sample gradients need none of this (:mod:`.backward`); it is for gradients of gradients, and for
 sums over a batch where single samples are not asked for.
@@ -24,6 +24,7 @@ from nas_search.gradients.forwards import (
     has_own_forwards,
     normalized_network,
     running_by,
+    weights_of,
 )
 from nas_search.layers.modes import Normalization, Parameters
 from nas_search.layers.recorder import ParameterUse, Stack
@@ -58,32 +59,38 @@ class StackedParameters:
         self.values: dict[ParameterUse, Tensor] = {}
         self._network, self._candidates = network, candidates_of(network)
         self._every, self._made = parameters == "all", values
+        self._weights = weights_of(network)
         self._names = {id(p): name for name, p in network.named_parameters()}
 
     @contextmanager
-    def in_place(self, normalization: Normalization | None) -> Iterator[None]:
+    def in_place(
+        self, normalization: Normalization | None, samples: Tensor | None = None
+    ) -> Iterator[None]:
         """Let the network run with them; give it back as it was found.
 
         Args:
             normalization: statistics of batch-norm; None leaves batch-norm out.
+            samples: the network's input, where forwards of the network's own may call batch-norm,
+                or rows of a sample may be folded into the batch.
 
         Raises:
             InputError: a stacked network has parameters outside the layers of the book.
         """
-        if not has_own_forwards(self._network):
-            with running_by(self._network, self._form(normalization)), torch.enable_grad():
+        if len(self._candidates.all) == 1:
+            with (
+                self._attributes_replaced(),
+                normalized_network(self._network, normalization, samples),
+                torch.enable_grad(),
+            ):
                 yield
             return
-        if len(self._candidates.all) > 1:
+        if has_own_forwards(self._network):
             raise InputError(
                 f"{type(self._network).__name__} has parameters outside the layers that are known: "
                 "its candidates must be scored one at a time (executor.stack=1)"
             )
-        with (
-            self._attributes_replaced(),
-            normalized_network(self._network, normalization),
-            torch.enable_grad(),
-        ):
+        count = None if samples is None else len(samples)
+        with running_by(self._network, self._form(normalization, count)), torch.enable_grad():
             yield
 
     def gradients(
@@ -106,32 +113,33 @@ class StackedParameters:
         )
         return {use: g for use, g in zip(wanted, found, strict=True) if g is not None}
 
-    def _form(self, normalization: Normalization | None) -> Callable[[LayerRule], Form | None]:
+    def _form(
+        self, normalization: Normalization | None, samples: int | None
+    ) -> Callable[[LayerRule], Form | None]:
         def form_of(rule: LayerRule) -> Form | None:
             if rule.stacked is None:
                 return None
             stacked = rule.stacked
 
-            def run(name: str, x: Tensor, **arguments: Any) -> Tensor:
-                own = {
-                    key: self._own(value, counts=key == rule.weight)
-                    if isinstance(value, nn.Parameter)
-                    else value
-                    for key, value in arguments.items()
-                }
-                stack = Stack(len(self._candidates.active), normalization, name)
-                return stacked(stack, x, **own)
+            def run(name: str, *args: Any, **arguments: Any) -> Tensor:
+                stack = Stack(len(self._candidates.active), normalization, name, samples)
+                args = tuple(self._own_where_parameter(value) for value in args)
+                own = {key: self._own_where_parameter(v) for key, v in arguments.items()}
+                return stacked(stack, *args, **own)
 
             return run
 
         return form_of
 
-    def _own(self, parameter: nn.Parameter, counts: bool) -> Tensor:
+    def _own_where_parameter(self, value: Any) -> Any:
+        return self._own(value) if isinstance(value, nn.Parameter) else value
+
+    def _own(self, parameter: nn.Parameter) -> Tensor:
         """Return the copies of the candidates at hand, the same for every use of the parameter."""
         use = ParameterUse(self._names[id(parameter)], self._candidates.active)
         if use not in self.values:
             made = self._made(parameter.detach())
-            counts = (counts or self._every) and parameter.requires_grad
+            counts = (self._every or id(parameter) in self._weights) and parameter.requires_grad
             self.values[use] = made.expand(len(use.members), *made.shape).requires_grad_(counts)
         return self.values[use]
 
@@ -143,8 +151,7 @@ class StackedParameters:
             for module in self._network.modules():
                 for name, parameter in list(module._parameters.items()):
                     if parameter is not None:
-                        counts = "weight" in name and parameter.dim() > 1
-                        own = self._own(parameter, counts)
+                        own = self._own(parameter)
                         del module._parameters[name]
                         replaced.append((module, name, parameter))
                         module.__dict__[name] = own[0]

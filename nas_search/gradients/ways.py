@@ -118,14 +118,14 @@ def _ordinary(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return logits and gradients of the weighted losses by the network's own forward."""
     parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    with normalized_network(network, normalization), torch.enable_grad():
+    with normalized_network(network, normalization, images), torch.enable_grad():
         logits = logits_of(network, images)
         if not logits.requires_grad:
             return logits.detach(), {}
         loss = (losses_of(objective, logits, labels) * weights.to(logits.dtype)).sum()
         found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
     gradients = {
-        name: gradient
+        name: gradient.to_dense()  # that of a table may be sparse
         for name, gradient in zip(parameters, found, strict=True)
         if gradient is not None
     }
@@ -198,7 +198,7 @@ def _check_independence(
         return
     if images.is_floating_point():
         own = images.detach().clone().requires_grad_()
-        with normalized_network(network, normalization), torch.enable_grad():
+        with normalized_network(network, normalization, own), torch.enable_grad():
             logits = logits_of(network, own)
             if not logits.requires_grad:
                 return
@@ -207,7 +207,7 @@ def _check_independence(
         if gradient is not None and gradient[1:].abs().max() > 1e-6 * gradient.abs().max():
             raise InputError(message)
         return
-    with normalized_network(network, "eval"), torch.no_grad():
+    with normalized_network(network, "eval", images), torch.no_grad():
         together, alone = logits_of(network, images), logits_of(network, images[:1])
     tolerance = 3 * torch.finfo(together.dtype).eps ** 0.5
     if not _close(together[:1], alone, tolerance, alone.norm().item()):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
+from nas_search.layers.changeable import changeable
 from nas_search.layers.initial_weights import Distribution, Scheme, scale_and_shift
 from nas_search.layers.modes import Normalization
 from nas_search.layers.recorder import Recorder, Recording, Stack
@@ -51,15 +52,12 @@ def per_sample(
             ``eval`` mode on a layer without running statistics.
     """
     mode, candidates = recorder.normalization, recorder.candidates
-    folded = recorder.rows_per_sample(input)
-    if mode == "sample" and folded > 1:  # the statistics are those of all rows of a sample
-        input = input.unflatten(0, (-1, folded)).transpose(1, 2)
+    folded = recorder.rows_per_sample(input) if mode == "sample" else 1
+    input = _side_by_side_rows(input, folded)
     y = _normalized(
         recorder, input, (running_mean, running_var), weight, bias, eps, mode, candidates
     )
-    if mode == "sample" and folded > 1:
-        y = y.transpose(1, 2).flatten(0, 1)
-    return y
+    return _one_row_after_another(y, folded)
 
 
 def _normalized(
@@ -106,11 +104,13 @@ def stacked(
     if mode is None:
         return x
     if mode == "sample":
+        rows = 1 if stack.samples is None else len(x) // (candidates * stack.samples)
+        x = _side_by_side_rows(x, rows)
         _check_spread(stack.layer, x)
         folded = x.reshape(1, -1, *x.shape[2:])
         scales, shifts = (_times(values, len(x) // candidates) for values in (weight, bias))
         y = F.batch_norm(folded, None, None, scales, shifts, training=True, eps=eps)
-        return y.view(x.shape)
+        return _one_row_after_another(y.view(x.shape), rows)
     scales, shifts = (_times(values, 1) for values in (weight, bias))
     together = side_by_side(x, candidates)
     if mode == "batch":
@@ -123,6 +123,16 @@ def stacked(
         )
         y = F.batch_norm(together, mean, variance, scales, shifts, training=False, eps=eps)
     return one_after_another(y, candidates)
+
+
+def _side_by_side_rows(x: Tensor, rows: int) -> Tensor:
+    """Put all ``rows`` of a sample (m, C, ...) into its map: its statistics are those of all."""
+    return x if rows == 1 else x.unflatten(0, (-1, rows)).transpose(1, 2)
+
+
+def _one_row_after_another(y: Tensor, rows: int) -> Tensor:
+    """Undo :func:`_side_by_side_rows`."""
+    return y if rows == 1 else y.transpose(1, 2).flatten(0, 1)
 
 
 def _times(values: Tensor | None, samples: int) -> Tensor | None:
@@ -178,11 +188,6 @@ def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
     return one_after_another(y, candidates)
 
 
-def _changeable(y: Tensor) -> Tensor:
-    """Return ``y`` as no view of another tensor: a view cannot be changed in place afterwards."""
-    return torch.ops.aten._unsafe_view(y, y.shape)
-
-
 class _OwnStatistics(torch.autograd.Function):
     """Each sample normalized by itself: batch-norm on the view (1, n C, ...) of the batch."""
 
@@ -203,7 +208,7 @@ class _OwnStatistics(torch.autograd.Function):
         y, mean, rstd = torch.native_batch_norm(folded, scales, shifts, None, None, True, 0.0, eps)
         ctx.save_for_backward(folded, scales, mean, rstd)
         ctx.eps, ctx.uses, ctx.recorder, ctx.shape = eps, uses, recorder, x.shape
-        return _changeable(y.view(x.shape))
+        return changeable(y.view(x.shape))
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
@@ -256,7 +261,7 @@ class _FixedStatistics(torch.autograd.Function):
         ctx.uses, ctx.recorder = uses, recorder
         grouped = x.unflatten(0, (rows, -1))
         y = torch.addcmul(offset.view(shape), grouped, factor.view(shape))
-        return _changeable(y.flatten(0, 1).to(x.dtype))
+        return changeable(y.flatten(0, 1).to(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:

@@ -1,4 +1,4 @@
-r"""Two-dimensional convolutions: any stride, padding, dilation and groups.
+"""Two-dimensional convolutions: any stride, padding, dilation and groups.
 
 With samples folded into the channels, (n, C, H, W) seen as (1, n C, H, W), a convolution of n g
 groups convolves every sample with its own copy of the weight; the ordinary weight gradient of that
@@ -8,6 +8,7 @@ about the price of the batch's own weight gradient, and no copy of the activatio
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from nas_search.stacked.candidates import one_after_another, side_by_side
 
 Pair = tuple[int, int]
 Size = int | list[int] | tuple[int, ...]
+Uses = tuple[Recording | None, Recording | None]
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def placed(
     return input, Geometry(pair(stride), paddings, dilations, groups)
 
 
-def arguments(module: nn.Conv2d) -> dict[str, Any] | None:
-    """Return what ``module`` passes to ``F.conv2d``; None where it pads its input before."""
+def arguments(module: nn.Conv1d | nn.Conv2d) -> dict[str, Any] | None:
+    """Return what ``module`` passes to its function; None where it pads its input before."""
     if module.padding_mode != "zeros":
         return None
     return {
@@ -92,8 +94,23 @@ def per_sample(
 ) -> Tensor:
     """Return ``F.conv2d`` of ``input`` (m, C, H, W)."""
     recorder.rows_per_sample(input)
-    input, geometry = placed(input, weight, stride, padding, dilation, groups)
     uses = recorder.used(weight, weight=True), recorder.used(bias)
+    return convolved(recorder, uses, input, weight, bias, stride, padding, dilation, groups)
+
+
+def convolved(
+    recorder: Recorder,
+    uses: Uses,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Size,
+    padding: Size | str,
+    dilation: Size,
+    groups: int,
+) -> Tensor:
+    """Return the same, with the uses of weight and bias noted before."""
+    input, geometry = placed(input, weight, stride, padding, dilation, groups)
     return _Convolution.apply(input, weight, bias, geometry, uses, recorder)
 
 
@@ -105,7 +122,7 @@ class _Convolution(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         geometry: Geometry,
-        uses: tuple[Recording | None, Recording | None],
+        uses: Uses,
         recorder: Recorder,
     ) -> Tensor:
         if recorder.low:
@@ -215,8 +232,8 @@ def stacked(
     return one_after_another(y, stack.candidates)
 
 
-def initial_weights(module: nn.Conv2d | nn.Conv1d, scheme: Scheme) -> dict[str, Distribution]:
-    """Return the distributions of weight and bias."""
+def initial_weights(module: nn.modules.conv._ConvNd, scheme: Scheme) -> dict[str, Distribution]:
+    """Return the distributions of weight and bias, with the fans that torch takes."""
     fan_in = module.weight[0].numel()
     # Torch counts all filters, whatever the groups: what fan_out means to the papers.
     return weight_and_bias(fan_in, module.weight.numel() // module.weight.shape[1], scheme)
@@ -227,9 +244,23 @@ def macs(output: Tensor, input: Tensor, weight: Tensor, *_: Any, **__: Any) -> i
     return output.numel() * weight[0].numel()
 
 
-def saved(output: Tensor, input: Tensor, *_: Any, **__: Any) -> int:
-    """Return the elements of the input, which the weight's gradient needs."""
-    return input.numel()
+def saved(
+    output: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> int:
+    """Return the elements of the input, which the weight's gradient needs, as it was padded."""
+    if padding != "same":
+        return input.numel()
+    steps = [dilation] * (input.dim() - 2) if isinstance(dilation, int) else dilation
+    reach = [d * (k - 1) for d, k in zip(steps, weight.shape[2:], strict=True)]
+    sizes = [size + r % 2 for size, r in zip(input.shape[2:], reach, strict=True)]
+    return math.prod(input.shape[:2]) * math.prod(sizes)
 
 
 def reachable(
@@ -241,11 +272,23 @@ def reachable(
     dilation: Size = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Return the mean over the window and all channels for every output channel."""
-    mean, g = placed(input.mean(1, keepdim=True), weight, stride, padding, dilation, groups)
-    window = input.new_ones(1, 1, *weight.shape[2:]) / weight[0, 0].numel()
-    mean = F.conv2d(mean, window, None, g.stride, g.padding, g.dilation)
-    return mean.expand(-1, weight.shape[0], -1, -1)
+    """Return the mean over the window and the group's channels for each of its output channels."""
+    convolve = F.conv1d if input.dim() == 3 else F.conv2d
+    mean, window = means_of_groups(input, weight, groups)
+    mean = convolve(mean, window, None, stride, padding, dilation, groups)
+    return spread_over_groups(mean, len(weight))
+
+
+def means_of_groups(input: Tensor, weight: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Return the mean of each group's channels, (m, groups, ...), and a window that averages."""
+    window = input.new_ones(groups, 1, *weight.shape[2:]) / weight[0, 0].numel()
+    return input.unflatten(1, (groups, -1)).mean(2), window
+
+
+def spread_over_groups(mean: Tensor, channels: int) -> Tensor:
+    """Repeat (m, groups, ...) for all channels of each group, (m, channels, ...)."""
+    each = channels // mean.shape[1]
+    return mean[:, :, None].expand(-1, -1, each, *mean.shape[2:]).flatten(1, 2)
 
 
 LAYERS.add(

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas_search.layers.changeable import changeable
 from nas_search.layers.initial_weights import Distribution, Scheme, weight_and_bias
 from nas_search.layers.recorder import Recorder, Recording, Stack
 from nas_search.layers.rule import LAYERS, LayerRule
@@ -39,7 +40,7 @@ class _Linear(torch.autograd.Function):
             x = x.to(weight.dtype)
         ctx.save_for_backward(x, weight)
         ctx.uses, ctx.recorder = uses, recorder
-        return F.linear(x, weight, bias)
+        return changeable(F.linear(x, weight, bias))
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:

@@ -47,11 +47,13 @@ class Stack:
         candidates: number k of candidates whose samples these are.
         normalization: statistics of batch-norm; None leaves batch-norm out.
         layer: name of the layer, for messages.
+        samples: number n of samples of each candidate; None where each row is one.
     """
 
     candidates: int
     normalization: Normalization | None
     layer: str = ""
+    samples: int | None = None
 
 
 class Recording(NamedTuple):
@@ -107,6 +109,7 @@ class Recorder:
         self._parameters = parameters
         self._samples = samples
         self._candidates = candidates
+        self._multiplied: set[str] = set()
         self._uses: dict[ParameterUse, int] = {}
         self._partial: dict[ParameterUse, SampleGradient] = {}
 
@@ -137,20 +140,31 @@ class Recorder:
             )
         return per_sample
 
-    def used(self, tensor: Tensor | None, *, weight: bool = False) -> Recording | None:
+    def full(self, x: Tensor) -> Tensor:
+        """Return ``x`` in the network's own precision, for layers that need it."""
+        return x.float() if self.low else x
+
+    def used(
+        self, tensor: Tensor | None, *, weight: bool = False, lookup: bool = False
+    ) -> Recording | None:
         """Note one use of ``tensor`` in the forward pass.
 
         Args:
             tensor: a parameter, or what the network made of parameters.
             weight: whether it is a weight that inputs are multiplied with.
+            lookup: whether rows of it are picked. Such a table may be a weight elsewhere in the
+                network, and then both uses count.
 
         Returns:
             What :meth:`add` takes with its gradient; None where it is not wanted.
         """
-        if tensor is None or not tensor.requires_grad or not (weight or self.every_parameter):
+        counts = weight or lookup or self.every_parameter
+        if tensor is None or not tensor.requires_grad or not counts:
             return None
         name = self._parameters.get(id(tensor))
         names = (name,) if name is not None else self._counting(tensor)
+        if weight:
+            self._multiplied.update(names)
         wanted = tuple(ParameterUse(name, self._candidates.active) for name in names)
         for use in wanted:
             self._uses[use] = self._uses.get(use, 0) + 1
@@ -165,6 +179,9 @@ class Recorder:
         """Return the names of the parameters that ``tensor`` is made of."""
         found = (self._parameters.get(id(parameter)) for parameter in sources(tensor))
         return tuple(name for name in found if name is not None)
+
+    def _counts(self, parameter: str) -> bool:
+        return self.every_parameter or parameter in self._multiplied
 
     def _counting(self, tensor: Tensor) -> tuple[str, ...]:
         """Return the names behind ``tensor``; of weights alone, gains and masks left out."""
@@ -201,7 +218,7 @@ class Recorder:
         if earlier is not None:
             gradient = _sum(earlier, gradient)
         self._uses[use] -= 1
-        if use.parameter in self.skip:
+        if use.parameter in self.skip or not self._counts(use.parameter):
             return
         if self._uses[use] > 0:
             self._partial[use] = gradient

@@ -44,7 +44,8 @@ class LayerRule:
             layer has no parameters.
         initial_weights: ``(module, scheme)`` to the distribution of each parameter, by its name in
             the module.
-        macs: ``(output, input, **arguments)`` to the number of multiply-accumulates.
+        macs: ``(output, input, **arguments)`` to the number of multiply-accumulates. Of kinds
+            without ``functions`` the calls count that their own forward makes.
         saved: ``(output, input, **arguments)`` to the number of elements of activations that the
             layer keeps for its backward pass.
         reachable: ``(input, **arguments)`` to what stands in for the output where only paths count:

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
+from nas_search.gradients import forwards_replaced
+from nas_search.gradients.counting import count_network
 from nas_search.layers.modes import Normalization, Parameters
 from nas_search.passes import Facts
 from nas_search.proxies import PROXIES, ProxyRecord
 from nas_search.scoring.measure import Measuring, measure_stack
-from nas_search.spaces.costs import count
 
 
 class Scores(dict[str, float]):
@@ -64,11 +65,8 @@ def score(
     device = next((p.device for p in network.parameters()), images.device)
     if images.device != device:
         raise InputError(f"the network is on {device} and the images on {images.device}")
-    training = [module for module in network.modules() if module.training]
-    channels, height, width = images.shape[1:]
-    cost = count(network, (channels, height, width))
-    for module in training:
-        module.training = True
+    with forwards_replaced(network, {}):
+        cost = count_network(network, images[:1])
     facts = Facts(cost.params, cost.macs, type(network).__name__, seed)
     scores = Scores()
     for statistics, group in _by_normalization(records, normalization).items():

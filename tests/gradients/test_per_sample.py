@@ -5,25 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
 from nas_search.core.errors import InputError
-from nas_search.gradients import GramSink, SampleGradient, per_sample_backward
-from nas_search.stacked.candidates import Members
-from tests.gradients.naive import loop
+from nas_search.gradients import GramSink, Way, per_sample_backward
+from nas_search.testing.gradients import MatrixSink, gradients_by_loop
 
 N = 5
-
-
-class MatrixSink:
-    """Keeps everything: for tests only."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Tensor] = {}
-
-    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
-        assert parameter not in self.rows
-        assert members == (0,)
-        self.rows[parameter] = gradient.matrix()
 
 
 class Zoo(nn.Module):
@@ -90,7 +78,7 @@ def test_equals_the_loop(mode: str, parameters: str) -> None:
     per_sample_backward(
         network, images, labels, [sink, grams], normalization=mode, parameters=parameters
     )
-    expected = loop(network, images, labels, mode)
+    expected = gradients_by_loop(network, images, labels, mode)
     if parameters == "weights":
         matrices = {
             f"{name}.weight"
@@ -154,7 +142,7 @@ def test_a_layer_used_twice_has_the_sum_of_its_uses() -> None:
     network, (images, labels) = Twice().double(), batch()
     sink = MatrixSink()
     per_sample_backward(network, images, labels, [sink], parameters="all")
-    for name, rows in loop(network, images, labels, "eval").items():
+    for name, rows in gradients_by_loop(network, images, labels, "eval").items():
         torch.testing.assert_close(sink.rows[name], rows, rtol=1e-10, atol=1e-12)
 
 
@@ -180,11 +168,14 @@ def test_the_network_is_given_back_after_an_error() -> None:
     assert all("forward" not in vars(module) for module in network.modules())
 
 
-def test_dropout_is_off() -> None:
+@pytest.mark.parametrize("way", ["rules", "calls", "one_by_one"])
+@pytest.mark.parametrize("noise", [nn.Dropout(0.5), StochasticDepth(0.5, "row")])
+def test_layers_that_drop_out_are_off(noise: nn.Module, way: Way) -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 15 * 17, 4)).double()
-    first, second = (per_sample_backward(network.train(), *batch(), []) for _ in range(2))
-    assert torch.equal(first, second)
+    network = nn.Sequential(noise, nn.Flatten(), nn.Linear(3 * 15 * 17, 4)).double()
+    images, labels = batch()
+    logits = per_sample_backward(network.train(), images, labels, [], way=way)
+    torch.testing.assert_close(logits, network[2](images.flatten(1)))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,20 @@ from nas_search.gradients import NormSink, per_sample_backward
 from nas_search.layers import pooling
 from nas_search.layers.recorder import Recorder
 from nas_search.stacked.candidates import Candidates
+from nas_search.testing.layers import LayerCase, LayerConformance
+
+
+class TestAvgPool2d(LayerConformance):
+    rule = "avg_pool2d"
+
+    def cases(self) -> list[LayerCase]:
+        return [
+            LayerCase(nn.AvgPool2d(3, 1, 1, count_include_pad=False), (2, 4, 5)),
+            LayerCase(nn.AvgPool2d(2), (2, 4, 5)),
+            LayerCase(nn.AvgPool2d((3, 2), (2, 1), (1, 0)), (2, 4, 5)),
+            LayerCase(nn.AvgPool2d(2, ceil_mode=True), (2, 3, 5)),
+            LayerCase(nn.AvgPool2d(2, divisor_override=3), (2, 4, 4)),
+        ]
 
 
 def average_pool(module: nn.AvgPool2d, x: Tensor) -> Tensor:

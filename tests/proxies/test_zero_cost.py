@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from nas_search.gradients import NORMALIZATIONS
 from nas_search.proxies import PROXIES
-from tests.gradients.naive import loop
+from nas_search.testing.gradients import gradients_by_loop
 from tests.proxies.naive import CELLS, backward, batch, build, layers, score
 from tests.scoring.problem import task
 
@@ -22,7 +22,11 @@ CELL_NUMBERS = range(len(CELLS))
 def test_gradsign_counts_signs_sample_by_sample(number: int) -> None:
     network = build(number)
     images, labels = batch()
-    rows = {k: r for k, r in loop(network, images, labels, "sample").items() if "weight" in k}
+    rows = {
+        k: r
+        for k, r in gradients_by_loop(network, images, labels, "sample").items()
+        if "weight" in k
+    }
     names = {f"{k}.weight" for k, m in network.named_modules() if m in layers(network)}
     total, count = 0, 0
     for name in names & set(rows):
@@ -106,7 +110,7 @@ def test_the_batch_gradient_is_the_mean_of_the_samples_in_every_mode(mode: str) 
         backward(network, images, labels)
         gradients = [m.weight.grad for m in layers(network) if m.weight.grad is not None]
     else:
-        rows = loop(network, images, labels, mode)
+        rows = gradients_by_loop(network, images, labels, mode)
         names = [f"{k}.weight" for k, m in network.named_modules() if m in layers(network)]
         gradients = [rows[name].mean(0) for name in names if name in rows]
     expected = sum(g.norm().item() for g in gradients)

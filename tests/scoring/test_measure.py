@@ -16,7 +16,8 @@ from nas_search.proxies import PROXIES
 from nas_search.proxies.gradalign import DEPENDENT, EPS
 from nas_search.scoring import DeadNetwork, Measuring, measure
 from nas_search.spaces.nasbench201 import Nasbench201Space
-from tests.gradients.naive import factors, loop
+from nas_search.testing.gradients import gradients_by_loop
+from tests.gradients.naive import factors
 from tests.scoring.problem import full_darts, task
 
 KINDS = (Grams, LayerFactors, Depth)
@@ -51,7 +52,9 @@ def weight_gradients(network: nn.Module, images: Tensor, labels: Tensor, mode: s
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
-    return [r for name, r in loop(network, images, labels, mode).items() if name in names]
+    return [
+        r for name, r in gradients_by_loop(network, images, labels, mode).items() if name in names
+    ]
 
 
 def naive_scores(

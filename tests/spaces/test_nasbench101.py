@@ -29,8 +29,8 @@ from nas_search.spaces.nasbench101.graph import (
     pruned_writing,
 )
 from nas_search.spaces.nasbench101.network import Nasbench101Cell, vertex_channels
+from nas_search.testing.gradients import gradients_by_loop
 from nas_search.testing.spaces import SearchSpaceConformance
-from tests.gradients.naive import loop
 
 SPACE = Nasbench101Space()
 CONV3, CONV1, POOL = OPERATIONS
@@ -474,7 +474,7 @@ def test_scores_are_those_of_one_backward_pass_a_sample(mode: Any) -> None:
     for genotype in [uneven, *(SPACE.sample(rng) for _ in range(4))]:
         network = task.build(genotype)
         weights = {n for n, p in network.named_parameters() if p.dim() > 1}
-        rows = loop(network, images, labels, mode)
+        rows = gradients_by_loop(network, images, labels, mode)
         flat = torch.cat([rows[name] for name in rows if name in weights], dim=1)
         unit = flat / flat.norm(dim=1, keepdim=True)
         cosines = unit @ unit.T

@@ -1,0 +1,107 @@
+"""Convolutions keep the laws of a layer."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas_search.gradients import StackedParameters, per_sample_backward
+from nas_search.gradients.backward import cross_entropy
+from nas_search.gradients.ways import way_of
+from nas_search.testing.gradients import MatrixSink, gradients_by_loop
+from nas_search.testing.layers import LayerCase, LayerConformance
+
+
+class TestConv2d(LayerConformance):
+    rule = "conv2d"
+
+    def cases(self) -> list[LayerCase]:
+        return [
+            LayerCase(nn.Conv2d(3, 4, 3, padding=1), (3, 4, 5), macs=4 * 20 * 27),
+            LayerCase(nn.Conv2d(3, 4, 1, bias=False), (3, 4, 5), macs=4 * 20 * 3),
+            LayerCase(nn.Conv2d(2, 4, 1, stride=2), (2, 5, 4), macs=4 * 6 * 2),
+            LayerCase(nn.Conv2d(4, 6, (3, 2), (2, 1), 1, 2, 2), (4, 5, 4), macs=6 * 8 * 12),
+            LayerCase(nn.Conv2d(4, 4, 3, 2, 1, groups=4), (4, 5, 6), macs=4 * 9 * 9),
+            LayerCase(nn.Conv2d(3, 3, 5, 1, 4, 2, groups=3), (3, 4, 5), macs=3 * 20 * 25),
+            LayerCase(nn.Conv2d(3, 6, 3, padding="same", groups=3), (3, 3, 4), macs=6 * 12 * 9),
+            LayerCase(nn.Conv2d(2, 3, (2, 3), padding="same"), (2, 3, 4), macs=3 * 12 * 12),
+            LayerCase(nn.Conv2d(2, 3, 2, 3, padding="valid"), (2, 6, 5), macs=3 * 4 * 8),
+        ]
+
+
+class TestConv1d(LayerConformance):
+    rule = "conv1d"
+
+    def cases(self) -> list[LayerCase]:
+        return [
+            LayerCase(nn.Conv1d(3, 4, 3, padding=1), (3, 7), macs=4 * 7 * 9),
+            LayerCase(nn.Conv1d(3, 4, 1, bias=False), (3, 7), macs=4 * 7 * 3),
+            LayerCase(nn.Conv1d(4, 6, 3, 2, 2, 2, 2), (4, 8), macs=6 * 4 * 6),
+            LayerCase(nn.Conv1d(4, 4, 5, 3, 1, groups=4), (4, 9), macs=4 * 3 * 5),
+            LayerCase(nn.Conv1d(2, 3, 4, padding="same", dilation=3), (2, 8), macs=3 * 8 * 8),
+            LayerCase(nn.Conv1d(2, 3, 4, 4), (2, 11), macs=3 * 2 * 8),
+        ]
+
+
+class TestConvTranspose2d(LayerConformance):
+    rule = "conv_transpose2d"
+
+    def cases(self) -> list[LayerCase]:
+        return [
+            LayerCase(nn.ConvTranspose2d(3, 4, 3), (3, 3, 4), macs=36 * 4 * 9),
+            LayerCase(nn.ConvTranspose2d(3, 2, 1, bias=False), (3, 3, 4), macs=36 * 2),
+            LayerCase(nn.ConvTranspose2d(2, 3, 2, stride=2), (2, 3, 2), macs=12 * 3 * 4),
+            LayerCase(
+                nn.ConvTranspose2d(4, 6, (3, 2), (2, 3), 1, (1, 2), groups=2),
+                (4, 3, 2),
+                macs=24 * 3 * 6,
+            ),
+            LayerCase(nn.ConvTranspose2d(4, 4, 3, 2, 1, 1, groups=4), (4, 3, 3), macs=36 * 9),
+            LayerCase(  # as much padding of the output as the stride, and more
+                nn.ConvTranspose2d(2, 2, 3, (1, 2), 2, 2, dilation=3), (2, 3, 4), macs=24 * 2 * 9
+            ),
+        ]
+
+
+class TestConvTranspose1d(LayerConformance):
+    rule = "conv_transpose1d"
+
+    def cases(self) -> list[LayerCase]:
+        return [
+            LayerCase(nn.ConvTranspose1d(3, 4, 3, 2, 1), (3, 5), macs=15 * 4 * 3),
+            LayerCase(nn.ConvTranspose1d(4, 6, 4, 3, 1, 2, 2, False), (4, 5), macs=20 * 3 * 4),
+            LayerCase(nn.ConvTranspose1d(2, 2, 3, 1, 3, 2, dilation=3), (2, 5), macs=10 * 2 * 3),
+        ]
+
+
+class Mirror(nn.Module):
+    """Comes back to the size that it began with, which the last layer is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(2, 3, 3, 2, 1)
+        self.up = nn.ConvTranspose2d(3, 2, 3, 2, 1)
+        self.head = nn.Linear(48, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.up(torch.tanh(self.down(input=x)), output_size=x.shape[2:])
+        return self.head(torch.tanh(x + y).flatten(1))
+
+
+def test_layers_may_be_called_with_more_than_their_input() -> None:
+    torch.manual_seed(0)
+    network = Mirror().double()
+    x, labels = torch.randn(4, 2, 4, 6, dtype=torch.float64), torch.tensor([0, 1, 2, 1])
+    assert way_of(network, x, labels, "sample", cross_entropy) == "rules"
+    sink = MatrixSink()
+    per_sample_backward(network, x, labels, [sink], parameters="all")
+    expected = gradients_by_loop(network, x, labels, "sample")
+    assert sink.rows.keys() == expected.keys()
+    stacked = StackedParameters(network, "all")
+    with stacked.in_place("sample", x):
+        found = stacked.gradients(F.cross_entropy(network(x), labels))
+    means = {use.parameter: gradient[0].flatten() for use, gradient in found.items()}
+    for name, rows in expected.items():
+        torch.testing.assert_close(sink.rows[name], rows)
+        torch.testing.assert_close(means[name], rows.mean(0))

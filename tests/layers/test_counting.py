@@ -1,0 +1,45 @@
+"""What networks cost is counted by the functions that they call, whatever module calls them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nas_search.gradients.counting import count_network
+
+
+class Own(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.ones(4, 3, 3, 3))
+        self.fixed = nn.Parameter(torch.ones(4, 4), requires_grad=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.unused = nn.Linear(2, 2)
+        self.head = nn.Linear(4, 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = F.linear(self.kernel.permute(1, 2, 3, 0), self.fixed).permute(3, 0, 1, 2)
+        y = F.relu(self.norm(F.conv2d(x, kernel, padding=1)))
+        y = self.head(self.head(y.mean((2, 3))).repeat(1, 2))
+        return y + self.unused(y) if self.training else y
+
+
+def test_calls_on_samples_count_wherever_they_are_made() -> None:
+    network, x = Own().eval(), torch.randn(3, 3, 5, 6)
+    maps = 3 * 4 * 30
+    for own, samples in ((network, x), (deepcopy(network).to("meta"), x.to("meta"))):
+        count = count_network(own, samples)
+        assert count.params == 108 + 8 + 6 + 8  # what is never used counts, what is fixed does not
+        assert count.macs == maps * 27 + 2 * 3 * 8  # a layer that is used twice counts twice
+        assert count.saved == x.numel() + 2 * maps + 2 * 3 * 4
+
+
+def test_counting_leaves_the_network_as_it_is() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    count_network(network, torch.randn(2, 3, 4, 4))
+    assert not network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
