@@ -10,16 +10,12 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
+import tomli
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 REPOSITORY = Path(__file__).parent.parent
-PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+PROJECT: dict[str, Any] = tomli.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 OURS = {"nas_search", "benchmarks", "studies", "tests"}
 LOWEST = REPOSITORY / "tests" / "lowest.txt"
 
@@ -50,7 +46,7 @@ def distributions(folder: str) -> dict[str, set[tuple[str, bool]]]:
     for file in (REPOSITORY / folder).rglob("*.py"):
         for module, lazy in imports(ast.parse(file.read_text(encoding="utf-8"))):
             if module not in sys.stdlib_module_names | OURS | {"__future__"}:
-                # pyarrow, an extra that the tests do without, has no owner here: its own name.
+                # What is not installed here has no owner; most modules are called as their package.
                 for owner in owners.get(module, [module]):
                     place = str(file.relative_to(REPOSITORY))
                     places.setdefault(canonicalize_name(owner), set()).add((place, lazy))
