@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
@@ -138,8 +139,14 @@ def _relus_on_paths(subject: Subject) -> Sequence[Tensor]:
 
 @contextmanager
 def _relu_hooks(network: nn.Module, hook: Callable[..., None]) -> Iterator[None]:
-    """Let ``hook`` see every call of an ``nn.ReLU``."""
+    """Let ``hook`` see every call of an ``nn.ReLU``.
+
+    Raises:
+        InputError: there is none.
+    """
     relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    if not relus:
+        raise InputError(f"{type(network).__name__} has no nn.ReLU, whose states this score counts")
     handles = [relu.register_forward_hook(hook) for relu in relus]
     try:
         yield

@@ -50,7 +50,7 @@ def differentiate_by_images(subject: Subject, wanted: frozenset[type]) -> Sequen
     change = (rows.norm(dim=2) * subject.images.flatten(1).norm(dim=1)).amax(1)
     depends = change > CONSTANT_LOGIT_ULPS * torch.finfo(logits.dtype).eps * largest
     results: list[Outcome] = [
-        [InputJacobian(own, subject.labels)] if does_depend else nothing
+        [InputJacobian(own, subject.classes)] if does_depend else nothing
         for own, does_depend in zip(rows, depends.tolist(), strict=True)
     ]
     return where_alive(logits, results)

@@ -171,6 +171,7 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
             normalization=subject.normalization,
             parameters=subject.parameters,
             precision=subject.precision,
+            objective=subject.loss,
         )
     candidates = len(stack)
     faults = logits_faults(logits.unflatten(0, (candidates, -1)))
@@ -183,7 +184,7 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
         ChannelFisher: fisher.by_candidate(candidates),
     }
     weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    eps = torch.finfo(subject.images.dtype).eps
+    eps = torch.finfo(logits.dtype).eps
     outcomes: list[Outcome] = []
     for candidate in range(candidates):
         own = {kind: of_all[candidate] for kind, of_all in found.items()}
@@ -191,7 +192,7 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
             if faults[candidate]:
                 raise DeadNetwork(faults[candidate])
             alive = beyond_rounding(weights, squares[candidate], eps)
-            outcomes.append(_results(wanted, alive, weights, own, subject.labels))
+            outcomes.append(_results(wanted, alive, weights, own, subject.classes))
         except DeadNetwork as dead:
             outcomes.append(dead)
     if LayerFactors in wanted:
