@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients.calls import FunctionCalls, Mixed
+from nas_search.gradients.calls import FunctionCalls, Handler, Observer
 from nas_search.layers import batch_norm
 from nas_search.layers.modes import NORMALIZATIONS, Normalization
 from nas_search.layers.recorder import Stack
-from nas_search.layers.rule import LayerRule, rules_by_function, rules_by_kind
+from nas_search.layers.rule import LAYERS, LayerRule, rules_by_function, rules_by_kind
 from nas_search.stacked.candidates import candidates_of
 
 Form = Callable[..., Any]
@@ -58,7 +58,7 @@ def running_by(
     *,
     calls: bool | None = None,
     samples: Tensor | None = None,
-    mixed: Mixed | None = None,
+    observer: Observer | None = None,
 ) -> Iterator[None]:
     """Let every layer of ``network`` run by one of its forms; give it back as it was found.
 
@@ -70,35 +70,64 @@ def running_by(
         calls: whether the calls of the network's own forwards are looked at; None means where it
             has any that use parameters or running statistics.
         samples: the network's input, for the calls.
-        mixed: see :class:`nas_search.gradients.calls.FunctionCalls`.
+        observer: see :class:`nas_search.gradients.calls.FunctionCalls`.
     """
-    rules: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
-    for name, (module, rule) in layers_by_rule(network).items():
-        form = form_of(rule)
-        if form is not None:
-            rules[module] = partial(_run, form, name, module, rule)
     if calls is None:
         calls = has_own_forwards(network)
+    forms = {rule.name: form_of(rule) for rule in LAYERS}
+    mode: FunctionCalls | None = None
+    if calls and samples is not None:
+        handlers = {
+            function: Handler(rule, form)
+            for function, rule in rules_by_function().items()
+            if (form := forms[rule.name]) is not None
+        }
+        mode = FunctionCalls(samples, handlers, observer)
+    layers: dict[nn.Module, Callable[..., Any]] = {}
+    for name, (module, rule) in layers_by_rule(network).items():
+        form = forms[rule.name]
+        if form is not None and mode is None:
+            layers[module] = partial(_run, form, name, module, rule)
+        elif form is not None and mode is not None:
+            layers[module] = partial(_run_seen, mode, Handler(rule, form), name, module)
     with ExitStack() as stack:
-        stack.enter_context(forwards_replaced(network, rules))
-        if calls and samples is not None:
-            handlers = {
-                function: partial(form, "")
-                for function, rule in rules_by_function().items()
-                if (form := form_of(rule)) is not None
-            }
-            stack.enter_context(FunctionCalls(samples, handlers, mixed))
+        stack.enter_context(forwards_replaced(network, layers))
+        stack.enter_context(_uncompiled(network))
+        if mode is not None:
+            stack.enter_context(mode)
         yield
 
 
-def _run(form: Form, name: str, module: nn.Module, rule: LayerRule, x: Tensor) -> Any:
+def _run(form: Form, name: str, module: nn.Module, rule: LayerRule, input: Tensor) -> Any:
     assert rule.arguments is not None
-    return form(name, x, **(rule.arguments(module) or {}))
+    return form(name, input, **(rule.arguments(module) or {}))
+
+
+def _run_seen(
+    mode: FunctionCalls, handler: Handler, name: str, module: nn.Module, input: Tensor
+) -> Any:
+    assert handler.rule.arguments is not None
+    arguments = handler.rule.arguments(module) or {}
+    result = mode.run_layer(handler, name, input, arguments)
+    return type(module).forward(module, input) if result is NotImplemented else result
+
+
+def _uncompiled(network: nn.Module) -> AbstractContextManager[object]:
+    """Let compiled modules run as they were written: rules do not go through a compiler."""
+    compiled = any(
+        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        for module in network.modules()
+    )
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 @contextmanager
 def normalized_network(
-    network: nn.Module, normalization: Normalization | None, samples: Tensor | None = None
+    network: nn.Module,
+    normalization: Normalization | None,
+    samples: Tensor | None = None,
+    *,
+    calls: bool | None = None,
 ) -> Iterator[None]:
     """Let ``network`` run with the statistics of ``normalization``, for ordinary gradients.
 
@@ -109,6 +138,8 @@ def normalized_network(
         network: an ordinary or a stacked network.
         normalization: statistics of batch-norm; None leaves batch-norm out.
         samples: the network's input, where forwards of the network's own may call batch-norm.
+        calls: whether the calls of the network's own forwards are looked at, as for
+            :func:`running_by`.
     """
     if normalization is not None:
         check_normalization(normalization)
@@ -133,7 +164,7 @@ def normalized_network(
     def form_of(rule: LayerRule) -> Form | None:
         return normalized if rule.name == "batch_norm" else None
 
-    with running_by(network, form_of, samples=samples):
+    with running_by(network, form_of, calls=calls, samples=samples):
         yield
 
 
@@ -151,7 +182,7 @@ def check_normalization(normalization: str) -> None:
 
 @contextmanager
 def forwards_replaced(
-    network: nn.Module, rules: Mapping[nn.Module, Callable[[Tensor], Tensor]]
+    network: nn.Module, rules: Mapping[nn.Module, Callable[..., Any]]
 ) -> Iterator[None]:
     """Let modules run by ``rules`` and all others as in evaluation; undo it at the end.
 
@@ -177,6 +208,19 @@ def forwards_replaced(
             setattr(module, "inplace", True)  # noqa: B010
         for module in training:
             module.training = True
+
+
+@contextmanager
+def gradients_kept(network: nn.Module) -> Iterator[None]:
+    """Keep the ``.grad`` of parameters: what comes back to them meanwhile is dropped."""
+    kept = [(parameter, parameter.grad) for parameter in network.parameters()]
+    try:
+        for parameter, _ in kept:
+            parameter.grad = None
+        yield
+    finally:
+        for parameter, gradient in kept:
+            parameter.grad = gradient
 
 
 def logits_of(network: nn.Module, samples: Tensor) -> Tensor:

@@ -252,7 +252,8 @@ class _FixedStatistics(torch.autograd.Function):
         shape = (rows, 1, channels) + (1,) * (x.dim() - 2)
         factor = rstd if scale is None else rstd * scale
         offset = -mean * factor if shift is None else shift - mean * factor
-        ctx.save_for_backward(x, mean.view(shape), rstd.view(shape), factor.view(shape))
+        kept = None if uses[0] is None else x  # what nobody needs may be changed in place
+        ctx.save_for_backward(kept, mean.view(shape), rstd.view(shape), factor.view(shape))
         ctx.uses, ctx.recorder = uses, recorder
         grouped = x.unflatten(0, (rows, -1))
         y = torch.addcmul(offset.view(shape), grouped, factor.view(shape))
@@ -268,7 +269,8 @@ class _FixedStatistics(torch.autograd.Function):
             by_scale = (error * (grouped - mean) * rstd).reshape(*x.shape[:2], -1).sum(-1)
             ctx.recorder.add(of_scale, DenseGradient(by_scale))
         if of_shift is not None:
-            ctx.recorder.add(of_shift, DenseGradient(error.reshape(*x.shape[:2], -1).sum(-1)))
+            by_shift = errors[0].reshape(*errors[0].shape[:2], -1).sum(-1)
+            ctx.recorder.add(of_shift, DenseGradient(by_shift))
         grad_x = (error * factor).flatten(0, 1) if ctx.needs_input_grad[0] else None
         return grad_x, *(None,) * 6
 

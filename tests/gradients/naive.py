@@ -1,30 +1,105 @@
-"""The reference: one backward pass a sample, in whatever way the mode says samples are seen."""
+"""The reference: one backward pass per sample, in whatever way the mode says samples are seen."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Objective = Callable[[Tensor, Tensor], Tensor]
 
-def loop(network: nn.Module, images: Tensor, labels: Tensor, mode: str) -> dict[str, Tensor]:
-    """Return (n, P) gradients by parameter name; parameters without gradient are left out."""
-    network = copy.deepcopy(network)
-    if mode == "frozen":
-        _freeze_statistics(network, images)
-    network.train(mode == "sample")  # one image at a time in train mode = per-sample statistics
+
+def loop(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    mode: str,
+    objective: Objective = F.cross_entropy,
+) -> dict[str, Tensor]:
+    """Return (n, P) gradients by parameter name; parameters without gradient are left out.
+
+    Any network, of whatever layers; ``objective`` takes the logits and labels of one sample.
+    """
+    network = copy.deepcopy(network).eval()
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     rows: dict[str, list[Tensor]] = {}
-    for image, label in zip(images, labels, strict=True):
-        network.zero_grad()
-        F.cross_entropy(network(image[None]), label[None]).backward()
-        for name, parameter in network.named_parameters():
-            if parameter.grad is not None:
-                rows.setdefault(name, []).append(parameter.grad.flatten().clone())
-    return {name: torch.stack(gradients) for name, gradients in rows.items()}
+    with statistics(network, images, mode) as restart:
+        for number in range(len(images)):
+            restart()
+            logits = network(images[number : number + 1])
+            loss = objective(logits, labels[number : number + 1]).sum()
+            found = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True)
+            for (name, p), gradient in zip(named, found, strict=True):
+                if gradient is not None:
+                    own = rows.setdefault(name, [])
+                    own += [torch.zeros(p.numel(), dtype=p.dtype)] * (number - len(own))
+                    own.append(gradient.flatten())
+    return {
+        name: torch.stack(own + [torch.zeros_like(own[0])] * (len(images) - len(own)))
+        for name, own in rows.items()
+    }
+
+
+@contextmanager
+def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callable[[], Any]]:
+    """Let every call of ``F.batch_norm`` use the statistics of ``mode``.
+
+    Yields:
+        What has to be called before each forward pass.
+    """
+    calls: list[tuple[Tensor, Tensor]] = []
+    place = 0
+    ordinary = F.batch_norm
+
+    def restart() -> None:
+        nonlocal place
+        place = 0
+
+    def observe(
+        x: Tensor,
+        mean: Any,
+        variance: Any,
+        weight: Any = None,
+        bias: Any = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        own = x.transpose(0, 1).flatten(1)
+        calls.append((own.mean(1), own.var(1, correction=0)))
+        return ordinary(x, None, None, weight, bias, training=True, eps=eps)
+
+    def normalize(
+        x: Tensor,
+        mean: Any,
+        variance: Any,
+        weight: Any = None,
+        bias: Any = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        nonlocal place
+        if mode == "sample":
+            return ordinary(x, None, None, weight, bias, training=True, eps=eps)
+        if mode == "frozen":
+            mean, variance = calls[place]
+            place += 1
+        return ordinary(x, mean, variance, weight, bias, training=False, eps=eps)
+
+    if mode == "frozen":
+        with mock.patch.object(F, "batch_norm", observe), torch.no_grad():
+            network(images)
+    with mock.patch.object(F, "batch_norm", normalize):
+        yield restart
 
 
 @dataclass
@@ -41,50 +116,31 @@ def factors(
 ) -> dict[str, LayerOfSamples]:
     """Return what enters each convolution and linear layer and what comes back to its output."""
     rows = loop(network, images, labels, mode)
-    network = copy.deepcopy(network)
-    if mode == "frozen":
-        _freeze_statistics(network, images)
-    network.train(mode == "sample")
+    network = copy.deepcopy(network).eval()
     inputs: dict[str, list[Tensor]] = {}
     outputs: dict[str, Tensor] = {}
     errors: dict[str, list[Tensor]] = {}
 
     def look(name: str, module: nn.Module, args: tuple[Tensor], output: Tensor) -> None:
         inputs.setdefault(name, []).append(args[0].detach().flatten())
-        output.retain_grad()
-        outputs[name] = output
+        if output.requires_grad:
+            output.retain_grad()
+            outputs[name] = output
 
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(partial(look, name))
-    for image, label in zip(images, labels, strict=True):
-        F.cross_entropy(network(image[None]), label[None]).backward()
-        for name, output in outputs.items():
-            if output.grad is not None:
-                errors.setdefault(name, []).append(output.grad.flatten())
+    with statistics(network, images, mode) as restart:
+        inputs.clear()
+        for image, label in zip(images, labels, strict=True):
+            restart()
+            F.cross_entropy(network(image[None]), label[None]).backward()
+            for name, output in outputs.items():
+                if output.grad is not None:
+                    errors.setdefault(name, []).append(output.grad.flatten())
     return {
         name: LayerOfSamples(
             torch.stack(inputs[name]), torch.stack(errors[name]), rows[f"{name}.weight"]
         )
         for name in errors
     }
-
-
-def _freeze_statistics(network: nn.Module, images: Tensor) -> None:
-    """Write the batch's statistics into the running statistics of every batch-norm."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.momentum = 1.0
-
-            def correct(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-                x = inputs[0].transpose(0, 1).flatten(1)
-                module.running_var.copy_(
-                    x.var(1, correction=0)
-                )  # the layer stores the unbiased one
-
-            module.register_forward_hook(correct)
-    network.train()
-    with torch.no_grad():
-        network(images)
-    for module in network.modules():
-        module._forward_hooks.clear()
