@@ -110,7 +110,7 @@ def stacked(
         folded = x.reshape(1, -1, *x.shape[2:])
         scales, shifts = (_times(values, len(x) // candidates) for values in (weight, bias))
         y = F.batch_norm(folded, None, None, scales, shifts, training=True, eps=eps)
-        return y.view(x.shape)
+        return _with_dense_errors(y).view(x.shape)
     scales, shifts = (_times(values, 1) for values in (weight, bias))
     together = side_by_side(x, candidates)
     if mode == "batch":
@@ -122,7 +122,18 @@ def stacked(
             for values in _statistics(stack.layer, running, x, mode, candidates)
         )
         y = F.batch_norm(together, mean, variance, scales, shifts, training=False, eps=eps)
-    return one_after_another(y, candidates)
+    return one_after_another(_with_dense_errors(y), candidates)
+
+
+def _with_dense_errors(y: Tensor) -> Tensor:
+    """Return ``y``, whose gradient becomes contiguous before it goes on to batch-norm.
+
+    The library's CPU code misreads a transposed gradient of shape (1, C, H, W), as it comes from
+    tokens (torch 2.14; right for two or more rows).
+    """
+    if len(y) == 1 and y.requires_grad:
+        y.register_hook(Tensor.contiguous)
+    return y
 
 
 def _times(values: Tensor | None, samples: int) -> Tensor | None:
@@ -175,6 +186,7 @@ def _of_the_batch(x: Tensor, candidates: int) -> tuple[Tensor, Tensor]:
 def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
     """Normalize each candidate's samples (n, C, ...) by their own batch, in ordinary operations."""
     y = F.batch_norm(side_by_side(x, candidates), None, None, training=True, eps=eps)
+    y = _with_dense_errors(y)
     return one_after_another(y, candidates)
 
 
@@ -212,7 +224,7 @@ class _OwnStatistics(torch.autograd.Function):
         recorder: Recorder = ctx.recorder
         of_scale, of_shift = ctx.uses
         grad_x, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
-            error.reshape(folded.shape),
+            error.reshape(folded.shape).contiguous(),  # see _with_dense_errors
             folded,
             scales,
             None,
