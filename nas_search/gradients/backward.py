@@ -114,10 +114,14 @@ def per_sample_backward(
             network, images, labels, recorder, wanted, normalization, objective
         )
     observer = Standing(recorder)
-    with gradients_kept(network) if counted is not None else nullcontext(), torch.enable_grad():
-        form_of = partial(recorded_form, recorder)
-        calls = True if way == "calls" else None
-        with running_by(network, form_of, calls=calls, samples=images, observer=observer):
+    form_of = partial(recorded_form, recorder)
+    calls = True if way == "calls" else None
+    with (
+        gradients_kept(network) if counted is not None else nullcontext(),
+        running_by(network, form_of, calls=calls, samples=images, observer=observer) as looking,
+        torch.enable_grad(),
+    ):
+        with looking:
             logits = logits_of(network, images)
         recorder.skip = frozenset(observer.unknown)
         if logits.requires_grad:  # a network whose output no parameter reaches has no gradient

@@ -69,7 +69,10 @@ def multiplied_weights(network: nn.Module, images: Tensor) -> frozenset[str]:
     try:
         with (
             torch.enable_grad(),
-            running_by(network, form_of, calls=True, samples=image, observer=observer),
+            running_by(
+                network, form_of, calls=True, samples=image, observer=observer
+            ) as looking,
+            looking,
         ):
             logits_of(network, image)
         found = frozenset(recorder.multiplied)

@@ -59,7 +59,7 @@ def running_by(
     calls: bool | None = None,
     samples: Tensor | None = None,
     observer: Observer | None = None,
-) -> Iterator[None]:
+) -> Iterator[AbstractContextManager[object]]:
     """Let every layer of ``network`` run by one of its forms; give it back as it was found.
 
     Modules without a form run as in evaluation, activations not in place.
@@ -71,6 +71,10 @@ def running_by(
             has any that use parameters or running statistics.
         samples: the network's input, for the calls.
         observer: see :class:`nas_search.gradients.calls.FunctionCalls`.
+
+    Yields:
+        A context for the forward pass, in which the calls are looked at. Layers run by their forms
+        outside of it too: in the backward pass where activations are recomputed.
     """
     if calls is None:
         calls = has_own_forwards(network)
@@ -93,9 +97,7 @@ def running_by(
     with ExitStack() as stack:
         stack.enter_context(forwards_replaced(network, layers))
         stack.enter_context(_uncompiled(network))
-        if mode is not None:
-            stack.enter_context(mode)
-        yield
+        yield nullcontext() if mode is None else mode
 
 
 def _run(form: Form, name: str, module: nn.Module, rule: LayerRule, input: Tensor) -> Any:
@@ -164,7 +166,7 @@ def normalized_network(
     def form_of(rule: LayerRule) -> Form | None:
         return normalized if rule.name == "batch_norm" else None
 
-    with running_by(network, form_of, calls=calls, samples=samples):
+    with running_by(network, form_of, calls=calls, samples=samples) as looking, looking:
         yield
 
 
@@ -188,10 +190,10 @@ def forwards_replaced(
 
     Activations do not work in place meanwhile: what a layer has kept stays what it was.
     """
-    training = [module for module in network.modules() if module.training]
-    in_place = [module for module in network.modules() if getattr(module, "inplace", False) is True]
+    training = {module: module.training for module in network.modules()}
+    in_place = [module for module in training if getattr(module, "inplace", False) is True]
     own = {module: module.__dict__.get("forward") for module in rules}
-    network.eval()
+    _to_evaluation(network)
     try:
         for module in in_place:
             setattr(module, "inplace", False)  # noqa: B010  (mypy takes it for a submodule)
@@ -206,8 +208,16 @@ def forwards_replaced(
                 module.forward = forward
         for module in in_place:
             setattr(module, "inplace", True)  # noqa: B010
-        for module in training:
-            module.training = True
+        _to_evaluation(network)
+        for module, mode in training.items():
+            module.training = mode
+
+
+def _to_evaluation(network: nn.Module) -> None:
+    """Switch to evaluation; what modules keep for it from earlier passes, of biases, is dropped."""
+    if any(type(module).train is not nn.Module.train for module in network.modules()):
+        network.train()
+    network.eval()
 
 
 @contextmanager

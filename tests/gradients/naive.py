@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas_search.layers.derived import sources
+
 Objective = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -34,6 +36,7 @@ def loop(
     with statistics(network, images, mode) as restart:
         for number in range(len(images)):
             restart()
+            network.train().eval()  # some keep tables of biases for evaluation
             logits = network(images[number : number + 1])
             loss = objective(logits, labels[number : number + 1]).sum()
             found = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True)
@@ -57,6 +60,7 @@ def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callab
     """
     calls: list[tuple[Tensor, Tensor]] = []
     place = 0
+    ordinary = F.batch_norm
 
     def restart() -> None:
         nonlocal place
@@ -66,6 +70,8 @@ def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callab
                   bias: Any = None, training: bool = False, momentum: float = 0.1,
                   eps: float = 1e-5) -> Tensor:
         nonlocal place
+        if _made_of_parameters(x):  # weights that are standardized
+            return ordinary(x, mean, variance, weight, bias, training, momentum, eps)
         if observing or mode == "sample":
             own = x.transpose(0, 1).flatten(1)
             mean, variance = own.mean(1), own.var(1, correction=0)
@@ -73,7 +79,7 @@ def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callab
             mean, variance = calls[place]
             place += 1
         if observing:
-            calls.append((mean, variance))
+            calls.append((mean.detach(), variance.detach()))
         # Written out: the library's own code has a wrong gradient for some inputs of one sample.
         shape = (-1,) + (1,) * (x.dim() - 2)
         y = (x - mean.view(shape)) / (variance.view(shape) + eps).sqrt()
@@ -81,10 +87,16 @@ def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callab
         return y if bias is None else y + bias.view(shape)
 
     if mode == "frozen":
-        with mock.patch.object(F, "batch_norm", partial(normalize, True)), torch.no_grad():
+        with mock.patch.object(F, "batch_norm", partial(normalize, True)):
             network(images)
     with mock.patch.object(F, "batch_norm", partial(normalize, False)):
         yield restart
+
+
+def _made_of_parameters(x: Tensor) -> bool:
+    """Say whether ``x`` is one parameter, reshaped: no layer's output is."""
+    leaves = sources(x)
+    return len(leaves) == 1 and leaves[0].numel() == x.numel()
 
 
 @dataclass
