@@ -51,6 +51,7 @@ class FunctionCalls(TorchFunctionMode):
         samples: the network's input.
         handlers: what runs instead of a function, by the function.
         observer: sees the calls that no handler knows; without one they run as they are.
+        owners: names of modules by the identity of their parameters and buffers, for messages.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class FunctionCalls(TorchFunctionMode):
         samples: Tensor,
         handlers: Mapping[Function, Handler],
         observer: Observer | None = None,
+        owners: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__()
         self._samples, self._handlers, self._observer = samples, handlers, observer
+        self._owners = owners or {}
         self._nodes: dict[Any, bool] = {}
         self._looking = False
 
@@ -158,11 +161,13 @@ class FunctionCalls(TorchFunctionMode):
     def _by_rule(
         self, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any], axis: int
     ) -> Any:
+        owners = (self._owners.get(id(t)) for t in tensors((args, tuple(kwargs.values()))))
+        name = next((owner for owner in owners if owner is not None), "")
         if axis == handler.rule.axis:
-            return handler.form("", *args, **kwargs)
+            return handler.form(name, *args, **kwargs)
         first, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
         others = {key: value for key, value in kwargs.items() if key != "input"}
-        return handler.form("", first.movedim(axis, 0), *rest, **others).movedim(0, axis)
+        return handler.form(name, first.movedim(axis, 0), *rest, **others).movedim(0, axis)
 
     def _note_weight(self, rule: LayerRule, arguments: Mapping[str, Any]) -> None:
         weight = arguments.get(rule.weight) if rule.weight is not None else None

@@ -69,9 +69,7 @@ def multiplied_weights(network: nn.Module, images: Tensor) -> frozenset[str]:
     try:
         with (
             torch.enable_grad(),
-            running_by(
-                network, form_of, calls=True, samples=image, observer=observer
-            ) as looking,
+            running_by(network, form_of, calls=True, samples=image, observer=observer) as looking,
             looking,
         ):
             logits_of(network, image)

@@ -86,7 +86,13 @@ def running_by(
             for function, rule in rules_by_function().items()
             if (form := forms[rule.name]) is not None
         }
-        mode = FunctionCalls(samples, handlers, observer)
+        owners = {
+            id(tensor): name
+            for name, module in network.named_modules()
+            for tensor in (*module._parameters.values(), *module._buffers.values())
+            if tensor is not None
+        }
+        mode = FunctionCalls(samples, handlers, observer, owners)
     layers: dict[nn.Module, Callable[..., Any]] = {}
     for name, (module, rule) in layers_by_rule(network).items():
         form = forms[rule.name]
@@ -139,7 +145,8 @@ def normalized_network(
     Args:
         network: an ordinary or a stacked network.
         normalization: statistics of batch-norm; None leaves batch-norm out.
-        samples: the network's input, where forwards of the network's own may call batch-norm.
+        samples: the network's input, where forwards of the network's own may call batch-norm, or
+            patches of samples are rows of their own.
         calls: whether the calls of the network's own forwards are looked at, as for
             :func:`running_by`.
     """
@@ -159,7 +166,7 @@ def normalized_network(
         eps: float = 1e-5,
     ) -> Tensor:
         k = len(candidates.active)
-        stack = Stack(k, normalization, name)
+        stack = Stack(k, normalization, name, None if samples is None else len(samples))
         scale, shift = (v if v is None else v.expand(k, -1) for v in (weight, bias))
         return batch_norm.stacked(stack, x, running_mean, running_var, scale, shift, eps=eps)
 

@@ -74,7 +74,8 @@ class StackedParameters:
             InputError: a stacked network has parameters outside the layers of the book.
         """
         if not has_own_forwards(self._network):
-            with running_by(self._network, self._form(normalization)), torch.enable_grad():
+            form_of = self._form(normalization, None if samples is None else len(samples))
+            with running_by(self._network, form_of), torch.enable_grad():
                 yield
             return
         if len(self._candidates.all) > 1:
@@ -109,7 +110,9 @@ class StackedParameters:
         )
         return {use: g for use, g in zip(wanted, found, strict=True) if g is not None}
 
-    def _form(self, normalization: Normalization | None) -> Callable[[LayerRule], Form | None]:
+    def _form(
+        self, normalization: Normalization | None, samples: int | None
+    ) -> Callable[[LayerRule], Form | None]:
         def form_of(rule: LayerRule) -> Form | None:
             if rule.stacked is None:
                 return None
@@ -122,7 +125,7 @@ class StackedParameters:
                     else value
                     for key, value in arguments.items()
                 }
-                stack = Stack(len(self._candidates.active), normalization, name)
+                stack = Stack(len(self._candidates.active), normalization, name, samples)
                 return stacked(stack, x, **own)
 
             return run

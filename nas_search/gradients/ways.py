@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.gradients.counted import structure_of
-from nas_search.gradients.forwards import logits_of, normalized_network
+from nas_search.gradients.forwards import gradients_kept, logits_of, normalized_network
 from nas_search.gradients.one_by_one import losses_of
 from nas_search.gradients.sinks import WeightedSumSink
 from nas_search.layers.modes import Normalization
@@ -140,7 +140,8 @@ def _right_way(case: _Case) -> tuple[Way | None, str]:
     ways: tuple[Way, ...] = ("rules", "calls")
     for way in ways:
         try:
-            reason = _difference(logits, expected, *_by_way(case, way))
+            with gradients_kept(case.network):
+                reason = _difference(logits, expected, *_by_way(case, way))
         except (InputError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         if not reason:

@@ -50,16 +50,20 @@ def per_sample(
         InputError: ``sample`` mode on a map of one element, which has no statistics of its own, or
             ``eval`` mode on a layer without running statistics.
     """
-    mode, candidates = recorder.normalization, recorder.candidates
-    folded = recorder.rows_per_sample(input)
-    if mode == "sample" and folded > 1:  # the statistics are those of all rows of a sample
-        input = input.unflatten(0, (-1, folded)).transpose(1, 2)
-    y = _normalized(
-        recorder, input, (running_mean, running_var), weight, bias, eps, mode, candidates
-    )
-    if mode == "sample" and folded > 1:
-        y = y.transpose(1, 2).flatten(0, 1)
-    return y
+    rows = recorder.rows_per_sample(input) if recorder.normalization == "sample" else 1
+    running = running_mean, running_var
+    y = _normalized(recorder, _gathered(input, rows), running, weight, bias, eps)
+    return _scattered(y, rows)
+
+
+def _gathered(x: Tensor, rows: int) -> Tensor:
+    """Return (n, C, rows, ...) of (n rows, C, ...): a sample's statistics are those of all of it."""
+    return x if rows == 1 else x.unflatten(0, (-1, rows)).transpose(1, 2)
+
+
+def _scattered(y: Tensor, rows: int) -> Tensor:
+    """Undo :func:`_gathered`."""
+    return y if rows == 1 else y.transpose(1, 2).flatten(0, 1)
 
 
 def _normalized(
@@ -69,9 +73,8 @@ def _normalized(
     scale: Tensor | None,
     shift: Tensor | None,
     eps: float,
-    mode: Normalization,
-    candidates: int,
 ) -> Tensor:
+    mode, candidates = recorder.normalization, recorder.candidates
     uses = recorder.used(scale), recorder.used(shift)
     if mode == "sample":
         _check_spread(recorder.layer, x)
@@ -106,11 +109,13 @@ def stacked(
     if mode is None:
         return x
     if mode == "sample":
+        rows = stack.rows_per_sample(x)
+        x = _gathered(x, rows)
         _check_spread(stack.layer, x)
         folded = x.reshape(1, -1, *x.shape[2:])
         scales, shifts = (_times(values, len(x) // candidates) for values in (weight, bias))
         y = F.batch_norm(folded, None, None, scales, shifts, training=True, eps=eps)
-        return _with_dense_errors(y).view(x.shape)
+        return _scattered(_with_dense_errors(y).view(x.shape), rows)
     scales, shifts = (_times(values, 1) for values in (weight, bias))
     together = side_by_side(x, candidates)
     if mode == "batch":

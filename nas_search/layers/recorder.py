@@ -47,11 +47,19 @@ class Stack:
         candidates: number k of candidates whose samples these are.
         normalization: statistics of batch-norm; None leaves batch-norm out.
         layer: name of the layer, for messages.
+        samples: number n of samples of each candidate; None where every row is a sample.
     """
 
     candidates: int
     normalization: Normalization | None
     layer: str = ""
+    samples: int | None = None
+
+    def rows_per_sample(self, x: Tensor) -> int:
+        """Return how many rows of ``x`` (m, ...) belong to one sample, 1 or more."""
+        if self.samples is None:
+            return 1
+        return max(1, len(x) // (self.candidates * self.samples))
 
 
 class Recording(NamedTuple):

@@ -40,12 +40,13 @@ def with_rows(
     size = value.shape[axis - ahead] if axis >= ahead else 1
     if ahead < 0 or size not in (1, lead):
         return None
+    whole = value
     if size == lead and lead > 1 and value.stride(axis - ahead) == 0:  # expanded: all rows are one
         value, size = value.narrow(axis - ahead, 0, 1), 1
     recording = recorder.used(value, weight=weight)
     if recording is None:
-        return value.detach()
-    if size == lead:
+        return whole.detach()
+    if size == lead > 1:
         return _Beside.apply(value, axis - ahead, recording, recorder)
     padded = value.reshape(*(1,) * ahead, *value.shape)
     return _Rows.apply(padded, lead, axis, recording, recorder)

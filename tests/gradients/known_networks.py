@@ -82,22 +82,31 @@ CONVOLUTIONAL: dict[str, Known] = {
     "vgg_bn": Known(_vgg, 32),
     "convnext": _timm("convnext_tiny", 40, depths=(1, 1, 1, 1), dims=(8, 16, 24, 32)),
     "convnext_v2": _timm("convnextv2_atto", 40, depths=(1, 1, 1, 1), dims=(8, 16, 24, 32)),
-    "nfnet_l0": _timm("nfnet_l0", 40, depths=(1, 1, 1, 1), channels=(16, 32, 32, 64), width_factor=1.0, num_features=64, stem_chs=16, group_size=8),
+    "nfnet_l0": _timm(
+        "nfnet_l0",
+        40,
+        depths=(1, 1, 1, 1),
+        channels=(16, 32, 32, 64),
+        width_factor=1.0,
+        num_features=64,
+        stem_chs=16,
+        group_size=8,
+    ),
     "ecaresnet": _timm("ecaresnet26t", 40, **FOUR),
     "seresnet": _timm("seresnet18", 40, **FOUR),
     "skresnet": _timm("skresnet18", 40, layers=(1, 1, 1, 1), channels=(16, 16, 16, 32)),
     "res2net": _timm("res2net50_14w_8s", 40, layers=(1, 1, 1, 1)),
     "resnest": _timm("resnest14d", 40, layers=(1, 1, 1, 1), channels=(8, 16, 16, 32)),
     "bit": _tv(ResNetV2, 40, (1, 1, 1, 1), (128, 128, 128, 128), stem_type="fixed"),
-    "inception_next": _timm(
-        "inception_next_tiny", 40, depths=(1, 1, 1, 1), dims=(16, 16, 24, 32)
-    ),
+    "inception_next": _timm("inception_next_tiny", 40, depths=(1, 1, 1, 1), dims=(16, 16, 24, 32)),
     "ghostnet": _timm("ghostnet_100", 40),
     "condconv": _timm("tf_efficientnet_cc_b0_4e", 32),
     "evonorm": _timm("efficientnet_b0_g16_evos", 32),
     "repvgg": _timm("repvgg_a0", 32),
     "hrnet": _timm("hrnet_w18_small", 32),
-    "poolformer": _tv(MetaFormer, 32, depths=(1, 1, 1, 1), dims=(8, 16, 24, 32), norm_layers=GroupNorm1),
+    "poolformer": _tv(
+        MetaFormer, 32, depths=(1, 1, 1, 1), dims=(8, 16, 24, 32), norm_layers=GroupNorm1
+    ),
 }
 TRANSFORMERS: dict[str, Known] = {
     "vit_timm": _timm("vit_tiny_patch16_224", 32, **TOKENS),
@@ -129,15 +138,25 @@ TRANSFORMERS: dict[str, Known] = {
     "pit": _timm("pit_ti_224", 64, img_size=64, base_dims=(8, 8, 8), depth=(1, 1, 1)),
     "mobilevit": _timm("mobilevit_xxs", 64),
     "crossvit": _timm(
-        "crossvit_9_240", 120, img_size=120, embed_dim=(16, 32), depth=((1, 1, 0),), num_heads=(2, 2)
+        "crossvit_9_240", 120, img_size=120, embed_dim=(16, 32), depth=((1, 1, 0),),
+        num_heads=(2, 2)
     ),
     "pvt_v2": _timm("pvt_v2_b0", 64, depths=(1, 1, 1, 1), embed_dims=(8, 16, 40, 64)),
-    "twins": _timm("twins_svt_small", 64, img_size=64, depths=(1, 1, 1, 1), embed_dims=(8, 16, 32, 64), num_heads=(1, 2, 4, 8)),
-    "volo": _tv(VOLO, 64, (1, 1, 1, 1), 64, embed_dims=(24, 48, 48, 48), num_heads=(2, 2, 2, 2), stem_hidden_dim=8),
+    "twins": _timm(
+        "twins_svt_small", 64, img_size=64, depths=(1, 1, 1, 1), embed_dims=(8, 16, 32, 64),
+        num_heads=(1, 2, 4, 8),
+    ),
+    "volo": _tv(
+        VOLO, 64, (1, 1, 1, 1), 64, embed_dims=(24, 48, 48, 48), num_heads=(2, 2, 2, 2),
+        stem_hidden_dim=8,
+    ),
     "mixer": Known(partial(MlpMixer, **MLP), 32),
     "resmlp": Known(partial(MlpMixer, **MLP, mlp_ratio=4, block_layer=ResBlock), 32),
     "gmlp": Known(
-        partial(MlpMixer, **MLP, mlp_ratio=4, block_layer=SpatialGatingBlock, mlp_layer=GatedMlp), 32
+        partial(
+            MlpMixer, **MLP, mlp_ratio=4, block_layer=SpatialGatingBlock, mlp_layer=GatedMlp
+        ),
+        32,
     ),
     "fastvit": _timm("fastvit_t8", 64),
 }  # fmt: skip

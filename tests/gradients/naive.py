@@ -30,13 +30,14 @@ def loop(
 
     Any network, of whatever layers; ``objective`` takes the logits and labels of one sample.
     """
-    network = copy.deepcopy(network).eval()
+    training = {module: module.training for module in network.modules()}
     named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     rows: dict[str, list[Tensor]] = {}
+    network.train().eval()  # some keep tables of biases for evaluation
     with statistics(network, images, mode) as restart:
         for number in range(len(images)):
             restart()
-            network.train().eval()  # some keep tables of biases for evaluation
+            network.train().eval()
             logits = network(images[number : number + 1])
             loss = objective(logits, labels[number : number + 1]).sum()
             found = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True)
@@ -45,6 +46,8 @@ def loop(
                     own = rows.setdefault(name, [])
                     own += [torch.zeros(p.numel(), dtype=p.dtype)] * (number - len(own))
                     own.append(gradient.flatten())
+    for module, mode_before in training.items():
+        module.training = mode_before
     return {
         name: torch.stack(own + [torch.zeros_like(own[0])] * (len(images) - len(own)))
         for name, own in rows.items()
@@ -66,9 +69,17 @@ def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callab
         nonlocal place
         place = 0
 
-    def normalize(observing: bool, x: Tensor, mean: Any, variance: Any, weight: Any = None,
-                  bias: Any = None, training: bool = False, momentum: float = 0.1,
-                  eps: float = 1e-5) -> Tensor:
+    def normalize(
+        observing: bool,
+        x: Tensor,
+        mean: Any,
+        variance: Any,
+        weight: Any = None,
+        bias: Any = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
         nonlocal place
         if _made_of_parameters(x):  # weights that are standardized
             return ordinary(x, mean, variance, weight, bias, training, momentum, eps)
