@@ -95,7 +95,7 @@ def per_sample(
             "layer rule knows"
         )
     recorder.rows_per_sample(input)
-    use = recorder.used(weight, lookup=True)
+    use = recorder.used(weight)
     if use is None:
         return F.embedding(input, weight.detach())
     return _Embedding.apply(input, weight, _row(weight, padding_idx), use, recorder)

@@ -35,6 +35,10 @@ class LayerRule:
             parameters among them, or None where a module computes more than the function. Without
             it the module's own forward runs, whose calls are known.
         weight: name of the argument that inputs are multiplied with; None where there is none.
+        samples: names of the arguments that may depend on the samples, the input among them.
+        axis: the dimension of the input along which the function expects the samples.
+        positionwise: whether all dimensions of the input but the last are treated alike, so that
+            the samples may lie along any of them.
         per_sample: ``(recorder, input, **arguments)`` to the function's value. When backward passes
             through it, it hands the per-sample gradients of its parameters to the
             :class:`nas_search.layers.recorder.Recorder`; None where nothing is to be recorded.
@@ -60,6 +64,9 @@ class LayerRule:
     functions: tuple[Callable[..., Any], ...] = ()
     arguments: Callable[[Any], dict[str, Any] | None] | None = None
     weight: str | None = None
+    samples: tuple[str, ...] = ("input",)
+    axis: int = 0
+    positionwise: bool = False
     per_sample: Callable[..., Any] | None = None
     stacked: Callable[..., Tensor] | None = None
     initial_weights: Callable[[Any, Scheme], dict[str, Distribution]] | None = None

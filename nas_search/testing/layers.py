@@ -262,7 +262,7 @@ class LayerConformance:
                     F.cross_entropy(network(x), labels), list(parameters.values())
                 )
                 own = StackedParameters(network, parameters="all")
-                with own.in_place("eval", x):
+                with own.in_place("eval"):
                     loss = F.cross_entropy(network(x), labels)
                     found = {use.parameter: values for use, values in own.values.items()}
                     seen = _derivatives(loss, [found[name] for name in parameters])
