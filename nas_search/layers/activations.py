@@ -62,10 +62,11 @@ def per_sample_prelu(recorder: Recorder, input: Tensor, weight: Tensor) -> Tenso
     """Return ``F.prelu`` of ``input`` (m, C, ...)."""
     recorder.rows_per_sample(input)
     use = recorder.used(weight)
+    x = recorder.full(input)
     if use is None:
-        return F.prelu(input, weight.detach())
-    slope = weight.view(-1, *(1,) * (input.dim() - 2))
-    return F.relu(input) + scaled(recorder, input.clamp(max=0), slope, None, (use, None))
+        return F.prelu(x, weight.detach())
+    slope = weight.view(-1, *(1,) * (x.dim() - 2))
+    return F.relu(x) + scaled(recorder, x.clamp(max=0), slope, None, (use, None))
 
 
 def stacked_prelu(stack: Stack, input: Tensor, weight: Tensor) -> Tensor:
