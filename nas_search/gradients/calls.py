@@ -230,9 +230,8 @@ def _in_place(func: Any) -> bool:
 
 _MOVING = {"transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis", "t"}
 _TRANSPOSED = {
-    wrapped.__get__
-    for wrapped in (Tensor.T, Tensor.mT, Tensor.H, Tensor.mH)  # type: ignore[attr-defined]
-}
+    getattr(Tensor, name).__get__ for name in ("T", "mT", "H", "mH")
+}  # what reading these properties calls
 
 
 def _axis_after(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -62,25 +63,26 @@ def multiplied_weights(network: nn.Module, images: Tensor) -> frozenset[str]:
     if known is not None and known[0] == structure:
         return known[1]
     names = {id(p): name for name, p in network.named_parameters()}
-    recorder = Recorder((), names, 1, Candidates(1), "frozen")
+    recorder = Recorder((), names, 1, Candidates(1), "frozen", every_parameter=True)
     form_of = partial(recorded_form, recorder)
     observer = Standing(recorder)
     image = images[:1]
-    try:
-        with (
-            torch.enable_grad(),
-            running_by(network, form_of, calls=True, observer=observer) as looking,
-            looking,
-        ):
-            logits_of(network, image)
-        found = frozenset(recorder.multiplied)
-    except (
-        InputError,
-        RuntimeError,
-        ValueError,
-    ):  # a layer that one sample alone cannot pass: by its name
-        by_name = weights_of(network)
-        found = frozenset(name for name, p in network.named_parameters() if id(p) in by_name)
+    with (
+        # A layer that one sample alone cannot pass: what comes behind it is known by its name.
+        suppress(InputError, RuntimeError, ValueError),
+        torch.enable_grad(),
+        running_by(network, form_of, calls=True, observer=observer) as looking,
+        looking,
+    ):
+        logits_of(network, image)
+    seen = recorder.used_parameters | recorder.multiplied | observer.unknown
+    by_name = weights_of(network)
+    unseen = {
+        name
+        for name, p in network.named_parameters()
+        if name not in seen and p.requires_grad and id(p) in by_name
+    }
+    found = frozenset(recorder.multiplied | unseen)
     _weights[network] = structure, found
     return found
 

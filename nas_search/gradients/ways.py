@@ -171,7 +171,15 @@ def _ordinary(case: _Case) -> tuple[Tensor, dict[str, Tensor]]:
             return logits.detach(), {}
         losses = losses_of(case.objective, logits, case.labels)
         loss = (losses * case.weights.to(losses.dtype)).sum()
-        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        try:
+            found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        except RuntimeError as error:
+            if "use_reentrant" not in str(error):
+                raise
+            raise InputError(
+                f"{type(network).__name__} recomputes activations with use_reentrant=True, which "
+                "gives no gradients by parameter; say use_reentrant=False, or switch checkpoints off"
+            ) from None
     gradients = {
         name: gradient.to_dense()  # that of a table may be sparse
         for name, gradient in zip(parameters, found, strict=True)

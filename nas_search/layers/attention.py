@@ -7,6 +7,7 @@ first, so that the projections are linear layers of the book and their gradients
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -121,8 +122,8 @@ def _samples_first(recorder: Recorder, *tokens: Tensor) -> list[Tensor]:
 def _projected(
     recorder: Recorder,
     inputs: tuple[Tensor, ...],
-    weights: list[Tensor | None],
-    biases: list[Tensor | None],
+    weights: Sequence[Tensor | None],
+    biases: Sequence[Tensor | None],
 ) -> list[Tensor]:
     projected = []
     for x, weight, bias in zip(inputs, weights, biases, strict=True):

@@ -57,7 +57,7 @@ def per_sample(
 
 
 def _gathered(x: Tensor, rows: int) -> Tensor:
-    """Return (n, C, rows, ...) of (n rows, C, ...): statistics are those of a whole sample."""
+    """Return (n, C, rows, ...) of (n rows, C, ...): the rows of a sample side by side."""
     return x if rows == 1 else x.unflatten(0, (-1, rows)).transpose(1, 2)
 
 

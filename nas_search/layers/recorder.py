@@ -136,6 +136,11 @@ class Recorder:
         """Number k n of samples that the layer at hand sees."""
         return self.candidates * self._samples
 
+    @property
+    def used_parameters(self) -> set[str]:
+        """Names of the parameters that were used and are wanted."""
+        return {use.parameter for use in self._uses}
+
     def rows_per_sample(self, x: Tensor) -> int:
         """Return how many rows of ``x`` (m, ...) belong to one sample, 1 or more.
 

@@ -72,7 +72,7 @@ class LayerRule:
     initial_weights: Callable[[Any, Scheme], dict[str, Distribution]] | None = None
     macs: Callable[..., int] | None = None
     saved: Callable[..., int] | None = None
-    reachable: Callable[..., Tensor] | None = None
+    reachable: Callable[..., Any] | None = None
 
 
 LAYERS: Registry[LayerRule] = Registry("layer", "nas_search.layers")
