@@ -5,31 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from torch import nn
 
 from nas_search.core.registry import Registry
+from nas_search.spaces.costs import Cost, measure
 from nas_search.stacked.network import Pool, StackedNetwork
 
 G = TypeVar("G", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Size of a network: trainable parameters and multiply-accumulates of one image.
-
-    Attributes:
-        params: number of trainable parameters, as built (dead branches count).
-        macs: multiply-accumulates of convolutions and linear layers for one image.
-    """
-
-    params: int
-    macs: int
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.params + other.params, self.macs + other.macs)
 
 
 @dataclass(frozen=True)
@@ -65,6 +51,7 @@ class SearchSpace(ABC, Generic[G]):
 
     A genotype is immutable, hashable and cheap; ``str(genotype)`` and :meth:`parse` are inverse.
     All randomness comes from the ``rng`` that is passed in, never from a global generator.
+    :class:`nas_search.spaces.choices.ChoiceSpace` is one whose genotype is a row of choices.
     """
 
     name: str
@@ -79,16 +66,20 @@ class SearchSpace(ABC, Generic[G]):
         """Return a genotype drawn uniformly from the valid ones."""
 
     @abstractmethod
-    def mutate(self, genotype: G, rng: np.random.Generator) -> G:
-        """Return a valid genotype one published mutation away, never ``genotype`` itself."""
-
-    @abstractmethod
     def crossover(self, first: G, second: G, rng: np.random.Generator) -> G:
         """Return a valid child, each of whose genes comes from one of the parents."""
 
     @abstractmethod
     def neighbors(self, genotype: G) -> Iterator[G]:
         """Yield every genotype that :meth:`mutate` can return, each once."""
+
+    def mutate(self, genotype: G, rng: np.random.Generator) -> G:
+        """Return a valid genotype one published mutation away, never ``genotype`` itself.
+
+        By default one of its :meth:`neighbors`, drawn uniformly.
+        """
+        neighbors = list(self.neighbors(genotype))
+        return neighbors[int(rng.integers(len(neighbors)))]
 
     @abstractmethod
     def parse(self, text: str) -> G:
@@ -98,13 +89,14 @@ class SearchSpace(ABC, Generic[G]):
             InputError: the text is not a valid genotype of this space; the message says where.
         """
 
-    @abstractmethod
     def canonical(self, genotype: G) -> str:
         """Return a text that is equal exactly for genotypes which are the same network.
 
         Same means: up to relabeling of nodes, removal of what cannot reach the output and
-        contraction of identities.
+        contraction of identities. By default every genotype is taken for a network of its own;
+        where that is not so, a network is scored once per genotype that stands for it.
         """
+        return str(genotype)
 
     @abstractmethod
     def build(
@@ -162,11 +154,16 @@ class SearchSpace(ABC, Generic[G]):
         """
         return ()
 
-    @abstractmethod
     def cost(
         self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
     ) -> Cost:
-        """Return the size of :meth:`build`'s network without building it; same errors."""
+        """Return the size of :meth:`build`'s network; same arguments and errors.
+
+        By default it is built and run once on the meta device; a space of large networks may add
+        up the pieces.
+        """
+        build = partial(self.build, genotype, input_shape, num_classes, **macro)
+        return measure(build, input_shape=input_shape)
 
     @abstractmethod
     def graphs(self, genotype: G) -> tuple[CellGraph, ...]:

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from nas_search.gradients.counting import count_network
-from nas_search.spaces.base import Cost
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Size of a network: trainable parameters and multiply-accumulates of one image.
+
+    Attributes:
+        params: number of trainable parameters, as built (dead branches count).
+        macs: multiply-accumulates of convolutions and linear layers for one image.
+    """
+
+    params: int
+    macs: int
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.params + other.params, self.macs + other.macs)
 
 
 def count(module: nn.Module, input_shape: tuple[int, int, int]) -> Cost:

@@ -18,8 +18,9 @@ from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, Cost, SearchSpace, SpaceRecord
+from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
+from nas_search.spaces.costs import Cost
 from nas_search.spaces.darts import genotype as genotypes
 from nas_search.spaces.darts.cost import network_cost
 from nas_search.spaces.darts.genotype import CELLS, NODES, OPERATIONS, Edge, Genotype

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 
-from nas_search.spaces.base import Cost
-from nas_search.spaces.costs import measure
+from nas_search.spaces.costs import Cost, measure
 from nas_search.spaces.nasbench101.graph import OPERATIONS, CellGraph101
 from nas_search.spaces.nasbench101.network import (
     MAKERS,

@@ -13,7 +13,8 @@ import numpy as np
 from torch import nn
 
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, Cost, SearchSpace, SpaceRecord
+from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
+from nas_search.spaces.costs import Cost
 from nas_search.spaces.nasbench101 import genotype as genotypes
 from nas_search.spaces.nasbench101.cost import network_cost
 from nas_search.spaces.nasbench101.genotype import Nasbench101Genotype, from_graph

@@ -5,19 +5,19 @@ Source: Dong and Yang, ICLR 2020, arXiv 2001.00326.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, Cost, SearchSpace, SpaceRecord
+from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
-from nas_search.spaces.costs import measure
+from nas_search.spaces.choices import Choices, ChoiceSpace
+from nas_search.spaces.costs import Cost, measure
 from nas_search.spaces.nasbench201.network import (
     EDGES,
     OPERATIONS,
@@ -37,7 +37,7 @@ _EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_
 
 
 @dataclass(frozen=True)
-class Nasbench201Genotype:
+class Nasbench201Genotype(Choices):
     """A cell: one operation for each of the six edges, in the order of :data:`EDGES`.
 
     ``str`` gives the benchmark's own text form.
@@ -46,7 +46,10 @@ class Nasbench201Genotype:
         InputError: not six operations, or an unknown one.
     """
 
-    operations: tuple[str, ...]
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """One per edge."""
+        return self.choices
 
     def __post_init__(self) -> None:
         if len(self.operations) != len(EDGES):
@@ -63,47 +66,13 @@ class Nasbench201Genotype:
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
 
 
-class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
+class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
     """The 15,625 cells of NAS-Bench-201 and the moves between them."""
 
     name = "nasbench201"
 
-    @property
-    def size(self) -> int:
-        """5^6 = 15,625."""
-        return int(len(_NAMES) ** len(EDGES))
-
-    def sample(self, rng: np.random.Generator) -> Nasbench201Genotype:
-        """Return a cell drawn uniformly from all 15,625."""
-        return Nasbench201Genotype(
-            tuple(_NAMES[i] for i in rng.integers(len(_NAMES), size=len(EDGES)).tolist())
-        )
-
-    def mutate(
-        self, genotype: Nasbench201Genotype, rng: np.random.Generator
-    ) -> Nasbench201Genotype:
-        """Return the cell with one edge's operation replaced by another; uniform over the 24."""
-        edge, shift = divmod(int(rng.integers(len(EDGES) * (len(_NAMES) - 1))), len(_NAMES) - 1)
-        old = _NAMES.index(genotype.operations[edge])
-        return _replace(genotype, edge, _NAMES[(old + 1 + shift) % len(_NAMES)])
-
-    def crossover(
-        self,
-        first: Nasbench201Genotype,
-        second: Nasbench201Genotype,
-        rng: np.random.Generator,
-    ) -> Nasbench201Genotype:
-        """Return a child that takes each edge's operation from either parent by a fair coin."""
-        coins = rng.integers(2, size=len(EDGES)).tolist()
-        pairs = zip(first.operations, second.operations, coins, strict=True)
-        return Nasbench201Genotype(tuple(b if coin else a for a, b, coin in pairs))
-
-    def neighbors(self, genotype: Nasbench201Genotype) -> Iterator[Nasbench201Genotype]:
-        """Yield the 24 cells that differ in one edge's operation."""
-        for edge, old in enumerate(genotype.operations):
-            for new in _NAMES:
-                if new != old:
-                    yield _replace(genotype, edge, new)
+    positions = (_NAMES,) * len(EDGES)
+    genotype = Nasbench201Genotype
 
     def parse(self, text: str) -> Nasbench201Genotype:
         """Return the cell written in the benchmark's form, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
@@ -204,11 +173,6 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
             if operation != "none"
         )
         return (CellGraph("cell", ("0",), "3", ("0", "1", "2", "3"), edges),)
-
-
-def _replace(genotype: Nasbench201Genotype, edge: int, operation: str) -> Nasbench201Genotype:
-    old = genotype.operations
-    return Nasbench201Genotype((*old[:edge], operation, *old[edge + 1 :]))
 
 
 def _short(text: str) -> str:
