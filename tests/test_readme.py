@@ -56,7 +56,24 @@ def test_python_blocks_run(
         exec(block, names)
     assert names["network"](names["images"]).shape == (64, 10)
     assert {gram.shape for gram in names["sink"].grams.values()} == {(64, 64)}
-    assert capsys.readouterr().out.count("{'gradalign': ") == 2
+    printed = capsys.readouterr().out
+    assert printed.count("{'gradalign': ") == 3
+    assert printed.count("'naswot': ") == 1
+
+
+def test_scores_and_gradients_of_any_network(capsys: pytest.CaptureFixture[str]) -> None:
+    scored, gradients, own_loss = blocks("docs/any_network.md", "python")
+    names: dict[str, Any] = {}
+    exec(scored, names)
+    assert set(names["scores"]) == {"gradalign", "naswot", "params"}
+    assert not names["scores"].reasons
+    exec(gradients, names)
+    weights = {"0.weight", "5.weight"}
+    assert {gram.shape for gram in names["sink"].grams.values()} == {(32, 32)}
+    assert set(names["sink"].grams) == weights
+    exec(own_loss, names)
+    (squares,) = names["sink"].squares.by_candidate(1)
+    assert set(squares) == weights
 
 
 def test_commands_compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
