@@ -59,8 +59,8 @@ class Architecture:
         classes = changes.pop("num_classes", self.num_classes)
         return self.space.parse(self.genotype), (channels, height, width), classes
 
-    def facts(self) -> dict[str, Any]:
-        """Return the fields as JSON-serializable values, as :func:`load` reads them."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-serializable values, the form that :func:`load` reads."""
         return {**self.__dict__, "input_shape": list(self.input_shape)}
 
 

@@ -46,7 +46,7 @@ def test_a_search_that_has_not_ended_has_evaluations_alone(tmp_path: Path) -> No
 
 def test_a_search_that_has_ended_has_all(tmp_path: Path) -> None:
     best = search(tmp_path)
-    write_json(tmp_path / "best.json", {**best.facts(), "scores": {"naswot": 1.5}})
+    write_json(tmp_path / "best.json", {**best.as_dict(), "scores": {"naswot": 1.5}})
     write_json(tmp_path / "summary.json", {"stop": "budget"})
     (tmp_path / "finalists").mkdir()
     write_csv(tmp_path / "finalists" / "finalists.csv", ["rank", "key"], [[1, "ab"], [2, "cd"]])
