@@ -17,7 +17,7 @@ from nas_search.report.curve import DOT, FENCE, LINE, STATUS_COLORS
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
 
 if TYPE_CHECKING:  # the report room does not import torch
-    from nas_search.ranking.ranking import Row
+    from nas_search.ranking.ranking import RankingRow
 
 TABLE_WIDTH = 146
 """Width of the table in characters."""
@@ -31,20 +31,20 @@ SUBSETS = {FULL: "all", "no_dead_branches": "no dead branches"}
 GROUPS = ("single", "aggregate", "fitted")
 
 
-def representatives(rows: Sequence[Row]) -> list[Row]:
+def representatives(rows: Sequence[RankingRow]) -> list[RankingRow]:
     """Return one row per score, column and subset: the mean over seeds, else the last seed."""
     return list({(row.proxy, row.column, row.subset): row for row in rows}.values())
 
 
-def ranking_tables(rows: Sequence[Row]) -> list[Table]:
+def ranking_tables(rows: Sequence[RankingRow]) -> list[Table]:
     """Return one table per column of accuracies and subset: mean over seeds, best tau first."""
-    parts: dict[tuple[str, str], list[Row]] = {}
+    parts: dict[tuple[str, str], list[RankingRow]] = {}
     for row in representatives(rows):
         parts.setdefault((row.column, row.subset), []).append(row)
     return [_table(part) for part in parts.values()]
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence[RankingRow]) -> Table:
     first = rows[0]
     title = f"{first.column}, {SUBSETS[first.subset]} (n = {first.n:,})"
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left")
@@ -161,7 +161,7 @@ def _range(values: np.ndarray) -> tuple[float, float]:
     return float(inside.min()), float(inside.max())
 
 
-def score_heatmap(rows: Sequence[Row], path: Path) -> None:
+def score_heatmap(rows: Sequence[RankingRow], path: Path) -> None:
     """Write the heat map of Kendall's tau: scores by columns of accuracies.
 
     Raises:
@@ -170,7 +170,7 @@ def score_heatmap(rows: Sequence[Row], path: Path) -> None:
     save(heatmap_figure(rows), path)
 
 
-def heatmap_figure(rows: Sequence[Row]) -> Figure:
+def heatmap_figure(rows: Sequence[RankingRow]) -> Figure:
     """Return the heat map as a figure: one block per group, best mean tau first in each."""
     rows = representatives(rows)
     conditions = list(dict.fromkeys((row.subset, row.column) for row in rows))
