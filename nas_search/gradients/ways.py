@@ -178,7 +178,7 @@ def _ordinary(case: _Case) -> tuple[Tensor, dict[str, Tensor]]:
                 raise
             raise InputError(
                 f"{type(network).__name__} recomputes activations with use_reentrant=True, which "
-                "gives no gradients by parameter; pass use_reentrant=False or switch checkpoints off"
+                "gives no gradients by parameter; pass use_reentrant=False or do without"
             ) from None
     gradients = {
         name: gradient.to_dense()  # that of a table may be sparse

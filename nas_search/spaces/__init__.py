@@ -1,4 +1,4 @@
-"""Search spaces: genotypes, the moves between them, and the networks that they stand for."""
+"""Search spaces: genotypes, the moves between them, and their networks."""
 
 from nas_search.spaces.arguments import check_int, check_problem, read_macro
 from nas_search.spaces.base import (

@@ -1,4 +1,4 @@
-"""Networks in float64 and gradients by ordinary autograd, for formulas written out naively."""
+"""Networks in float64 and gradients by ordinary autograd, for naive implementations of formulas."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ def layers(network: nn.Module) -> list[nn.Module]:
 
 
 def backward(network: nn.Module, images: Tensor, labels: Tensor) -> None:
-    """Fill ``.grad`` with the gradient of the mean loss in ordinary train mode."""
+    """Fill ``.grad`` with the gradient of the mean loss in train mode."""
     network.train().zero_grad()
     F.cross_entropy(network(images), labels).backward()

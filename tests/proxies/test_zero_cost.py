@@ -19,7 +19,7 @@ CELL_NUMBERS = range(len(CELLS))
 
 
 @pytest.mark.parametrize("number", CELL_NUMBERS)
-def test_gradsign_counts_signs_sample_by_sample(number: int) -> None:
+def test_gradsign_equals_counts_sample_by_sample(number: int) -> None:
     network = build(number)
     images, labels = batch()
     rows = {
@@ -41,7 +41,7 @@ def test_gradsign_counts_signs_sample_by_sample(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", CELL_NUMBERS)
-def test_first_order_criteria_are_those_of_an_ordinary_backward(number: int) -> None:
+def test_first_order_criteria_equal_those_of_an_ordinary_backward_pass(number: int) -> None:
     network = build(number)
     backward(network, *batch())
     seen = [m for m in layers(network) if m.weight.grad is not None]
@@ -56,7 +56,7 @@ def test_first_order_criteria_are_those_of_an_ordinary_backward(number: int) -> 
 
 
 @pytest.mark.parametrize("number", CELL_NUMBERS)
-def test_fisher_counts_a_channel_once_for_each_of_its_weights(number: int) -> None:
+def test_fisher_counts_a_channel_once_per_weight(number: int) -> None:
     network = build(number)
     images, labels = batch()
     outputs: list[Any] = []
@@ -103,7 +103,7 @@ def test_grasp_is_the_hessian_times_the_gradient(number: int) -> None:
 
 
 @pytest.mark.parametrize("mode", NORMALIZATIONS)
-def test_the_batch_gradient_is_the_mean_of_the_samples_in_every_mode(mode: str) -> None:
+def test_batch_gradient_is_the_mean_over_samples_in_every_mode(mode: str) -> None:
     network = build()
     images, labels = batch()
     if mode == "batch":
@@ -117,7 +117,9 @@ def test_the_batch_gradient_is_the_mean_of_the_samples_in_every_mode(mode: str) 
     assert score("grad_norm", normalization=mode) == pytest.approx(expected, rel=1e-9)
 
 
-def test_scores_that_need_gradients_share_one_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_that_need_gradients_share_one_backward_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     names = [
         *("gradalign", "gradalign_i", "gradalign_ii", "gradalign_i_layerwise"),
         *("gradalign_ii_layerwise", "gradsign", "gradsign_mean", "snip", "plain"),
@@ -143,12 +145,12 @@ def test_scores_that_need_gradients_share_one_backward(monkeypatch: pytest.Monke
     assert own["gradsign"] != shared["gradsign"]
 
 
-def test_every_record_says_which_results_it_needs() -> None:
+def test_every_record_lists_the_results_it_needs() -> None:
     for record in PROXIES:
         assert score(record.name) == score(record.name)
 
 
-def test_mean_loss_is_what_is_differentiated() -> None:
+def test_gradients_are_those_of_the_mean_loss() -> None:
     network = build()
     images, labels = batch()
     loss = F.cross_entropy(network(images), labels)

@@ -1,4 +1,4 @@
-"""NAS-Bench-201: every cell of four nodes and five operations, 15,625 of them.
+"""NAS-Bench-201: the 15,625 cells of four nodes and five operations.
 
 Source: Dong and Yang, ICLR 2020, arXiv 2001.00326.
 """
@@ -17,7 +17,7 @@ from nas_search.spaces.arguments import check_problem, read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
 from nas_search.spaces.choices import Choices, ChoiceSpace
-from nas_search.spaces.costs import Cost, measure
+from nas_search.spaces.costs import Cost, cost_of
 from nas_search.spaces.nasbench201.network import (
     EDGES,
     OPERATIONS,
@@ -38,12 +38,12 @@ _EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_
 
 @dataclass(frozen=True)
 class Nasbench201Genotype(Choices):
-    """A cell: one operation for each of the six edges, in the order of :data:`EDGES`.
+    """A cell: one operation per edge, in the order of :data:`EDGES`.
 
-    ``str`` gives the benchmark's own text form.
+    ``str`` gives the benchmark's text form.
 
     Raises:
-        InputError: not six operations, or an unknown one.
+        InputError: there are not six operations, or one is unknown.
     """
 
     @property
@@ -78,7 +78,7 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         """Return the cell written in the benchmark's form, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
         Raises:
-            InputError: the text is not such a cell; the message names the node or the edge.
+            InputError: the text is not a cell; the message names the node or the edge.
         """
         nodes = text.strip().split("+")
         if len(nodes) != 3:
@@ -105,9 +105,9 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         return Nasbench201Genotype(tuple(operations))
 
     def canonical(self, genotype: Nasbench201Genotype) -> str:
-        """Return the cell's certificate, or ``"dead"`` when the image never reaches the output.
+        """Return the certificate of the cell, or ``"dead"`` if the image cannot reach the output.
 
-        There are 5,425 of them; :mod:`nas_search.spaces.cell_graph` says what is the same network.
+        There are 5,425 canonical forms; see :mod:`nas_search.spaces.cell_graph`.
         """
         return _canonical(genotype.operations)
 
@@ -132,7 +132,7 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         include_dead_branches: bool = False,
         **macro: Any,
     ) -> StackedNetwork:
-        """Return one network for any candidates: the skeleton is the same in all of them."""
+        """Return one network for any candidates: all have the same skeleton."""
         sizes = read_macro(Nasbench201Macro, macro)
         _check(input_shape, num_classes)
         candidates = [genotype.operations for genotype in genotypes]
@@ -141,7 +141,7 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         )
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
-        """Return the operations on the edges of all cells but identities."""
+        """Return the operations on the edges of all cells, without identities."""
         return [
             operation
             for cell in network.modules()
@@ -157,10 +157,10 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         num_classes: int,
         **macro: Any,
     ) -> Cost:
-        """Return the network's size: the skeleton's plus, for each stage, that of the six edges."""
+        """Return the network's size: the cost of the skeleton plus that of all edges."""
         sizes = read_macro(Nasbench201Macro, macro)
         _check(input_shape, num_classes)
-        total, edges = _pieces(tuple(input_shape), num_classes, sizes)
+        total, edges = _costs(tuple(input_shape), num_classes, sizes)
         params = total.params + sum(edges[operation].params for operation in genotype.operations)
         macs = total.macs + sum(edges[operation].macs for operation in genotype.operations)
         return Cost(params, macs)
@@ -198,25 +198,25 @@ def _canonical(operations: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _pieces(
+def _costs(
     input_shape: tuple[int, int, int], num_classes: int, macro: Nasbench201Macro
 ) -> tuple[Cost, dict[str, Cost]]:
-    """Return the skeleton's cost, and for each operation that of one edge in all cells together."""
+    """Return the cost of the skeleton, and per operation the cost of one edge in all cells."""
     image_channels, height, width = input_shape
     channels = macro.channels
-    skeleton = measure(stem, image_channels, channels, input_shape=input_shape)
+    skeleton = cost_of(stem, image_channels, channels, input_shape=input_shape)
     edges = dict.fromkeys(_NAMES, Cost(0, 0))
     for stage in range(3):
         if stage:
             shape = (channels, height, width)
-            skeleton += measure(ResidualBlock, channels, 2 * channels, input_shape=shape)
+            skeleton += cost_of(ResidualBlock, channels, 2 * channels, input_shape=shape)
             channels, height, width = 2 * channels, half(height), half(width)
         shape = (channels, height, width)
         for name, make in OPERATIONS.items():
             if make is not None:
-                one = measure(make, channels, input_shape=shape)
-                edges[name] += Cost(macro.cells * one.params, macro.cells * one.macs)
-    skeleton += measure(head, channels, num_classes, input_shape=(channels, height, width))
+                cost = cost_of(make, channels, input_shape=shape)
+                edges[name] += Cost(macro.cells * cost.params, macro.cells * cost.macs)
+    skeleton += cost_of(head, channels, num_classes, input_shape=(channels, height, width))
     return skeleton, edges
 
 
