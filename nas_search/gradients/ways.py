@@ -178,7 +178,7 @@ def _ordinary(case: _Case) -> tuple[Tensor, dict[str, Tensor]]:
                 raise
             raise InputError(
                 f"{type(network).__name__} recomputes activations with use_reentrant=True, which "
-                "gives no gradients by parameter; say use_reentrant=False, or switch checkpoints off"
+                "gives no gradients by parameter; use use_reentrant=False, or no checkpoints"
             ) from None
     gradients = {
         name: gradient
