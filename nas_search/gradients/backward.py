@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
-from nas_search.gradients.counted import counted_parameters, recorded_form
+from nas_search.gradients.counted import counted_by_layers, counted_parameters, recorded_form
 from nas_search.gradients.forwards import (
     check_normalization,
     gradients_kept,
+    layers_by_rule,
     logits_of,
     running_by,
 )
@@ -89,9 +90,10 @@ def per_sample_backward(
         )
     if way is None:
         way = way_of(network, images, labels, normalization, objective)
-    counted = counted_parameters(
-        network, images, parameters, mixed=None if way == "rules" else True
-    )
+    layers = layers_by_rule(network)
+    counted: frozenset[str] | None = None
+    if way != "rules" or not counted_by_layers(network, layers):
+        counted = counted_parameters(network, images, parameters)
     candidates = candidates_of(network)
     names = {id(p): name for name, p in network.named_parameters()}
     recorder = Recorder(
@@ -118,7 +120,7 @@ def per_sample_backward(
     calls = True if way == "calls" else None
     with (
         gradients_kept(network) if counted is not None else nullcontext(),
-        running_by(network, form_of, calls=calls, observer=observer) as looking,
+        running_by(network, form_of, calls=calls, observer=observer, layers=layers) as looking,
         torch.enable_grad(),
     ):
         with looking:

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from nas_search.core.errors import InputError
 from nas_search.gradients.forwards import (
     Form,
-    has_own_forwards,
-    layers_by_rule,
+    Layers,
     logits_of,
     running_by,
 )
@@ -29,8 +28,8 @@ _weights: WeakKeyDictionary[nn.Module, tuple[object, frozenset[str]]] = WeakKeyD
 
 
 def counted_parameters(
-    network: nn.Module, images: Tensor, parameters: Parameters, *, mixed: bool | None = None
-) -> frozenset[str] | None:
+    network: nn.Module, images: Tensor, parameters: Parameters
+) -> frozenset[str]:
     """Return the names of the parameters of ``network`` that count.
 
     A parameter that inputs are multiplied with anywhere counts with all its uses: the embedding
@@ -40,14 +39,7 @@ def counted_parameters(
         network: an ordinary or a stacked network.
         images: what it takes; the first is used.
         parameters: see :data:`nas_search.layers.modes.Parameters`.
-        mixed: whether parameters may be used by more than one layer, or outside of layers; None
-            means as the modules say.
-
-    Returns:
-        None where the layers of the book say it themselves: each is used by one of them.
     """
-    if isinstance(network, StackedNetwork) or not (_is_mixed(network) if mixed is None else mixed):
-        return None
     if parameters == "all":
         return frozenset(name for name, p in network.named_parameters() if p.requires_grad)
     return multiplied_weights(network, images)
@@ -126,12 +118,18 @@ def structure_of(network: nn.Module) -> object:
     return modules, tuple((id(p), p.requires_grad) for p in network.parameters())
 
 
-def _is_mixed(network: nn.Module) -> bool:
-    """Say whether a parameter may be used by more than one layer, or outside of layers."""
-    if has_own_forwards(network):
+def counted_by_layers(network: nn.Module, layers: Layers) -> bool:
+    """Say whether each parameter is used by one layer of the book, which knows whether it counts.
+
+    Args:
+        network: an ordinary or a stacked network.
+        layers: its modules of the book.
+    """
+    if isinstance(network, StackedNetwork):
         return True
-    owned = sum(
-        len(list(module.parameters(recurse=False)))
-        for module, _ in layers_by_rule(network).values()
+    owned = {id(p) for module, _ in layers.values() for p in module._parameters.values()}
+    uses = sum(p is not None for module, _ in layers.values() for p in module._parameters.values())
+    owned.discard(id(None))
+    return uses == len(owned) and all(
+        id(p) in owned or not p.requires_grad for p in network.parameters()
     )
-    return owned != sum(1 for _ in network.parameters())

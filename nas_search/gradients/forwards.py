@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,11 @@ Form = Callable[..., Any]
 """A form of a layer's function: ``form(name, input, **arguments)``."""
 
 
-def layers_by_rule(network: nn.Module) -> dict[str, tuple[nn.Module, LayerRule]]:
+Layers = dict[str, tuple[nn.Module, LayerRule]]
+"""Modules of the book by name, as :func:`layers_by_rule` finds them."""
+
+
+def layers_by_rule(network: nn.Module) -> Layers:
     """Return the modules that compute a function of the book and nothing else, by name."""
     rules = rules_by_kind()
     found = {}
@@ -40,12 +44,9 @@ def layers_by_rule(network: nn.Module) -> dict[str, tuple[nn.Module, LayerRule]]
     return found
 
 
-def has_own_forwards(network: nn.Module) -> bool:
+def has_own_forwards(network: nn.Module, layers: Layers | None = None) -> bool:
     """Whether parameters or running statistics are used outside the layers of the book."""
-    return _outside(network, layers_by_rule(network))
-
-
-def _outside(network: nn.Module, layers: dict[str, tuple[nn.Module, LayerRule]]) -> bool:
+    layers = layers_by_rule(network) if layers is None else layers
     known = {id(module) for module, _ in layers.values()}
     return any(
         id(module) not in known
@@ -64,6 +65,7 @@ def running_by(
     *,
     calls: bool | None = None,
     observer: Observer | None = None,
+    layers: Layers | None = None,
 ) -> Iterator[AbstractContextManager[object]]:
     """Let every layer of ``network`` run by one of its forms; give it back as it was found.
 
@@ -75,14 +77,15 @@ def running_by(
         calls: whether the calls of the network's own forwards are looked at; None means where it
             has any that use parameters or running statistics.
         observer: see :class:`nas_search.gradients.calls.FunctionCalls`.
+        layers: the network's modules of the book, where they are known already.
 
     Yields:
         A context for the forward pass, in which the calls are looked at. Layers run by their forms
         outside of it too: in the backward pass where activations are recomputed.
     """
-    by_rule = layers_by_rule(network)
+    layers = layers_by_rule(network) if layers is None else layers
     if calls is None:
-        calls = _outside(network, by_rule)
+        calls = has_own_forwards(network, layers)
     forms = {rule.name: form_of(rule) for rule in LAYERS}
     mode: FunctionCalls | None = None
     if calls:
@@ -98,16 +101,14 @@ def running_by(
             if tensor is not None
         }
         mode = FunctionCalls(network, handlers, observer, owners)
-    layers: dict[nn.Module, Callable[..., Any]] = {}
-    for name, (module, rule) in by_rule.items():
+    rules: dict[nn.Module, Callable[..., Any]] = {}
+    for name, (module, rule) in layers.items():
         form = forms[rule.name]
         if form is not None and mode is None:
-            layers[module] = partial(_run, form, name, module, rule)
+            rules[module] = partial(_run, form, name, module, rule)
         elif form is not None and mode is not None:
-            layers[module] = partial(_run_seen, mode, Handler(rule, form), name, module)
-    with ExitStack() as stack:
-        stack.enter_context(forwards_replaced(network, layers))
-        stack.enter_context(_uncompiled(network))
+            rules[module] = partial(_run_seen, mode, Handler(rule, form), name, module)
+    with forwards_replaced(network, rules):
         yield nullcontext() if mode is None else mode
 
 
@@ -142,15 +143,6 @@ def _run_seen(
     if result is NotImplemented:
         return type(module).forward(module, *args, **kwargs)
     return result
-
-
-def _uncompiled(network: nn.Module) -> AbstractContextManager[object]:
-    """Let compiled modules run as they were written: rules do not go through a compiler."""
-    compiled = any(
-        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-        for module in network.modules()
-    )
-    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 @contextmanager
@@ -224,16 +216,22 @@ def forwards_replaced(
 
     Activations do not work in place meanwhile: what a layer has kept stays what it was.
     """
-    training = {module: module.training for module in network.modules()}
-    in_place = [module for module in training if getattr(module, "inplace", False) is True]
+    modules = list(network.modules())
+    training = [module.training for module in modules]
+    in_place = [module for module in modules if getattr(module, "inplace", False) is True]
     own = {module: module.__dict__.get("forward") for module in rules}
-    _to_evaluation(network)
+    # Some keep tables of biases for evaluation, and drop them when they are told to train.
+    keeping = any(type(module).train is not nn.Module.train for module in modules)
+    if keeping:
+        network.train()
+    network.eval()
     try:
         for module in in_place:
             setattr(module, "inplace", False)  # noqa: B010  (mypy takes it for a submodule)
         for module, rule in rules.items():
             module.forward = rule
-        yield
+        with _uncompiled(modules):
+            yield
     finally:
         for module, forward in own.items():
             if forward is None:
@@ -242,16 +240,19 @@ def forwards_replaced(
                 module.forward = forward
         for module in in_place:
             setattr(module, "inplace", True)  # noqa: B010
-        _to_evaluation(network)
-        for module, mode in training.items():
-            module.training = mode
+        if keeping:
+            network.train()
+        for module, before in zip(modules, training, strict=True):
+            module.training = before
 
 
-def _to_evaluation(network: nn.Module) -> None:
-    """Switch to evaluation; what modules keep for it from earlier passes, of biases, is dropped."""
-    if any(type(module).train is not nn.Module.train for module in network.modules()):
-        network.train()
-    network.eval()
+def _uncompiled(modules: Iterable[nn.Module]) -> AbstractContextManager[object]:
+    """Let compiled modules run as they were written: rules do not go through a compiler."""
+    compiled = any(
+        "_orig_mod" in module._modules or module.__dict__.get("_compiled_call_impl") is not None
+        for module in modules
+    )
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
 @contextmanager

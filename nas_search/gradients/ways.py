@@ -178,7 +178,7 @@ def _ordinary(case: _Case) -> tuple[Tensor, dict[str, Tensor]]:
                 raise
             raise InputError(
                 f"{type(network).__name__} recomputes activations with use_reentrant=True, which "
-                "gives no gradients by parameter; pass use_reentrant=False or do without"
+                "gives no gradients by parameter; use use_reentrant=False, or no checkpoints"
             ) from None
     gradients = {
         name: gradient.to_dense()  # that of a table may be sparse
