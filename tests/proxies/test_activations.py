@@ -70,7 +70,7 @@ def test_together_and_alone_they_are_the_same() -> None:
 
 def test_dead_networks_have_none() -> None:
     network = small_network(0)
-    nn.init.zeros_(network.head[-1].weight)
+    nn.init.zeros_(network.get_parameter("head.3.weight"))
     for kind in (CodeAgreement, PatternCount):
         with pytest.raises(DeadNetwork, match="do not depend"):
             measure(network, *batch(), kinds=[kind])
