@@ -101,7 +101,8 @@ def _forward(
 
     statistics = normalized_network(subject.network, subject.normalization)
     with _relu_hooks(subject.network, note), statistics, torch.no_grad():
-        return subject.network(subject.images)
+        logits: Tensor = subject.network(subject.images)
+    return logits
 
 
 def _packed(on: Tensor, members: Tensor) -> Tensor:
@@ -121,7 +122,9 @@ def _distinct(words: list[Tensor], candidates: int) -> list[int]:
     """Return how many distinct columns each candidate has."""
     if not words:
         return [0] * candidates
-    return torch.cat(words, 1).unique(dim=1)[0].bincount(minlength=candidates).tolist()
+    owners = torch.cat(words, 1).unique(dim=1)[0]
+    counts: list[int] = owners.bincount(minlength=candidates).tolist()
+    return counts
 
 
 def _relus_on_paths(subject: Subject) -> Sequence[Tensor]:
@@ -134,7 +137,8 @@ def _relus_on_paths(subject: Subject) -> Sequence[Tensor]:
     if not flags:
         return ()
     on_device = torch.from_numpy(np.concatenate(flags)).to(subject.images.device)
-    return on_device.split([len(some) for some in flags])
+    by_call: Sequence[Tensor] = on_device.split([len(some) for some in flags])
+    return by_call
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Grams:
     @cached_property
     def layer_eigenvalues(self) -> Tensor:
         """(L, n) eigenvalues of :attr:`layer_cosines`, ascending; they sum to n in each row."""
-        return torch.linalg.eigvalsh(self.layer_cosines)
+        return _eigenvalues(self.layer_cosines)
 
 
 def normalized(gram: Tensor) -> Tensor:
@@ -95,12 +95,12 @@ class LayerFactors:
     @cached_property
     def input_eigenvalues(self) -> Tensor:
         """(L, n) eigenvalues of :attr:`inputs`, ascending; they sum to n in each row."""
-        return torch.linalg.eigvalsh(self.inputs)
+        return _eigenvalues(self.inputs)
 
     @cached_property
     def error_eigenvalues(self) -> Tensor:
         """(L, n) eigenvalues of :attr:`errors`, ascending; they sum to n in each row."""
-        return torch.linalg.eigvalsh(self.errors)
+        return _eigenvalues(self.errors)
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,12 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
     return outcomes
 
 
+def _eigenvalues(matrices: Tensor) -> Tensor:
+    """Return the eigenvalues (..., n), ascending, of symmetric matrices (..., n, n)."""
+    values: Tensor = torch.linalg.eigvalsh(matrices)
+    return values
+
+
 def _decompose(results: Sequence[Sequence[object]]) -> None:
     """Compute the eigenvalues of all candidates' factors at once: one call of the library."""
     factors = [one for own in results for one in own if isinstance(one, LayerFactors)]
@@ -207,8 +213,8 @@ def _decompose(results: Sequence[Sequence[object]]) -> None:
         return
     matrices = [cosines for one in factors for cosines in (one.inputs, one.errors)]
     try:
-        values = torch.linalg.eigvalsh(torch.cat(matrices)).split([len(m) for m in matrices])
-    except torch.linalg.LinAlgError:
+        values = _eigenvalues(torch.cat(matrices)).split([len(m) for m in matrices])
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # public, not so marked
         return  # each computes its own when it is asked: whoever's cannot be computed fails alone
     for one, inputs, errors in zip(factors, values[::2], values[1::2], strict=True):
         vars(one).update(input_eigenvalues=inputs, error_eigenvalues=errors)

@@ -222,7 +222,8 @@ class _Join(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor, ...]:
-        return errors[0].split(ctx.sizes)
+        parts: tuple[Tensor, ...] = errors[0].split(ctx.sizes)
+        return parts
 
 
 class _Sum(torch.autograd.Function):

@@ -106,7 +106,8 @@ class _Network(nn.Module):
         if self.folded > 1:
             x = x.flatten(0, 1)
         y = self.layer(self.before(x))
-        return self.head(torch.tanh(y).reshape(samples, -1))
+        logits: Tensor = self.head(torch.tanh(y).reshape(samples, -1))
+        return logits
 
 
 class _AddedInPlace(nn.Module):
@@ -123,7 +124,8 @@ class _Twice(nn.Module):
         self.shared = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.shared(x) + 2 * self.shared(x.flip(1)).sin()
+        y: Tensor = self.shared(x) + 2 * self.shared(x.flip(1)).sin()
+        return y
 
 
 def _with_own_forward(layer: nn.Module, rule: LayerRule, function: Callable[..., Any]) -> nn.Module:
@@ -460,7 +462,7 @@ def _dependence(layer: nn.Module, case: LayerCase) -> Tensor:
         inputs = first.numel()
         changed = first.repeat(inputs, *(1,) * len(case.shape)).view(inputs, inputs)
         changed[range(inputs), range(inputs)] = (first.flatten() + 1) % case.tokens
-        differ = layer(changed.view(inputs, *case.shape)) != layer(first)
+        differ: Tensor = layer(changed.view(inputs, *case.shape)) != layer(first)
         return differ.reshape(inputs, -1).T
     jacobians = [
         _jacobian(layer, case.input(1, low, low + 0.8, seed=seed)).abs()

@@ -443,7 +443,7 @@ def test_bad_input_is_one_line(
     call: Call, tmp_path: Path, code: int, argument: str, message: str
 ) -> None:
     _broken_files(tmp_path)
-    base = TINY
+    base: Sequence[str] = TINY
     if argument.startswith(("~dataset", "dataset=")):
         base = [a for a in TINY if not a.startswith("dataset.")]
     arguments = argument.split(" dataset.")

@@ -70,7 +70,7 @@ def test_results_do_not_depend_on_the_other_kinds_measured() -> None:
 
 def test_dead_networks_have_no_score() -> None:
     network = small_network(0)
-    nn.init.zeros_(network.head[-1].weight)
+    nn.init.zeros_(network.get_parameter("head.3.weight"))
     for kind in (CodeAgreement, PatternCount):
         with pytest.raises(DeadNetwork, match="do not depend"):
             measure(network, *batch(), kinds=[kind])

@@ -20,9 +20,9 @@ from tests.proxies.naive import CELLS, batch, build, score
 def features(number: int, generator: torch.Generator) -> list[Tensor]:
     """Return the stem's and each cell's output for standard normal images."""
     network = build(number, "kaiming_normal")
-    x = network.stem(torch.randn(batch()[0].shape, generator=generator).double())
+    x = network.get_submodule("stem")(torch.randn(batch()[0].shape, generator=generator).double())
     maps = [x]
-    for cell in network.cells:
+    for cell in network.get_submodule("cells").children():
         x = cell(x)
         maps.append(x)
     return maps

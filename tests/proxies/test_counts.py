@@ -85,6 +85,7 @@ def test_live_parameters_are_those_of_the_network_without_dead_branches() -> Non
             continue
         pruned = task().cost(alive(cell)).params
         assert live.scores["params_live"] == pruned, cell
+        assert live.params is not None
         smaller += pruned < live.params
     assert smaller > 5
 
@@ -100,7 +101,8 @@ def test_layer_without_image_input_is_not_live() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.shared(self.shared(self.used(x.flatten(1)[:, :4])))
             self.unheard(x)
-            return self.head(x) + self.constant(torch.zeros_like(x))
+            logits: torch.Tensor = self.head(x) + self.constant(torch.zeros_like(x))
+            return logits
 
     seen = measure(Fed().double(), *batch(), Measuring("frozen"), [LiveParameters])
     assert seen[LiveParameters].count == (16 + 4) * 2 + 8 + 15  # used, shared once, and the head

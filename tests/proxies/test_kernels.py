@@ -52,7 +52,8 @@ def test_meco_sums_over_every_feature_map() -> None:
     network = small_network(3).train()
     image = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(4)).double()
     maps: list[Tensor] = []
-    for module in [*network.stem, *network.cells[0], *network.cells[1], *network.head]:
+    cells = (layer for cell in network.cells for layer in cell.children())
+    for module in [*network.stem, *cells, *network.head]:
         module.register_forward_hook(lambda m, i, o: maps.append(o.detach()))
     network(image)
     expected = 0.0

@@ -16,7 +16,17 @@ from nas_search.passes.synflow import SynapticFlow
 from nas_search.passes.two_batches import TwoBatchGradients
 from nas_search.scoring import DeadNetwork, Measuring, initialize, measure
 from nas_search.testing.proxies import small_network
-from tests.proxies.naive import CELLS, CLASSES, SPACE, backward, batch, build, layers, score
+from tests.proxies.naive import (
+    CELLS,
+    CLASSES,
+    SPACE,
+    backward,
+    batch,
+    build,
+    layers,
+    score,
+    weights_and_gradients,
+)
 
 NUMBERS = range(len(CELLS))
 
@@ -32,22 +42,23 @@ def test_synflow_equals_that_of_the_network_without_batch_norm(number: int) -> N
         for parameter in network.parameters():
             parameter.abs_()
     network(torch.ones(1, 3, 8, 8).double()).sum().backward()
-    seen = [m.weight for m in layers(network) if m.weight.grad is not None]
-    total = sum((w * w.grad).sum().item() for w in seen)
+    total = sum((w * g).sum().item() for w, g in weights_and_gradients(network))
     assert score("synflow", number) == pytest.approx(math.log(total), rel=1e-9)
 
 
 def test_synflow_keeps_the_network_unchanged_and_refuses_dead_ones() -> None:
     network = small_network(0).float()
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    measure(
-        network, *(t.float() if t.is_floating_point() else t for t in batch()), kinds=[SynapticFlow]
-    )
+    images, labels = batch()
+    measure(network, images.float(), labels, kinds=[SynapticFlow])
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     dead = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     with pytest.raises(DeadNetwork):
         measure(
-            SPACE.build(dead, (3, 8, 8), 3, cells=1, channels=4), *batch(), kinds=[SynapticFlow]
+            SPACE.build(dead, (3, 8, 8), 3, cells=1, channels=4),
+            images,
+            labels,
+            kinds=[SynapticFlow],
         )
 
 
@@ -58,7 +69,9 @@ def test_zen_equals_that_by_hooks_in_train_mode(number: int) -> None:
     x, e = (torch.randn(16, 3, 8, 8, generator=generator).double() for _ in range(2))
     maps: list[Tensor] = []
     inputs: list[Tensor] = []
-    network.head[2].register_forward_hook(lambda m, i, o: maps.append(i[0].detach()))
+    network.get_submodule("head.2").register_forward_hook(
+        lambda m, i, o: maps.append(i[0].detach())
+    )
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_hook(lambda m, i, o: inputs.append(i[0].detach()))

@@ -51,8 +51,9 @@ def test_score_depends_on_images_and_not_on_labels() -> None:
     how = Measuring("eval")
     images, labels = batch()
 
-    def spectrum(*these: torch.Tensor) -> torch.Tensor:
-        return measure(build(0), *these, how, [FisherInformation])[FisherInformation].eigenvalues
+    def spectrum(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        seen = measure(build(0), images, labels, how, [FisherInformation])
+        return seen[FisherInformation].eigenvalues
 
     assert torch.equal(spectrum(images, labels), spectrum(images, labels.flip(0)))
     assert not torch.allclose(spectrum(images, labels), spectrum(2 * images, labels))

@@ -22,7 +22,7 @@ from tests.scoring.problem import task
 
 def test_aggregates_equal_those_computed_by_hand() -> None:
     columns = [[3.0, 1.0, 2.0, 2.0], [10.0, 30.0, 20.0, math.inf]]
-    ranks = [[4, 1, 2.5, 2.5], [1, 3, 2, 4]]
+    ranks: list[list[float]] = [[4, 1, 2.5, 2.5], [1, 3, 2, 4]]
     expected = [sum(math.log(r[i] / 4) for r in ranks) for i in range(4)]
     assert log_rank_sum(columns) == pytest.approx(expected)
     assert rank_sum(columns) == pytest.approx([sum(r[i] / 4 for r in ranks) for i in range(4)])
