@@ -14,6 +14,7 @@ from nas_search.core.errors import InputError
 from nas_search.gradients.forwards import (
     Form,
     Layers,
+    layers_by_rule,
     logits_of,
     running_by,
 )
