@@ -77,7 +77,6 @@ LAYERS.add(
         per_sample=per_sample,
         stacked=stacked,
         initial_weights=initial_weights,
-        reachable=lambda input, gate: input,
     )
 )
 

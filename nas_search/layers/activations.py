@@ -49,11 +49,6 @@ def saved(output: Tensor, input: Tensor, *_: Any, **__: Any) -> int:
     return input.numel()
 
 
-def reachable(input: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Return the input: every element passes."""
-    return input
-
-
 def _arguments(settings: tuple[str, ...], module: nn.Module) -> dict[str, Any]:
     return {setting: getattr(module, setting) for setting in settings}
 
@@ -89,7 +84,6 @@ for _name, (_kind, _settings) in WITHOUT_PARAMETERS.items():
             functions=functions_called(_name),
             arguments=partial(_arguments, _settings),
             saved=saved,
-            reachable=reachable,
         )
     )
 LAYERS.add(
@@ -102,6 +96,5 @@ LAYERS.add(
         stacked=stacked_prelu,
         initial_weights=initial_slope,
         saved=saved,
-        reachable=reachable,
     )
 )

@@ -224,14 +224,6 @@ def saved(
     return inputs + projected + output[0].numel()
 
 
-def reachable(
-    query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any
-) -> tuple[Tensor, Tensor | None]:
-    """Return the means over features of each query, and over all keys and values."""
-    seen = key.mean((0, 2), keepdim=True) + value.mean((0, 2), keepdim=True)
-    return (query.mean(-1, keepdim=True) + seen).expand_as(query), None
-
-
 def product_macs(
     output: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any
 ) -> int:
@@ -246,12 +238,6 @@ def product_saved(
     return query.numel() + key.numel() + value.numel() + output.numel()
 
 
-def product_reachable(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Return the mean over tokens of the values, and of all features of queries and keys."""
-    scores = query.mean(-1, keepdim=True) + key.mean((-2, -1), keepdim=True)
-    return scores + value.mean(-2, keepdim=True)
-
-
 LAYERS.add(
     LayerRule(
         name="multi_head_attention",
@@ -263,7 +249,6 @@ LAYERS.add(
         initial_weights=initial_weights,
         macs=macs,
         saved=saved,
-        reachable=reachable,
     )
 )
 LAYERS.add(
@@ -283,6 +268,5 @@ LAYERS.add(
         samples=("query", "key", "value", "attn_mask"),
         macs=product_macs,
         saved=product_saved,
-        reachable=product_reachable,
     )
 )

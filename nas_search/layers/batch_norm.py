@@ -302,11 +302,6 @@ def saved(output: Tensor, input: Tensor, *_: Any, **__: Any) -> int:
     return input.numel()
 
 
-def reachable(input: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Return the input: every element passes."""
-    return input
-
-
 LAYERS.add(
     LayerRule(
         name="batch_norm",
@@ -317,6 +312,5 @@ LAYERS.add(
         stacked=stacked,
         initial_weights=initial_weights,
         saved=saved,
-        reachable=reachable,
     )
 )

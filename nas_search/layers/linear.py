@@ -82,12 +82,6 @@ def saved(output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = N
     return input.numel()
 
 
-def reachable(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return the mean over features for every output feature."""
-    mean = input.mean(-1, keepdim=True)
-    return mean.expand(*input.shape[:-1], weight.shape[0])
-
-
 RULE = LAYERS.add(
     LayerRule(
         name="linear",
@@ -101,6 +95,5 @@ RULE = LAYERS.add(
         initial_weights=initial_weights,
         macs=macs,
         saved=saved,
-        reachable=reachable,
     )
 )

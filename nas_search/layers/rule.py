@@ -52,11 +52,6 @@ class LayerRule:
             without ``functions`` the calls count that their own forward makes.
         saved: ``(output, input, **arguments)`` to the number of elements of activations that the
             layer keeps for its backward pass.
-        reachable: ``(input, **arguments)`` to what stands in for the output where only paths count:
-            from an input >= 0 a value >= 0 of the output's shape, positive exactly where a path
-            leads to it from a positive element, with a positive derivative along each path (see
-            :mod:`nas_search.passes.reachability`); None for a layer through which every element
-            passes as it is, or whose own function does that.
     """
 
     name: str
@@ -72,7 +67,6 @@ class LayerRule:
     initial_weights: Callable[[Any, Scheme], dict[str, Distribution]] | None = None
     macs: Callable[..., int] | None = None
     saved: Callable[..., int] | None = None
-    reachable: Callable[..., Any] | None = None
 
 
 LAYERS: Registry[LayerRule] = Registry("layer", "nas_search.layers")

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from nas_search.gradients import FactorSink, per_sample_backward
 from nas_search.layers import attention
-from nas_search.layers.rule import LAYERS, rules_by_kind
 from nas_search.scoring.initialize import initialize
 from tests.gradients.exact import assert_exact
 
@@ -193,17 +192,3 @@ def test_macs_of_attention_by_hand() -> None:
     q, k, v = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 6, 4), torch.randn(2, 3, 6, 7)
     y = F.scaled_dot_product_attention(q, k, v)
     assert attention.product_macs(y, q, k, v) == 2 * 3 * (5 * 6 * 4 + 5 * 6 * 7)
-
-
-def test_every_value_is_reachable_from_every_token() -> None:
-    q, k, v = (torch.zeros(1, 2, size, 4, dtype=torch.float64) for size in (5, 6, 6))
-    reached = LAYERS.get("scaled_dot_product_attention").reachable
-    assert reached(q, k, v).shape == F.scaled_dot_product_attention(q, k, v).shape
-    assert not reached(q, k, v).any()
-    v[0, 1, 3, 2] = 1
-    assert (reached(q, k, v)[0, 1, :, 2] > 0).all()
-    assert not reached(q, k, v)[0, 0].any()
-    tokens = torch.zeros(5, 2, 8)
-    tokens[3, 1, 0] = 1
-    y, _ = rules_by_kind()[nn.MultiheadAttention].reachable(tokens, tokens, tokens)
-    assert (y[:, 1] > 0).all() and not y[:, 0].any()
