@@ -14,7 +14,7 @@ from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
-from nas_search.passes.paths import Paths
+from nas_search.passes.paths import Paths, find_paths
 from nas_search.stacked.candidates import candidates_of
 
 _BITS = 62
@@ -132,7 +132,8 @@ def _relus_on_paths(subject: Subject) -> Sequence[Tensor]:
 
     One of k flags per candidate that the call sees. Paths begin in the image or in a weight.
     """
-    calls = Paths(subject.network, subject.images).calls
+    paths = subject.shared.get(Paths) or find_paths(subject.network, subject.images)
+    calls = paths.calls
     flags = [call.from_any for call in calls if isinstance(call.module, nn.ReLU)]
     if not flags:
         return ()

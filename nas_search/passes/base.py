@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -89,6 +89,8 @@ class Subject:
         precision: of the pass of per-sample gradients.
         facts: of each of the K candidates; None where there is a network and nothing else.
         loss: loss that is differentiated.
+        kinds: all kinds of results that are wanted of the measurement, from whichever pass.
+        shared: what an earlier pass found out about the same network and leaves to later ones.
     """
 
     network: nn.Module
@@ -100,6 +102,8 @@ class Subject:
     precision: Precision = "fp32"
     facts: tuple[Facts | None, ...] = (None,)
     loss: Loss = cross_entropy
+    kinds: frozenset[type] = frozenset()
+    shared: dict[type, Any] = field(default_factory=dict, compare=False)
 
     @property
     def classes(self) -> Tensor:
@@ -124,12 +128,14 @@ class Pass:
             the outcome of one candidate; with several, each is measured alone.
         provides: kinds of results that it gives; no other pass gives them.
         network: form of the network that it runs.
+        early: whether it runs before others, since it leaves them what it found out.
     """
 
     name: str
     run: Callable[[Subject, frozenset[type]], Sequence[Outcome]]
     provides: tuple[type, ...]
     network: Form = "pruned"
+    early: bool = False
 
 
 PASSES: Registry[Pass] = Registry("pass", "nas_search.passes")

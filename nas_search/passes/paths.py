@@ -47,12 +47,71 @@ class Call:
     from_any: np.ndarray
 
 
+class Watch:
+    """Notes which nodes of autograd's graph the modules of a network make while it runs.
+
+    Attributes:
+        run: the calls of modules, in order: the module, the candidates whose samples it saw, and
+            the nodes of its output.
+        end: the node that made the logits; None before the run, or without a graph.
+        begin: nodes of what modules made of tokens, where paths begin: integers have no graph.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.run: list[tuple[nn.Module, Members, list[Any]]] = []
+        self.end: Any = None
+        self.begin: set[Any] = set()
+        self._network = network
+        self._candidates = candidates_of(network)
+
+    def __enter__(self) -> Watch:
+        modules = self._network.modules()
+        self._handles = [module.register_forward_hook(self._note) for module in modules]
+        self._handles.append(self._network.register_forward_pre_hook(self._begin))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _begin(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.run, self.end, self.begin = [], None, set()  # of several runs the last one counts
+
+    def _note(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self.run.append((module, self._candidates.active, _nodes(output)))
+        if next(module.children(), None) is None and any(
+            isinstance(value, Tensor) and not value.is_floating_point() for value in inputs
+        ):
+            self.begin.update(_nodes(output))
+        if module is self._network:
+            self.end = next(iter(_nodes(output)), None)
+
+
+def find_paths(network: nn.Module, images: Tensor) -> Paths:
+    """Run ``network`` once, in evaluation mode, and return its paths.
+
+    Args:
+        network: an ordinary network (K = 1) or a stacked one.
+        images: (n, C, H, W); two of them are used, and their values do not matter. Or tokens.
+    """
+    image = begin_paths(images[:2])
+    with forwards_replaced(network, {}), torch.enable_grad(), Watch(network) as watch:
+        network(image)
+    return Paths(network, watch, image)
+
+
+def begin_paths(images: Tensor) -> Tensor:
+    """Return ``images`` as leaves of autograd's graph; tokens as they are."""
+    return images.detach().requires_grad_() if images.is_floating_point() else images
+
+
 class Paths:
     """The paths through a network of K candidates.
 
     Args:
-        network: an ordinary network (K = 1) or a stacked one; runs once in evaluation mode.
-        images: (n, C, H, W); two of them are used, and their values do not matter.
+        network: an ordinary network (K = 1) or a stacked one.
+        watch: has seen one run of it.
+        image: the input of that run, from :func:`begin_paths`.
 
     Attributes:
         lengths: per candidate, the number of convolutions and linear layers on the longest path
@@ -60,22 +119,9 @@ class Paths:
         weights: the parameters that the logits depend on.
     """
 
-    def __init__(self, network: nn.Module, images: Tensor) -> None:
-        candidates = candidates_of(network)
-        self._count = len(candidates)
-        self._run: list[tuple[nn.Module, Members, list[Any]]] = []
-
-        def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            self._run.append((module, candidates.active, _nodes(output)))
-
-        image = images[:2].detach().requires_grad_()
-        handles = [module.register_forward_hook(note) for module in network.modules()]
-        try:
-            with forwards_replaced(network, {}), torch.enable_grad():
-                self._end = network(image).grad_fn
-        finally:
-            for handle in handles:
-                handle.remove()
+    def __init__(self, network: nn.Module, watch: Watch, image: Tensor) -> None:
+        self._count = len(candidates_of(network))
+        self._run, self._end = watch.run, watch.end
         self._order = _graph(self._end)
         counted = {
             node
@@ -84,7 +130,7 @@ class Paths:
             for node in nodes
         }
         sizes = {node: len(members) for _, members, nodes in self._run for node in nodes}
-        self._numbers = _forwards(self._order, counted, sizes, image)
+        self._numbers = _forwards(self._order, counted, sizes, {image}, watch.begin)
         lengths = self._numbers.get(self._end, np.full(self._count, NOTHING)).tolist()
         self.lengths = [length if length >= 0 else None for length in lengths]
         leaves = (getattr(node, "variable", None) for node in self._order)
@@ -175,7 +221,11 @@ def _inputs(node: Any) -> Iterator[tuple[Any, list[int] | None, list[int] | None
 
 
 def _forwards(
-    order: list[Any], counted: set[Any], sizes: dict[Any, int], image: Tensor
+    order: list[Any],
+    counted: set[Any],
+    sizes: dict[Any, int],
+    leaves: set[Tensor],
+    begin: set[Any],
 ) -> dict[Any, np.ndarray]:
     """Return each node's number per candidate; one alone where weights are all that it reads.
 
@@ -183,17 +233,18 @@ def _forwards(
         order: the nodes.
         counted: those that are layers.
         sizes: numbers of candidates of some nodes.
-        image: where paths begin.
+        leaves: where paths begin.
+        begin: nodes where they begin, too.
     """
     numbers: dict[Any, np.ndarray] = {}
     for node in order:
         leaf = getattr(node, "variable", None)
         if leaf is not None:
-            numbers[node] = np.array([0 if leaf is image else WEIGHT])
+            numbers[node] = np.array([0 if leaf in leaves else WEIGHT])
             continue
         moves = getattr(node, "moves", None)
         size = moves.size if isinstance(moves, Moves) else sizes.get(node, 1)
-        own = np.full(size, NOTHING)
+        own = np.full(size, 0 if node in begin else NOTHING)
         for before, taken, put in _inputs(node):
             read = numbers[before]
             if taken is not None and len(read) > 1:

@@ -29,6 +29,8 @@ from nas_search.passes.base import (
     weighted_layers,
 )
 from nas_search.passes.dead import beyond_rounding, logits_faults
+from nas_search.passes.paths import Paths, Watch, begin_paths
+from nas_search.passes.structure import Depth, LiveParameters
 from nas_search.stacked.candidates import Candidates, Members, candidates_of
 
 
@@ -162,10 +164,13 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
     sinks += [signs] if Signs in wanted else []
     sinks += [sums] if BatchGradient in wanted else []
     fisher = PerCandidate()
-    with _channels_seen(network, stack, fisher) if ChannelFisher in wanted else nullcontext():
+    with (
+        _channels_seen(network, stack, fisher) if ChannelFisher in wanted else nullcontext(),
+        _paths_left(subject) as images,
+    ):
         logits = per_sample_backward(
             network,
-            subject.images,
+            images,
             subject.labels,
             sinks,
             normalization=subject.normalization,
@@ -262,6 +267,22 @@ def _layer_factors(
 
 
 @contextmanager
+def _paths_left(subject: Subject) -> Iterator[Tensor]:
+    """Leave the network's paths to later passes that want them: its graph is made here anyway.
+
+    Yields:
+        The images to run it on.
+    """
+    if subject.kinds.isdisjoint((Depth, LiveParameters)):
+        yield subject.images
+        return
+    images = begin_paths(subject.images)
+    with Watch(subject.network) as watch:
+        yield images
+    subject.shared[Paths] = Paths(subject.network, watch, images)
+
+
+@contextmanager
 def _channels_seen(
     network: nn.Module, candidates: Candidates, found: PerCandidate
 ) -> Iterator[None]:
@@ -293,5 +314,6 @@ PASSES.add(
         name="per_sample",
         run=reduce_per_sample_gradients,
         provides=(Grams, LayerFactors, Signs, BatchGradient, ChannelFisher),
+        early=True,
     )
 )

@@ -16,7 +16,7 @@ from nas_search.passes.base import (
     Subject,
     weighted_layers,
 )
-from nas_search.passes.paths import Paths, layers_of_each
+from nas_search.passes.paths import Paths, find_paths, layers_of_each
 from nas_search.stacked.candidates import candidates_of
 
 
@@ -55,7 +55,7 @@ class Weights:
 
 def follow_paths(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Walk along the paths from image to logits; a candidate without one is dead."""
-    paths = Paths(subject.network, subject.images)
+    paths = subject.shared.get(Paths) or find_paths(subject.network, subject.images)
     counts = [0] * len(paths.lengths)
     if LiveParameters in wanted:
         counts = count_live(subject.network, paths)

@@ -115,6 +115,7 @@ def measure_stack(
         InputError: a layer cannot be measured that way.
         Exception: with K > 1, whatever one of them made a pass, or building a network, raise.
     """
+    kinds = tuple(kinds)
     wanted: dict[Pass, set[type]] = {}
     for kind in kinds:
         wanted.setdefault(pass_of(kind), set()).add(kind)
@@ -128,10 +129,11 @@ def measure_stack(
         how.precision,
         tuple(facts),
         loss,
+        frozenset(kinds),
     )
     results: list[list[object]] = [[] for _ in facts]
     failures: list[dict[type, Exception]] = [{} for _ in facts]
-    for one, some in wanted.items():
+    for one, some in sorted(wanted.items(), key=lambda item: not item[0].early):
         for number, outcome in enumerate(
             _outcomes(one, frozenset(some), networks, subject, refuse)
         ):
