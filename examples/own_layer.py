@@ -35,7 +35,8 @@ class ChannelGate(nn.Module):
 def per_sample(recorder: Recorder, input: Tensor, gate: Tensor) -> Tensor:
     """Compute the same, and tell the recorder each sample's gradient during backward."""
     recorder.rows_per_sample(input)
-    return _Gate.apply(input, gate, recorder.used(gate), recorder)
+    output: Tensor = _Gate.apply(input, gate, recorder.used(gate), recorder)
+    return output
 
 
 class _Gate(torch.autograd.Function):
@@ -60,7 +61,8 @@ class _Gate(torch.autograd.Function):
 def stacked(stack: Stack, input: Tensor, gate: Tensor) -> Tensor:
     """Compute the same for k candidates with gates (k, C), in ordinary operations."""
     opening = torch.sigmoid(gate)[:, None, :, None, None]
-    return (input.unflatten(0, (stack.candidates, -1)) * opening).flatten(0, 1)
+    output: Tensor = input.unflatten(0, (stack.candidates, -1)) * opening
+    return output.flatten(0, 1)
 
 
 def initial_weights(module: ChannelGate, scheme: Scheme) -> dict[str, Distribution]:
@@ -75,7 +77,6 @@ LAYERS.add(
         per_sample=per_sample,
         stacked=stacked,
         initial_weights=initial_weights,
-        reachable=lambda input, gate: input,
     )
 )
 

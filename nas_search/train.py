@@ -2,5 +2,7 @@
 
 from nas_search.commands.train import main
 
+__all__ = ["main"]
+
 if __name__ == "__main__":
     main()

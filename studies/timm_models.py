@@ -90,9 +90,7 @@ def score_models(options: argparse.Namespace) -> None:
         if not options.as_built:
             open_branches(network)
         start = perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            scores = nas_search.score(network, images, labels, options.proxies)
+        scores, reasons = scores_of(network, images, labels, options.proxies)
         took = perf_counter() - start
         new = not options.to.exists()
         with options.to.open("a", newline="") as file:
@@ -101,11 +99,25 @@ def score_models(options: argparse.Namespace) -> None:
                 writer.writerow(FIELDS)
             for proxy, score in scores.items():
                 text = "" if math.isnan(score) else f"{score:.8g}"
-                reason = scores.reasons.get(proxy, "")
+                reason = reasons.get(proxy, "")
                 writer.writerow([model, size, options.n, proxy, text, reason, f"{took:.1f}"])
         print(f"{model} {size} x {size}: {took:.1f} s", flush=True)
         del network, images
         gc.collect()
+
+
+def scores_of(
+    network: nn.Module, images: Tensor, labels: Tensor, proxies: Sequence[str]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the scores, NaN where there is none, and the reasons of those."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scores = nas_search.score(network, images, labels, proxies)
+    except Exception as error:  # a network that does not take pictures of this size
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        return dict.fromkeys(proxies, math.nan), dict.fromkeys(proxies, reason)
+    return dict(scores), scores.reasons
 
 
 def create(timm: object, model: str, size: int) -> nn.Module:

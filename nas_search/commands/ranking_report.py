@@ -13,11 +13,11 @@ from nas_search import report
 from nas_search.core.errors import RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.files import write_csv
-from nas_search.ranking.ranking import Column, Row
+from nas_search.ranking.ranking import Column, RankingRow
 
 
 def write_ranking(
-    rows: Sequence[Row],
+    rows: Sequence[RankingRow],
     columns: Sequence[Column],
     accuracies: dict[str, np.ndarray],
     evaluations: Mapping[int, Sequence[Evaluation]],
@@ -36,7 +36,7 @@ def write_ranking(
         RunError: the disk refuses.
     """
     try:
-        fields = [field.name for field in dataclasses.fields(Row)]
+        fields = [field.name for field in dataclasses.fields(RankingRow)]
         values = [list(dataclasses.astuple(row)) for row in rows]
         write_csv(directory / "ranking.csv", fields, values)
         _write_scores(columns, accuracies, evaluations, directory)
@@ -74,7 +74,7 @@ def _write_scores(
 
 
 def print_ranking(
-    rows: Sequence[Row], count: int, seeds: Sequence[int], directory: Path, console: Console
+    rows: Sequence[RankingRow], count: int, seeds: Sequence[int], directory: Path, console: Console
 ) -> None:
     """Print the tables, in whole lines also where the output is a file or a narrow terminal."""
     console.width = max(console.width, report.TABLE_WIDTH)

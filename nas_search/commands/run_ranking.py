@@ -25,7 +25,7 @@ from nas_search.core.versions import versions
 from nas_search.data import ImageData
 from nas_search.proxies import PROXIES
 from nas_search.ranking import ranking
-from nas_search.ranking.ranking import Row
+from nas_search.ranking.ranking import RankingRow
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, start_workers
 
@@ -33,7 +33,7 @@ LOOKAHEAD = 256
 """Architectures handed to the workers at once."""
 
 
-def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[Row]:
+def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[RankingRow]:
     """Score the architectures, or those that ``directory`` lacks, and write the study there.
 
     Args:
@@ -49,7 +49,7 @@ def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[R
         RunError: the store or the disk fails.
     """
     study, table = config.study, config.table
-    numbers = ranking.chosen_rows(table, study.architectures, study.sample_seed)
+    numbers = ranking.select_rows(table, study.architectures, study.sample_seed)
     genotypes = [table.architectures[row] for row in numbers]
     data = config.dataset.load(config.dataset_options)
     evaluations = {
@@ -59,7 +59,7 @@ def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[R
     columns = ranking.columns(evaluations, groups, study.combined)
     accuracies = {name: table.columns[name][numbers] for name in config.columns}
     first = evaluations[study.seeds[0]]
-    rows = ranking.table_of_rows(
+    rows = ranking.ranking_rows(
         columns,
         accuracies,
         np.array([e.params for e in first], dtype=np.float64),

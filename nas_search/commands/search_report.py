@@ -188,7 +188,7 @@ def _write_best(result: SearchResult, directory: Path) -> None:
         return
     number, best = result.ranked[0]
     measured = {"params": best.params, "macs": best.macs, "number": number}
-    architecture = result.architecture(best.genotype).facts()
+    architecture = result.architecture(best.genotype).as_dict()
     write_json(
         directory / "best.json",
         {**architecture, "scores": best.scores, **measured, "versions": versions()},

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, registries, evaluations, files, devices."""
+"""The foundation of all rooms: errors, registries, evaluations, files, devices."""

@@ -1,4 +1,4 @@
-"""Which torch device a name in the configuration means, and how exactly it computes."""
+"""The torch device of a name in the configuration, and its arithmetic precision."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Precision = Literal["fp32", "tf32", "bf16"]
 ``fp32``
     single precision throughout.
 ``tf32``
-    a GPU may round what it multiplies to 10 bits; elsewhere the same as ``fp32``.
+    a GPU may round factors to 10 bits; elsewhere the same as ``fp32``.
 ``bf16``
     the pass of per-sample gradients keeps activations and their gradients in bfloat16 and sums in
     single precision; statistics, classifier and Gram matrices are in single precision. Other passes
-    as ``tf32``. For constant batch statistics (``frozen``, ``eval``) only: with others, what is
-    zero but for rounding would be taken for a gradient.
+    as ``tf32``. Only for constant batch statistics (``frozen``, ``eval``): with others, rounding
+    error would be taken for a gradient that is exactly zero.
 """
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -29,7 +29,7 @@ def resolve_device(name: str) -> str:
     """Return the torch device for ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
 
     Raises:
-        InputError: there is no such device on this machine.
+        InputError: this machine has no such device.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -40,16 +40,16 @@ def resolve_device(name: str) -> str:
     if device.type == "cuda":
         count = torch.cuda.device_count()
         if count == 0:
-            raise InputError(f"device={name} asks for a GPU and torch sees none; use device=cpu")
+            raise InputError(f"device={name} needs a GPU and torch finds none; use device=cpu")
         if device.index is not None and device.index >= count:
-            raise InputError(f"device={name}: torch sees {count} GPUs, cuda:0 to cuda:{count - 1}")
+            raise InputError(f"device={name}: torch finds {count} GPUs, cuda:0 to cuda:{count - 1}")
     elif device.type != "cpu":
         raise InputError(f"device '{name}' is not supported; possible: auto, cpu, cuda, cuda:N")
     return name
 
 
 def set_precision(precision: Precision) -> None:
-    """Let GPUs in this process round to TF32 or not; torch's own default is half of each."""
-    rounds = precision != "fp32"
-    torch.backends.cuda.matmul.allow_tf32 = rounds
-    torch.backends.cudnn.allow_tf32 = rounds
+    """Allow or forbid TF32 on GPUs in this process; torch allows it for convolutions by default."""
+    allowed = precision != "fp32"
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    torch.backends.cudnn.allow_tf32 = allowed

@@ -1,9 +1,9 @@
-"""The two ways a command can end badly; every message is one line that says what and what to do."""
+"""The two errors that end a command; every message is one line: the problem and the remedy."""
 
 
 class InputError(ValueError):
-    """What the user asked for cannot be done as written (bad value, missing file); exit code 2."""
+    """The request cannot be carried out as written (bad value, missing file); exit code 2."""
 
 
 class RunError(RuntimeError):
-    """Something outside the request failed while running (full disk, broken store); exit code 1."""
+    """Something outside the request failed at run time (full disk, broken store); exit code 1."""

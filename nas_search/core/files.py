@@ -1,4 +1,4 @@
-"""Plain files for people and scripts: CSV and JSON, each written whole or not at all."""
+"""Plain files for people and scripts: CSV and JSON, written atomically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write ``value`` as indented JSON.
 
     Raises:
-        OSError: the disk refuses; what was there before still is.
+        OSError: the disk refuses; the previous file is kept.
     """
     _write(path, json.dumps(value, indent=2) + "\n")
 
@@ -23,7 +23,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) 
     """Write rows under a header; None is an empty cell.
 
     Raises:
-        OSError: the disk refuses; what was there before still is.
+        OSError: the disk refuses; the previous file is kept.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""A registry of names: one frozen record per name, discovered in a room's own files."""
+"""A registry: one frozen record per name, discovered in the modules of a package."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from nas_search.core.errors import InputError
 
 
 class Named(Protocol):
-    """What a registry holds: any record with a name."""
+    """The type of records: anything with a name."""
 
     @property
     def name(self) -> str:
-        """The name that users write."""
+        """The name in the configuration."""
         ...
 
 
@@ -27,11 +27,11 @@ Record = TypeVar("Record", bound=Named)
 class Registry(Generic[Record]):
     """Records by name.
 
-    A file that is dropped into ``package`` and calls :meth:`add` at import is found without being
-    listed anywhere: the package's modules are imported on the first look-up.
+    The modules of ``package`` are imported on the first look-up, so a file in it that calls
+    :meth:`add` at import need not be listed anywhere.
 
     Args:
-        kind: what the records are called in messages, e.g. ``"search_space"``.
+        kind: name of the kind of records in messages, e.g. ``"search_space"``.
         package: dotted name of the package whose modules register the records.
     """
 
@@ -47,8 +47,8 @@ class Registry(Generic[Record]):
         Raises:
             InputError: another record already has this name.
         """
-        known = self._records.get(record.name)
-        if known is not None and known != record:
+        present = self._records.get(record.name)
+        if present is not None and present != record:
             raise InputError(f"{self.kind} '{record.name}' is registered twice; rename one of them")
         self._records[record.name] = record
         return record
@@ -57,7 +57,7 @@ class Registry(Generic[Record]):
         """Return the record called ``name``.
 
         Raises:
-            InputError: no such name; the message lists what is possible.
+            InputError: no such name; the message lists the possible ones.
         """
         self._discover()
         try:
@@ -79,9 +79,9 @@ class Registry(Generic[Record]):
 
     @contextmanager
     def temporarily(self, *records: Record) -> Iterator[None]:
-        """Register ``records`` within a ``with`` block, in place of others of the same name.
+        """Register ``records`` within a ``with`` block, replacing others of the same name.
 
-        Whatever else is registered within the block is forgotten after it, too.
+        The records registered by other means within the block are removed after it, too.
         """
         self._discover()
         before = dict(self._records)

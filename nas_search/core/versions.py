@@ -11,7 +11,7 @@ import nas_search
 
 
 def versions() -> dict[str, str]:
-    """Return them by name, as they are stored with a run."""
+    """Return the versions by name, as stored with a run."""
     return {
         "nas_search": nas_search.__version__,
         "torch": torch.__version__,

@@ -1,4 +1,4 @@
-"""Data sets, one file each, and the class-balanced probe batch that candidates are scored on."""
+"""Data sets, one file each, and the class-balanced probe batch for scoring candidates."""
 
 from nas_search.data.assemble import stratified_holdout
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Split, normalize

@@ -1,4 +1,4 @@
-"""From labels and a pixel reader to a data set: checks, hold-out and channel statistics."""
+"""Make a data set of labels and a pixel reader: checks, hold-out, channel statistics."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def check_labels(labels: np.ndarray, origin: str, num_classes: int | None = None
     """Return ``labels`` as an int64 tensor (n,) in 0..C-1.
 
     Args:
-        labels: as found on disk.
-        origin: what to call them in a message.
-        num_classes: C when known; otherwise each of 0..max must occur (a training split).
+        labels: labels as stored on disk.
+        origin: name of the labels in messages.
+        num_classes: C if known; otherwise each of 0..max must occur (a training split).
 
     Raises:
         InputError: not one-dimensional, not integers, out of range, or a class without images.
     """
     if labels.ndim != 1:
         raise InputError(
-            f"{origin}: labels have shape {labels.shape}, expected (n,), one integer an image"
+            f"{origin}: labels have shape {labels.shape}, expected (n,), one integer per image"
         )
     if labels.dtype.kind not in "iu":
         raise InputError(
@@ -40,7 +40,7 @@ def check_labels(labels: np.ndarray, origin: str, num_classes: int | None = None
             "convert with y.astype('int64')"
         )
     if len(labels) == 0:
-        raise InputError(f"{origin}: there are no images; give at least one a class")
+        raise InputError(f"{origin}: there are no images; give at least one per class")
     low, high = int(labels.min()), int(labels.max())
     if low < 0:
         raise InputError(f"{origin}: labels must be 0..C-1, found {low}; renumber them")
@@ -66,7 +66,7 @@ def check_labels(labels: np.ndarray, origin: str, num_classes: int | None = None
 def stratified_holdout(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return sorted row indices (train, test), ``fraction`` of every class held out.
 
-    A class of two or more images has at least one on either side; a single image stays in train.
+    A class of two or more images has at least one in each part; a single image stays in train.
 
     Raises:
         InputError: ``fraction`` is not in (0, 1) or ``seed`` is negative.
@@ -81,13 +81,13 @@ def stratified_holdout(labels: Tensor, fraction: float, seed: int) -> tuple[Tens
         rows = rng.permutation(np.flatnonzero(labels.numpy() == label))
         count = min(max(round(fraction * len(rows)), 1), len(rows) - 1)
         test.append(rows[: max(count, 0)])
-    held = np.sort(np.concatenate(test))
-    kept = np.setdiff1d(np.arange(len(labels)), held)
-    return torch.from_numpy(kept), torch.from_numpy(held)
+    held_out = np.sort(np.concatenate(test))
+    rest = np.setdiff1d(np.arange(len(labels)), held_out)
+    return torch.from_numpy(rest), torch.from_numpy(held_out)
 
 
 def holdout_parts(part: Part, fraction: float, seed: int) -> tuple[Part, Part]:
-    """Return (train, test) parts of one, by :func:`stratified_holdout`."""
+    """Split a part into (train, test) by :func:`stratified_holdout`."""
     origin, labels, read = part
     train, test = (
         (origin, labels[rows], partial(_read_subset, read, rows))
@@ -113,7 +113,7 @@ def channel_statistics(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return per-channel (mean, std) of at most ``limit`` evenly spaced images.
 
-    On uint8 / 255 or on floats as they are, summed in float64; a constant channel gets std 1.
+    Of uint8 / 255 or of unscaled floats, summed in float64; a constant channel gets std 1.
 
     Raises:
         InputError: one of these images holds NaN or infinite pixels, or cannot be read.
@@ -142,7 +142,7 @@ def image_data(
     test: Part,
     statistics: tuple[tuple[float, ...], tuple[float, ...]],
 ) -> ImageData:
-    """Return the data set of two parts, normalized by ``statistics`` (mean, std)."""
+    """Return the data set with these parts, normalized by ``statistics`` (mean, std)."""
     mean, std = statistics
     channels, height, width = train[2](torch.zeros(1, dtype=torch.int64)).shape[1:]
     return ImageData(

@@ -1,4 +1,4 @@
-"""What every data set becomes: labels in memory, pixels read when asked for, one normalization."""
+"""The form of every data set: labels in memory, pixels read on demand, one normalization."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ def normalize(raw: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tenso
     """Return ``(raw - mean) / std`` per channel as float32.
 
     Args:
-        raw: (k, C, H, W) pixels; uint8 is first scaled from 0..255 to 0..1, floats are taken as
-            they are.
-        mean: C channel means, on the scaled pixels.
+        raw: (k, C, H, W) pixels; uint8 is first scaled from 0..255 to 0..1, floats are not scaled.
+        mean: C channel means of the scaled pixels.
         std: C channel standard deviations, all positive.
     """
     pixels = raw.float() / 255 if raw.dtype == torch.uint8 else raw.float()
@@ -35,9 +34,9 @@ class Split:
     """One part of a data set, e.g. its training images.
 
     Attributes:
-        origin: where the images come from, for messages, e.g. ``"my.npz x_train"``.
+        origin: source of the images in messages, e.g. ``"my.npz x_train"``.
         labels: (n,) int64, in 0..C-1.
-        read: raw pixels by index; what a training transform starts from.
+        read: raw pixels by index; input of training transforms.
         mean: channel means that :meth:`images` subtracts.
         std: channel standard deviations that :meth:`images` divides by.
     """
@@ -86,10 +85,10 @@ class ImageData:
         name: the data set's registered name.
         class_names: C names, in label order.
         input_shape: (channels, height, width) of one image.
-        mean: channel means of the training images, on uint8 / 255 or on floats as they are.
-        std: channel standard deviations, likewise.
+        mean: channel means of the training images, of uint8 / 255 or of unscaled floats.
+        std: channel standard deviations of the same.
         train: the training images; the probe batch is drawn from them.
-        test: the held-out images; never seen by search.
+        test: the held-out images; a search never reads them.
     """
 
     name: str
@@ -113,8 +112,8 @@ class DatasetRecord:
     Attributes:
         name: the name in ``dataset=...``.
         options: dataclass of its typed options with their defaults, the keys of its yaml.
-        load: from an instance of ``options`` to the data; raises InputError when it cannot.
-        description: one line for people.
+        load: maps an instance of ``options`` to the data; raises InputError if it cannot.
+        description: one line for help texts.
     """
 
     name: str

@@ -17,10 +17,10 @@ from nas_search.core.errors import InputError
 from nas_search.data.assemble import Part, check_labels, image_data, read_array
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData
 
-# Channel statistics of the 50,000 training images, as the field's recipes state them.
+# Channel statistics of the 50,000 training images, as the usual recipes state them.
 CIFAR10_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 CIFAR100_STATISTICS = ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
-_SILENCE_S = 30.0  # torchvision waits for ever on a network that swallows packets
+_SILENCE_S = 30.0  # torchvision waits forever on a network that drops packets
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class CifarOptions:
     """Options of ``dataset=cifar10`` and ``dataset=cifar100``.
 
     Attributes:
-        root: folder that torchvision keeps its files in; ``~`` is the home folder.
+        root: folder of torchvision's files; ``~`` is the home folder.
     """
 
     root: str = "~/.cache/nas_search"

@@ -26,8 +26,8 @@ class DigitsOptions:
 
     Attributes:
         size: height and width in pixels that the 8 x 8 scans are upscaled to, 8 or more.
-        holdout: share of every class kept for the test split, in (0, 1).
-        holdout_seed: which images these are, 0 or more.
+        holdout: fraction of every class held out for testing, in (0, 1).
+        holdout_seed: seed of the choice of these images, 0 or more.
     """
 
     size: int = 16
@@ -46,12 +46,12 @@ def load_digits(options: DigitsOptions) -> ImageData:
     """
     if options.size < 8:
         raise InputError(
-            f"dataset.size={options.size} is below the digits' own 8 pixels; use 8 or more"
+            f"dataset.size={options.size} is below the 8 pixels of the scans; use 8 or more"
         )
-    from sklearn.datasets import load_digits as sklearn_digits  # a second's import, only here
+    from sklearn.datasets import load_digits as sklearn_digits  # imported here: it takes a second
 
     source = sklearn_digits()
-    gray = torch.from_numpy(source.images).float()[:, None] * (255 / 16)  # ink is 0..16
+    gray = torch.from_numpy(source.images).float()[:, None] * (255 / 16)  # values are 0..16
     gray = interpolate(
         gray, size=(options.size, options.size), mode="bilinear", align_corners=False
     )

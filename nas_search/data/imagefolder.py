@@ -1,4 +1,4 @@
-"""A person's own pictures: one folder a class."""
+"""The user's own images, one folder per class."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nas_search.data.assemble import (
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
-STATISTICS_PICTURES = 512  # decoding is slow, and 512 pictures fix a channel mean to a percent
+STATISTICS_IMAGES = 512  # decoding is slow, and 512 images give a channel mean to one percent
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,11 @@ class ImageFolderOptions:
     """Options of ``dataset=imagefolder``.
 
     Attributes:
-        path: folder with one folder a class, or with ``train`` and ``test`` (or ``val``) of such.
+        path: folder with one folder per class, or with two such folders: ``train``, and ``test`` or
+            ``val``.
         size: height and width in pixels of the images, 8 or more.
-        holdout: share of every class kept for testing when there is no such folder, in (0, 1).
-        holdout_seed: which images these are, 0 or more.
+        holdout: fraction of every class held out for testing without a test folder, in (0, 1).
+        holdout_seed: seed of the choice of these images, 0 or more.
     """
 
     path: str = ""
@@ -43,18 +44,18 @@ class ImageFolderOptions:
 
 
 def load_imagefolder(options: ImageFolderOptions) -> ImageData:
-    """Return the pictures below ``path`` as RGB; a class is named like its folder, in sorted order.
+    """Return the images below ``path`` as RGB; classes are named after the folders, sorted.
 
-    Pictures are decoded when asked for: shorter side resized to ``size``, then center-cropped.
+    Images are decoded on demand: shorter side resized to ``size``, then center-cropped.
 
     Raises:
-        InputError: a missing or empty folder, fewer than two classes, or a picture that cannot be
+        InputError: a missing or empty folder, fewer than two classes, or an image that cannot be
             decoded.
     """
     if not options.path:
         raise InputError("dataset=imagefolder needs a folder; add dataset.path=FOLDER")
     if options.size < 8:
-        raise InputError(f"dataset.size={options.size} is too small for pictures; use 8 or more")
+        raise InputError(f"dataset.size={options.size} is too small for images; use 8 or more")
     root = Path(options.path).expanduser()
     if not root.is_dir():
         raise InputError(f"there is no folder {root}; check dataset.path")
@@ -62,35 +63,35 @@ def load_imagefolder(options: ImageFolderOptions) -> ImageData:
         train_root = root / "train" if (root / "train").is_dir() else root
         classes = class_folders(train_root)
         train = _part(train_root, classes, options.size)
-        held = [] if train_root == root else [root / "test", root / "val"]
-        test_root = next((folder for folder in held if folder.is_dir()), None)
+        test_roots = [] if train_root == root else [root / "test", root / "val"]
+        test_root = next((folder for folder in test_roots if folder.is_dir()), None)
         if test_root is None:
             train, test = holdout_parts(train, options.holdout, options.holdout_seed)
         else:
             test = _part(test_root, classes, options.size)
     except OSError as error:
         raise InputError(f"cannot list {root} ({error.strerror}); check its permissions") from error
-    statistics = channel_statistics(train, STATISTICS_PICTURES)
+    statistics = channel_statistics(train, STATISTICS_IMAGES)
     return image_data("imagefolder", classes, train, test, statistics)
 
 
 def class_folders(root: Path) -> list[str]:
-    """Return the sorted names of the folders in ``root``, hidden ones left out.
+    """Return the sorted names of the folders in ``root`` without hidden ones.
 
     Raises:
-        InputError: fewer than two.
+        InputError: there are fewer than two.
     """
     names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if len(names) < 2:
         raise InputError(
-            f"{root} has {len(names)} class folders; put the pictures of each class into a folder "
+            f"{root} has {len(names)} class folders; put the images of each class into a folder "
             "of its own, at least 2"
         )
     return names
 
 
 def _part(root: Path, classes: list[str], size: int) -> Part:
-    """Return the pictures of ``classes`` below ``root``; an unknown or empty class is an error."""
+    """Return the images of ``classes`` below ``root``; an unknown or empty class is an error."""
     unknown = sorted(set(class_folders(root)) - set(classes))
     if unknown:
         raise InputError(
@@ -100,39 +101,39 @@ def _part(root: Path, classes: list[str], size: int) -> Part:
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = [p for p in sorted((root / name).rglob("*")) if _is_picture(p)]
-        if not found:
+        files = [p for p in sorted((root / name).rglob("*")) if _is_image(p)]
+        if not files:
             kinds = " ".join(sorted(SUFFIXES))
-            raise InputError(f"{root / name} holds no picture ({kinds}); add some or remove it")
-        paths += found
-        labels += [label] * len(found)
+            raise InputError(f"{root / name} holds no image ({kinds}); add some or remove it")
+        paths += files
+        labels += [label] * len(files)
     targets = check_labels(np.array(labels), str(root), len(classes))
-    return str(root), targets, partial(read_pictures, tuple(paths), size)
+    return str(root), targets, partial(read_images, tuple(paths), size)
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def read_pictures(paths: tuple[Path, ...], size: int, indices: Tensor) -> Tensor:
-    """Return the pictures at ``indices`` (k,) as uint8 (k, 3, size, size).
+def read_images(paths: tuple[Path, ...], size: int, indices: Tensor) -> Tensor:
+    """Return the images at ``indices`` (k,) as uint8 (k, 3, size, size).
 
     Raises:
         InputError: one of these files cannot be decoded; the message names it.
     """
     pixels = np.empty((len(indices), size, size, 3), np.uint8)
     for row, index in enumerate(indices.tolist()):
-        pixels[row] = read_picture(paths[index], size)
+        pixels[row] = read_image(paths[index], size)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
 
 
-def read_picture(path: Path, size: int) -> np.ndarray:
-    """Return one picture as (size, size, 3) uint8 RGB, upright, resized and center-cropped."""
+def read_image(path: Path, size: int) -> np.ndarray:
+    """Return one image as (size, size, 3) uint8 RGB, upright, resized and center-cropped."""
     try:
-        with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGB")
             return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.BILINEAR))
-    except Exception as error:  # what Pillow raises for damaged files depends on the format
+    except Exception as error:  # Pillow's exceptions for damaged files depend on the format
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error
 
@@ -142,6 +143,6 @@ DATASETS.add(
         name="imagefolder",
         options=ImageFolderOptions,
         load=load_imagefolder,
-        description="your own pictures, one folder a class: dataset.path=FOLDER",
+        description="your own images, one folder per class: dataset.path=FOLDER",
     )
 )

@@ -1,4 +1,4 @@
-"""Any arrays on disk: x_train, y_train and, if there, x_test, y_test in one .npz file."""
+"""Arrays on disk: x_train, y_train and optionally x_test, y_test in one .npz file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class NpzOptions:
 
     Attributes:
         path: the .npz file.
-        holdout: share of every class kept for testing when the file has no x_test, in (0, 1).
-        holdout_seed: which images these are, 0 or more.
+        holdout: fraction of every class held out for testing if the file has no x_test, in (0, 1).
+        holdout_seed: seed of the choice of these images, 0 or more.
     """
 
     path: str = ""
@@ -40,10 +40,10 @@ class NpzOptions:
 def load_npz(options: NpzOptions) -> ImageData:
     """Return the images of an .npz file.
 
-    x_* are uint8 (0..255) or float (taken as they are), of shape (n, H, W), (n, H, W, C) or
+    x_* are uint8 (0..255) or float (not scaled), of shape (n, H, W), (n, H, W, C) or
     (n, C, H, W); the channels are the shorter of the first and last image axis. y_* are integers
-    0..C-1 of shape (n,). Arrays written by ``np.savez`` are mapped, not loaded: only the images
-    asked for are read. Those of ``np.savez_compressed`` are held in memory.
+    0..C-1 of shape (n,). Arrays written by ``np.savez`` are mapped, not loaded: only the
+    requested images are read. Those of ``np.savez_compressed`` are kept in memory.
 
     Raises:
         InputError: the file or a key is missing, broken, or of the wrong shape or type.
@@ -79,7 +79,7 @@ def _part(path: Path, arrays: dict[str, np.ndarray], split: str, num_classes: in
     if targets.ndim == 1 and len(view) != len(targets):
         raise InputError(
             f"{path}: x_{split} has {len(view)} images but y_{split} has {len(targets)} labels; "
-            "give one label an image"
+            "give one label per image"
         )
     labels = check_labels(targets, f"{path} y_{split}", num_classes)
     return f"{path} x_{split}", labels, partial(read_array, view)
@@ -90,7 +90,7 @@ def channels_first(images: np.ndarray, origin: str) -> np.ndarray:
 
     Raises:
         InputError: another number of axes, an empty axis, a type that is neither uint8 nor float,
-            or axes that do not tell where the channels are.
+            or an ambiguous channel axis.
     """
     shape = images.shape
     if images.dtype != np.uint8 and images.dtype.kind != "f":
@@ -105,7 +105,7 @@ def channels_first(images: np.ndarray, origin: str) -> np.ndarray:
         return images[:, None]
     if shape[1] == shape[3]:
         raise InputError(
-            f"{origin} has shape {shape}, which does not tell the channels from the pixels; "
+            f"{origin} has shape {shape}, whose channel axis is ambiguous; "
             "save it as (n, H, W, C) with fewer channels than rows"
         )
     return images if shape[1] < shape[3] else images.transpose(0, 3, 1, 2)
@@ -126,9 +126,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                 for info in archive.infolist()
                 if info.filename.endswith(".npy")
             }
-    except (
-        Exception
-    ) as error:  # damaged headers surface as a dozen types, tokenizer errors included
+    except Exception as error:  # damaged headers raise a dozen types, tokenizer errors included
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"cannot read {path} ({reason}); write it again with np.savez(FILE, x_train=..., "

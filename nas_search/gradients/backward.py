@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
-from typing import Any
 from weakref import WeakSet
 
 import torch
@@ -14,19 +14,19 @@ from torch import Tensor, nn
 
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
+from nas_search.gradients.counted import counted_by_layers, counted_parameters, recorded_form
 from nas_search.gradients.forwards import (
-    Form,
     check_normalization,
+    gradients_kept,
+    layers_by_rule,
     logits_of,
     running_by,
-    weights_of,
 )
 from nas_search.gradients.one_by_one import gradients_one_by_one
 from nas_search.gradients.standing import Standing
 from nas_search.gradients.ways import Way, way_of
 from nas_search.layers.modes import PARAMETERS, Normalization, Parameters
 from nas_search.layers.recorder import Recorder, Sink
-from nas_search.layers.rule import LayerRule
 from nas_search.stacked.candidates import candidates_of
 
 Objective = Callable[[Tensor, Tensor], Tensor]
@@ -90,6 +90,10 @@ def per_sample_backward(
         )
     if way is None:
         way = way_of(network, images, labels, normalization, objective)
+    layers = layers_by_rule(network)
+    counted: frozenset[str] | None = None
+    if way != "rules" or not counted_by_layers(network, layers):
+        counted = counted_parameters(network, images, parameters)
     candidates = candidates_of(network)
     names = {id(p): name for name, p in network.named_parameters()}
     recorder = Recorder(
@@ -100,41 +104,34 @@ def per_sample_backward(
         normalization,
         every_parameter=parameters == "all",
         low=precision == "bf16",
+        counted=counted,
     )
+    wanted = {
+        name: p
+        for name, p in network.named_parameters()
+        if p.requires_grad and (counted is None or name in counted)
+    }
     if way == "one_by_one":
-        weights = weights_of(network)
-        counted = {
-            name: p
-            for name, p in network.named_parameters()
-            if p.requires_grad and (parameters == "all" or id(p) in weights)
-        }
         return gradients_one_by_one(
-            network, images, labels, recorder, counted, normalization, objective
+            network, images, labels, recorder, wanted, normalization, objective
         )
-    standing = Standing(recorder)
-
-    def recorded(name: str, x: Tensor, *args: Any, form: Form, **kwargs: Any) -> Any:
-        recorder.layer = name
-        return form(recorder, x, *args, **kwargs)
-
-    def form_of(rule: LayerRule) -> Form | None:
-        return None if rule.per_sample is None else partial(recorded, form=rule.per_sample)
-
+    observer = Standing(recorder)
+    form_of = partial(recorded_form, recorder)
     calls = True if way == "calls" else None
-    with torch.enable_grad():
-        with running_by(network, form_of, calls=calls, samples=images, mixed=standing):
+    with (
+        gradients_kept(network) if counted is not None else nullcontext(),
+        running_by(network, form_of, calls=calls, observer=observer, layers=layers) as looking,
+        torch.enable_grad(),
+    ):
+        with looking:
             logits = logits_of(network, images)
-        unknown = {
-            name: p
-            for name, p in network.named_parameters()
-            if name in standing.unknown and (parameters == "all" or standing.unknown[name])
-        }
-        recorder.skip = frozenset(standing.unknown)
+        recorder.skip = frozenset(observer.unknown)
         if logits.requires_grad:  # a network whose output no parameter reaches has no gradient
             k = len(candidates.all)
             repeated = labels if k == 1 else labels.repeat(k)
             objective(logits, repeated).sum().backward()
         recorder.flush()
+    unknown = {name: p for name, p in wanted.items() if name in observer.unknown}
     if unknown:
         _say_once(network, unknown)
         gradients_one_by_one(network, images, labels, recorder, unknown, normalization, objective)

@@ -8,74 +8,248 @@ hands over what mixes samples with parameters in other ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import cache
+from inspect import signature
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-Handler = Callable[..., Any]
-Mixed = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+from nas_search.layers.dependence import depends, mark, samples_axis, tensors, unmark
+from nas_search.layers.rule import LayerRule
+
+Function = Callable[..., Any]
+
+
+class Handler(NamedTuple):
+    """A rule of the book and the form of its function that runs: ``form(name, input, ...)``."""
+
+    rule: LayerRule
+    form: Function
+
+
+class Observer(Protocol):
+    """Takes the calls that no handler knows."""
+
+    def mixed(
+        self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any], axis: int
+    ) -> Any:
+        """Run a function that takes samples, which lie along ``axis``, and parameters."""
+        ...
+
+    def alone(self, weight: Tensor) -> None:
+        """Note a weight of a layer that sees no samples, but what is made of parameters."""
+        ...
 
 
 class FunctionCalls(TorchFunctionMode):
     """Lets functions on tensors that depend on the samples run by ``handlers``.
 
     Args:
-        samples: the network's input.
-        handlers: what runs instead of a function, with the same arguments.
-        mixed: runs a function that no handler knows and that takes, beside tensors that depend on
-            the samples, others that require gradient.
+        source: the network, whose input depends on the samples, or a tensor that does.
+        handlers: what runs instead of a function, by the function.
+        observer: sees the calls that no handler knows; without one they run as they are.
+        owners: names of modules by the identity of their parameters and buffers, for messages.
     """
 
     def __init__(
         self,
-        samples: Tensor,
-        handlers: Mapping[Callable[..., Any], Handler],
-        mixed: Mixed | None = None,
+        source: nn.Module | Tensor,
+        handlers: Mapping[Function, Handler],
+        observer: Observer | None = None,
+        owners: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__()
-        self._handlers, self._mixed = handlers, mixed
-        mark(samples)
+        self._source, self._handlers, self._observer = source, handlers, observer
+        self._marked: list[Tensor] = []
+        self._hook: Any = None
+        self._owners = owners or {}
+        self._nodes: dict[Any, bool] = {}
+        self._looking = False
+
+    def __enter__(self) -> FunctionCalls:
+        """Begin to look."""
+        if isinstance(self._source, Tensor):
+            self._mark_inputs(None, (self._source,))
+        else:
+            self._hook = self._source.register_forward_pre_hook(self._mark_inputs)
+        self._looking = True
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Stop looking."""
+        super().__exit__(*error)
+        if self._hook is not None:
+            self._hook.remove()
+        for tensor in self._marked:
+            unmark(tensor)
+        self._marked.clear()
+        self._looking = False
+        self._nodes.clear()
+
+    def _mark_inputs(self, network: nn.Module | None, args: tuple[Any, ...]) -> None:
+        for tensor in tensors(args):
+            mark(tensor)
+            self._marked.append(tensor)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run ``func`` by its handler where it has one; note that its result depends on samples."""
         kwargs = kwargs or {}
-        handler = self._handlers.get(func)
         seen = list(tensors((args, tuple(kwargs.values()))))
-        if not any(depends(tensor) for tensor in seen):
+        on_samples = [tensor for tensor in seen if self.depends(tensor)]
+        handler = self._handlers.get(func)
+        if not on_samples:
+            if handler is not None and self._observer is not None:
+                self._note_weight(handler.rule, _named(handler.rule, args, kwargs))
             return func(*args, **kwargs)
-        if handler is not None:
-            result = handler(*args, **kwargs)
-        elif self._mixed is not None and any(
+        axis = samples_axis(max(on_samples, key=Tensor.dim))
+        if handler is not None and _knows(handler.rule, _named(handler.rule, args, kwargs), axis):
+            result = self._by_rule(handler, args, kwargs, axis)
+        elif self._observer is not None and any(
             tensor.requires_grad and not depends(tensor) for tensor in seen
         ):
-            result = self._mixed(func, args, kwargs)
+            result = self._observer.mixed(func, args, kwargs, axis)
         else:
             result = func(*args, **kwargs)
-        for tensor in tensors(result):
-            mark(tensor)
+        self._mark_results(func, args, kwargs, result, axis)
         return result
 
+    def run_layer(self, handler: Handler, name: str, input: Tensor, arguments: Any) -> Any:
+        """Run a layer of the book on ``input``; NotImplemented where its own forward is right."""
+        if not self._looking:  # activations that are recomputed in the backward pass
+            return handler.form(name, input, **arguments)
+        with torch._C.DisableTorchFunction():
+            if not self.depends(input):
+                self._note_weight(handler.rule, arguments)
+                return NotImplemented
+            if any(depends(tensor) for tensor in tensors(arguments)):
+                return NotImplemented
+            axis = samples_axis(input)
+            if axis != handler.rule.axis and not handler.rule.positionwise:
+                return NotImplemented
+            if axis == handler.rule.axis:
+                result = handler.form(name, input, **arguments)
+            else:
+                result = handler.form(name, input.movedim(axis, 0), **arguments).movedim(0, axis)
+            for tensor in tensors(result):
+                self._mark(tensor, axis)
+        return result
 
-def mark(tensor: Tensor) -> None:
-    """Note that ``tensor`` depends on the samples."""
-    with torch._C.DisableTorchFunction():
-        tensor._depends_on_samples = True  # type: ignore[attr-defined]
+    def depends(self, tensor: Tensor) -> bool:
+        """Say whether ``tensor`` depends on the samples.
+
+        Operations that the mode does not see (functions with a backward of their own, scripted
+        ones) are known by autograd's graph.
+        """
+        if depends(tensor):
+            return True
+        if tensor.grad_fn is None or not self._leads_to_samples(tensor.grad_fn):
+            return False
+        self._mark(tensor, 0)
+        return True
+
+    def _leads_to_samples(self, node: Any) -> bool:
+        waiting, passed = [node], []
+        found = False
+        while waiting and not found:
+            node = waiting.pop()
+            known = self._nodes.get(node)
+            if known is None:
+                self._nodes[node] = False
+                passed.append(node)
+                waiting += [before for before, _ in node.next_functions if before is not None]
+            found = bool(known)
+        if found:  # which of the nodes on the way are meant is not known: look again when asked
+            for node in passed:
+                del self._nodes[node]
+        return found
+
+    def _mark(self, tensor: Tensor, axis: int) -> None:
+        mark(tensor, axis)
+        if tensor.grad_fn is not None:
+            self._nodes[tensor.grad_fn] = True
+
+    def _by_rule(
+        self, handler: Handler, args: tuple[Any, ...], kwargs: dict[str, Any], axis: int
+    ) -> Any:
+        owners = (self._owners.get(id(t)) for t in tensors((args, tuple(kwargs.values()))))
+        name = next((owner for owner in owners if owner is not None), "")
+        if axis == handler.rule.axis:
+            return handler.form(name, *args, **kwargs)
+        first, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
+        others = {key: value for key, value in kwargs.items() if key != "input"}
+        return handler.form(name, first.movedim(axis, 0), *rest, **others).movedim(0, axis)
+
+    def _note_weight(self, rule: LayerRule, arguments: Mapping[str, Any]) -> None:
+        weight = arguments.get(rule.weight) if rule.weight is not None else None
+        if isinstance(weight, Tensor) and weight.requires_grad and self._observer is not None:
+            self._observer.alone(weight)
+
+    def _mark_results(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, axis: int
+    ) -> None:
+        changed = [args[0]] if args and isinstance(args[0], Tensor) and _in_place(func) else []
+        for tensor in (*tensors(result), *changed, *tensors(kwargs.get("out"))):
+            if not depends(tensor):
+                self._mark(tensor, _axis_after(func, args, kwargs, tensor, axis))
+            elif tensor.grad_fn is not None:  # changed in place: it has another node now
+                self._nodes[tensor.grad_fn] = True
 
 
-def depends(tensor: Tensor) -> bool:
-    """Say whether ``tensor`` depends on the samples."""
-    return "_depends_on_samples" in tensor.__dict__
+def _named(rule: LayerRule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call of the rule's function by name."""
+    return {**dict(zip(_argument_names(rule), args, strict=False)), **kwargs}
 
 
-def tensors(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested lists, tuples and dicts."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from tensors(item)
-    elif isinstance(value, dict):
-        yield from tensors(tuple(value.values()))
+@cache
+def _argument_names(rule: LayerRule) -> tuple[str, ...]:
+    return () if rule.per_sample is None else tuple(signature(rule.per_sample).parameters)[1:]
+
+
+def _knows(rule: LayerRule, arguments: Mapping[str, Any], axis: int) -> bool:
+    """Say whether a call is what the rule is for: weights are not made of samples."""
+    if axis != rule.axis and not rule.positionwise:
+        return False
+    return not any(
+        depends(tensor)
+        for name, value in arguments.items()
+        if name not in rule.samples
+        for tensor in tensors(value)
+    )
+
+
+def _in_place(func: Any) -> bool:
+    name = getattr(func, "__name__", "")
+    if name.endswith("__"):
+        return name.startswith("__i") or name == "__setitem__"
+    return name.endswith("_")
+
+
+_MOVING = {"transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis", "t"}
+_TRANSPOSED = {
+    getattr(Tensor, name).__get__ for name in ("T", "mT", "H", "mH")
+}  # what reading these properties calls
+
+
+def _axis_after(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, axis: int
+) -> int:
+    """Return where the samples lie in ``result``.
+
+    A guess where a function reduces or adds dimensions in front of the samples: the check of the
+    network's first pass says whether it is right.
+    """
+    if getattr(func, "__name__", "") in _MOVING or func in _TRANSPOSED:
+        first = args[0] if args else kwargs["input"]
+        others = {key: value for key, value in kwargs.items() if key != "input"}
+        numbered = torch.empty(tuple(range(1, first.dim() + 1)), device="meta")
+        return tuple(func(numbered, *args[1:], **others).shape).index(samples_axis(first) + 1)
+    if axis == 0 or not result.dim():
+        return 0
+    first = max((t for t in tensors((args, kwargs)) if depends(t)), key=Tensor.dim)
+    size, less = first.shape[axis], first.dim() - result.dim()
+    places = (axis, axis - less) if less > 0 else (axis - less, axis)
+    return next((p for p in places if 0 <= p < result.dim() and result.shape[p] == size), 0)

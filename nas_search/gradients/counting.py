@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nas_search.gradients.calls import FunctionCalls
+from nas_search.gradients.calls import FunctionCalls, Handler
 from nas_search.layers.rule import LayerRule, rules_by_function
 
 
@@ -36,7 +36,9 @@ def count_network(network: nn.Module, input: Tensor) -> Count:
     """
     macs = saved = 0
 
-    def counted(function: Callable[..., Any], rule: LayerRule, *args: Any, **kwargs: Any) -> Any:
+    def counted(
+        function: Callable[..., Any], rule: LayerRule, name: str, *args: Any, **kwargs: Any
+    ) -> Any:
         nonlocal macs, saved
         output = function(*args, **kwargs)
         macs += rule.macs(output, *args, **kwargs) if rule.macs else 0
@@ -44,11 +46,11 @@ def count_network(network: nn.Module, input: Tensor) -> Count:
         return output
 
     handlers = {
-        function: partial(counted, function, rule)
+        function: Handler(rule, partial(counted, function, rule))
         for function, rule in rules_by_function().items()
         if rule.macs or rule.saved
     }
-    with torch.no_grad(), FunctionCalls(input, handlers):
+    with torch.no_grad(), FunctionCalls(network, handlers):
         network(input)
     params = sum(p.numel() for p in network.parameters() if p.requires_grad)
     return Count(params, macs, saved)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -11,18 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients.calls import FunctionCalls, Mixed, tensors
+from nas_search.gradients.calls import FunctionCalls, Handler, Observer
 from nas_search.layers import batch_norm
+from nas_search.layers.dependence import tensors
 from nas_search.layers.modes import NORMALIZATIONS, Normalization
 from nas_search.layers.recorder import Stack
-from nas_search.layers.rule import LayerRule, rules_by_function, rules_by_kind
+from nas_search.layers.rule import LAYERS, LayerRule, rules_by_function, rules_by_kind
 from nas_search.stacked.candidates import candidates_of
+from nas_search.stacked.network import StackedNetwork
 
 Form = Callable[..., Any]
 """A form of a layer's function: ``form(name, input, **arguments)``."""
 
 
-def layers_by_rule(network: nn.Module) -> dict[str, tuple[nn.Module, LayerRule]]:
+Layers = dict[str, tuple[nn.Module, LayerRule]]
+"""Modules of the book by name, as :func:`layers_by_rule` finds them."""
+
+
+def layers_by_rule(network: nn.Module) -> Layers:
     """Return the modules that compute a function of the book and nothing else, by name."""
     rules = rules_by_kind()
     found = {}
@@ -38,31 +44,14 @@ def layers_by_rule(network: nn.Module) -> dict[str, tuple[nn.Module, LayerRule]]
     return found
 
 
-def weights_of(network: nn.Module) -> set[int]:
-    """Return the ids of the parameters that inputs are multiplied with.
-
-    Of modules that are not in the book: those of more than one dimension that are called weights.
-    """
-    layers = layers_by_rule(network)
-    found: set[int] = set()
-    for name, module in network.named_modules():
-        if name in layers:
-            _, rule = layers[name]
-            if rule.weight is not None and rule.arguments is not None:
-                found.add(id((rule.arguments(module) or {})[rule.weight]))
-        else:
-            own = module.named_parameters(recurse=False)
-            found |= {id(p) for local, p in own if "weight" in local and p.dim() > 1}
-    return found
-
-
-def has_own_forwards(network: nn.Module) -> bool:
-    """Say whether parameters or running statistics are used outside the layers of the book."""
-    known = {id(module) for module, _ in layers_by_rule(network).values()}
+def has_own_forwards(network: nn.Module, layers: Layers | None = None) -> bool:
+    """Whether parameters or running statistics are used outside the layers of the book."""
+    layers = layers_by_rule(network) if layers is None else layers
+    known = {id(module) for module, _ in layers.values()}
     return any(
         id(module) not in known
         and (
-            any(p.requires_grad for p in module.parameters(recurse=False))
+            any(p is not None and p.requires_grad for p in module._parameters.values())
             or "running_mean" in module._buffers
         )
         for module in network.modules()
@@ -75,9 +64,9 @@ def running_by(
     form_of: Callable[[LayerRule], Form | None],
     *,
     calls: bool | None = None,
-    samples: Tensor | None = None,
-    mixed: Mixed | None = None,
-) -> Iterator[None]:
+    observer: Observer | None = None,
+    layers: Layers | None = None,
+) -> Iterator[AbstractContextManager[object]]:
     """Let every layer of ``network`` run by one of its forms; give it back as it was found.
 
     Modules without a form run as in evaluation, activations not in place.
@@ -87,26 +76,40 @@ def running_by(
         form_of: chooses a rule's form; None where the layer's own is right.
         calls: whether the calls of the network's own forwards are looked at; None means where it
             has any that use parameters or running statistics.
-        samples: the network's input, for the calls.
-        mixed: see :class:`nas_search.gradients.calls.FunctionCalls`.
+        observer: see :class:`nas_search.gradients.calls.FunctionCalls`.
+        layers: the network's modules of the book, where they are known already.
+
+    Yields:
+        A context for the forward pass, in which the calls are looked at. Layers run by their forms
+        outside of it too: in the backward pass where activations are recomputed.
     """
-    rules: dict[nn.Module, Callable[..., Any]] = {}
-    for name, (module, rule) in layers_by_rule(network).items():
-        form = form_of(rule)
-        if form is not None:
-            rules[module] = partial(_run, form, name, module, rule)
+    layers = layers_by_rule(network) if layers is None else layers
     if calls is None:
-        calls = has_own_forwards(network)
-    with ExitStack() as stack:
-        stack.enter_context(forwards_replaced(network, rules))
-        if calls and samples is not None:
-            handlers = {
-                function: partial(form, "")
-                for function, rule in rules_by_function().items()
-                if (form := form_of(rule)) is not None
-            }
-            stack.enter_context(FunctionCalls(samples, handlers, mixed))
-        yield
+        calls = has_own_forwards(network, layers)
+    forms = {rule.name: form_of(rule) for rule in LAYERS}
+    mode: FunctionCalls | None = None
+    if calls:
+        handlers = {
+            function: Handler(rule, form)
+            for function, rule in rules_by_function().items()
+            if (form := forms[rule.name]) is not None
+        }
+        owners = {
+            id(tensor): name
+            for name, module in network.named_modules()
+            for tensor in (*module._parameters.values(), *module._buffers.values())
+            if tensor is not None
+        }
+        mode = FunctionCalls(network, handlers, observer, owners)
+    rules: dict[nn.Module, Callable[..., Any]] = {}
+    for name, (module, rule) in layers.items():
+        form = forms[rule.name]
+        if form is not None and mode is None:
+            rules[module] = partial(_run, form, name, module, rule)
+        elif form is not None and mode is not None:
+            rules[module] = partial(_run_seen, mode, Handler(rule, form), name, module)
+    with forwards_replaced(network, rules):
+        yield nullcontext() if mode is None else mode
 
 
 def _run(
@@ -116,14 +119,35 @@ def _run(
     if len(args) == 1 and not kwargs:
         return form(name, args[0], **(rule.arguments(module) or {}))
     # Called with more than its input, e.g. the size of a transposed convolution's output.
-    handlers = dict.fromkeys(rule.functions, partial(form, name))
+    handlers = dict.fromkeys(rule.functions, Handler(rule, partial(_named, form, name)))
     with FunctionCalls(next(tensors((args, kwargs))), handlers):
         return type(module).forward(module, *args, **kwargs)
 
 
+def _named(form: Form, name: str, _: str, *args: Any, **kwargs: Any) -> Any:
+    return form(name, *args, **kwargs)
+
+
+def _run_seen(
+    mode: FunctionCalls,
+    handler: Handler,
+    name: str,
+    module: nn.Module,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    result = NotImplemented
+    if len(args) == 1 and not kwargs:
+        assert handler.rule.arguments is not None
+        result = mode.run_layer(handler, name, args[0], handler.rule.arguments(module) or {})
+    if result is NotImplemented:
+        return type(module).forward(module, *args, **kwargs)
+    return result
+
+
 @contextmanager
 def normalized_network(
-    network: nn.Module, normalization: Normalization | None, samples: Tensor | None = None
+    network: nn.Module, normalization: Normalization | None, *, calls: bool | None = None
 ) -> Iterator[None]:
     """Let ``network`` run with the statistics of ``normalization``, for ordinary gradients.
 
@@ -133,12 +157,17 @@ def normalized_network(
     Args:
         network: an ordinary or a stacked network.
         normalization: statistics of batch-norm; None leaves batch-norm out.
-        samples: the network's input, where forwards of the network's own may call batch-norm, or
-            rows of a sample may be folded into the batch.
+        calls: whether the calls of the network's own forwards are looked at, as for
+            :func:`running_by`.
     """
     if normalization is not None:
         check_normalization(normalization)
     candidates = candidates_of(network)
+    samples: int | None = None  # of an ordinary network, in whose batch patches may be rows
+
+    def count(network: nn.Module, args: tuple[Any, ...]) -> None:
+        nonlocal samples
+        samples = None if isinstance(network, StackedNetwork) else len(args[0])
 
     def normalized(
         name: str,
@@ -152,15 +181,19 @@ def normalized_network(
         eps: float = 1e-5,
     ) -> Tensor:
         k = len(candidates.active)
-        stack = Stack(k, normalization, name, None if samples is None else len(samples))
+        stack = Stack(k, normalization, name, samples)
         scale, shift = (v if v is None else v.expand(k, -1) for v in (weight, bias))
         return batch_norm.stacked(stack, x, running_mean, running_var, scale, shift, eps=eps)
 
     def form_of(rule: LayerRule) -> Form | None:
         return normalized if rule.name == "batch_norm" else None
 
-    with running_by(network, form_of, samples=samples):
-        yield
+    hook = network.register_forward_pre_hook(count)
+    try:
+        with running_by(network, form_of, calls=calls) as looking, looking:
+            yield
+    finally:
+        hook.remove()
 
 
 def check_normalization(normalization: str) -> None:
@@ -183,16 +216,22 @@ def forwards_replaced(
 
     Activations do not work in place meanwhile: what a layer has kept stays what it was.
     """
-    training = [module for module in network.modules() if module.training]
-    in_place = [module for module in network.modules() if getattr(module, "inplace", False) is True]
+    modules = list(network.modules())
+    training = [module.training for module in modules]
+    in_place = [module for module in modules if getattr(module, "inplace", False) is True]
     own = {module: module.__dict__.get("forward") for module in rules}
+    # Some keep tables of biases for evaluation, and drop them when they are told to train.
+    keeping = any(type(module).train is not nn.Module.train for module in modules)
+    if keeping:
+        network.train()
     network.eval()
     try:
         for module in in_place:
             setattr(module, "inplace", False)  # noqa: B010  (mypy takes it for a submodule)
         for module, rule in rules.items():
             module.forward = rule
-        yield
+        with _uncompiled(modules):
+            yield
     finally:
         for module, forward in own.items():
             if forward is None:
@@ -201,8 +240,32 @@ def forwards_replaced(
                 module.forward = forward
         for module in in_place:
             setattr(module, "inplace", True)  # noqa: B010
-        for module in training:
-            module.training = True
+        if keeping:
+            network.train()
+        for module, before in zip(modules, training, strict=True):
+            module.training = before
+
+
+def _uncompiled(modules: Iterable[nn.Module]) -> AbstractContextManager[object]:
+    """Let compiled modules run as they were written: rules do not go through a compiler."""
+    compiled = any(
+        "_orig_mod" in module._modules or module.__dict__.get("_compiled_call_impl") is not None
+        for module in modules
+    )
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+
+
+@contextmanager
+def gradients_kept(network: nn.Module) -> Iterator[None]:
+    """Keep the ``.grad`` of parameters: what comes back to them meanwhile is dropped."""
+    kept = [(parameter, parameter.grad) for parameter in network.parameters()]
+    try:
+        for parameter, _ in kept:
+            parameter.grad = None
+        yield
+    finally:
+        for parameter, gradient in kept:
+            parameter.grad = gradient
 
 
 def logits_of(network: nn.Module, samples: Tensor) -> Tensor:

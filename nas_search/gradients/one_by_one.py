@@ -40,7 +40,7 @@ def gradients_one_by_one(
         The logits, detached.
     """
     rows: dict[str, list[Tensor]] = {}
-    with normalized_network(network, normalization, images), torch.enable_grad():
+    with normalized_network(network, normalization), torch.enable_grad():
         logits = logits_of(network, images)
         if logits.requires_grad and parameters:
             for number, loss in enumerate(losses_of(objective, logits, labels)):

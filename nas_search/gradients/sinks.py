@@ -40,6 +40,16 @@ class PerCandidate:
                 place += 1
         return found
 
+    def sequences(self, candidates: int) -> list[tuple[float, ...]]:
+        """Return each candidate's scalars in the order of arrival, whatever their names."""
+        numbers: list[list[float]] = [[] for _ in range(candidates)]
+        if self._stacks:
+            members = (member for _, some, _ in self._stacks for member in some)
+            values = torch.cat([values for _, _, values in self._stacks]).tolist()
+            for member, value in zip(members, values, strict=True):
+                numbers[member].append(value)
+        return [tuple(own) for own in numbers]
+
 
 class GramSink:
     """Keeps one (n, n) Gram matrix a parameter that receives gradient, and drops the gradient.

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
+from nas_search.gradients.counted import weights_of
 from nas_search.gradients.forwards import (
     Form,
     has_own_forwards,
     normalized_network,
     running_by,
-    weights_of,
 )
 from nas_search.layers.modes import Normalization, Parameters
 from nas_search.layers.recorder import ParameterUse, Stack
@@ -63,15 +63,11 @@ class StackedParameters:
         self._names = {id(p): name for name, p in network.named_parameters()}
 
     @contextmanager
-    def in_place(
-        self, normalization: Normalization | None, samples: Tensor | None = None
-    ) -> Iterator[None]:
+    def in_place(self, normalization: Normalization | None) -> Iterator[None]:
         """Let the network run with them; give it back as it was found.
 
         Args:
             normalization: statistics of batch-norm; None leaves batch-norm out.
-            samples: the network's input, where forwards of the network's own may call batch-norm,
-                or rows of a sample may be folded into the batch.
 
         Raises:
             InputError: a stacked network has parameters outside the layers of the book.
@@ -79,7 +75,7 @@ class StackedParameters:
         if len(self._candidates.all) == 1:
             with (
                 self._attributes_replaced(),
-                normalized_network(self._network, normalization, samples),
+                normalized_network(self._network, normalization),
                 torch.enable_grad(),
             ):
                 yield
@@ -89,8 +85,7 @@ class StackedParameters:
                 f"{type(self._network).__name__} has parameters outside the layers that are known: "
                 "its candidates must be scored one at a time (executor.stack=1)"
             )
-        count = None if samples is None else len(samples)
-        with running_by(self._network, self._form(normalization, count)), torch.enable_grad():
+        with running_by(self._network, self._form(normalization)), torch.enable_grad():
             yield
 
     def gradients(
@@ -113,16 +108,14 @@ class StackedParameters:
         )
         return {use: g for use, g in zip(wanted, found, strict=True) if g is not None}
 
-    def _form(
-        self, normalization: Normalization | None, samples: int | None
-    ) -> Callable[[LayerRule], Form | None]:
+    def _form(self, normalization: Normalization | None) -> Callable[[LayerRule], Form | None]:
         def form_of(rule: LayerRule) -> Form | None:
             if rule.stacked is None:
                 return None
             stacked = rule.stacked
 
             def run(name: str, *args: Any, **arguments: Any) -> Tensor:
-                stack = Stack(len(self._candidates.active), normalization, name, samples)
+                stack = Stack(len(self._candidates.active), normalization, name)
                 args = tuple(self._own_where_parameter(value) for value in args)
                 own = {key: self._own_where_parameter(v) for key, v in arguments.items()}
                 return stacked(stack, *args, **own)

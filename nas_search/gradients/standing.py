@@ -1,8 +1,8 @@
-"""Parameters that stand alone: class tokens, positions, layer scales, tables of relative positions.
+"""What a network does with parameters outside the layers of the book.
 
-They belong to no layer of the book; the network adds them to samples, multiplies samples with them,
-or sets them beside samples. Here such a parameter, or what the network made of it, gets a row per
-sample first: the gradient of that row is the sample's own.
+A class token, a table of positions, a layer scale: such a parameter, or what the network made of
+it, gets rows of its own for each sample before it meets them; the gradient of a sample's rows is
+the sample's own (:mod:`nas_search.layers.rows`). What the function does with it stays the same.
 """
 
 from __future__ import annotations
@@ -13,26 +13,38 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas_search.gradients.calls import depends, tensors
 from nas_search.layers import linear
-from nas_search.layers.recorder import Recorder, Recording
-from nas_search.layers.sample_gradient import DenseGradient
+from nas_search.layers.dependence import depends, tensors
+from nas_search.layers.recorder import Recorder
+from nas_search.layers.rows import with_rows
 
 _BROADCASTING = frozenset(
     name
     for stem in ("add", "sub", "mul", "div", "true_divide", "pow", "maximum", "minimum")
     for name in (stem, f"{stem}_", f"__{stem}__", f"__r{stem}__", f"__i{stem}__")
-) | {"where", "addcmul", "addcmul_", "lerp", "__truediv__", "__rtruediv__", "__itruediv__"}
-
-_BESIDE = frozenset({"cat", "concat", "concatenate", "stack"})
-_PRODUCTS = frozenset({"matmul", "__matmul__", "__rmatmul__"})
-
-_MULTIPLYING = frozenset(
-    {"matmul", "einsum", "bmm", "mm", "addmm", "baddbmm", "tensordot", "bilinear"}
-    | {"lstm", "gru", "rnn_tanh", "rnn_relu", "conv3d", "conv_transpose3d"}
-    | {"__matmul__", "__rmatmul__"}
+) | frozenset(
+    {"__truediv__", "__rtruediv__", "__itruediv__", "rsub", "subtract", "multiply", "divide"}
+    | {"where", "addcmul", "addcmul_", "addcdiv", "lerp", "clamp", "clamp_min", "clamp_max"}
 )
-"""Functions that multiply inputs with a weight and that no rule knows."""
+_BESIDE = frozenset({"cat", "concat", "concatenate", "stack"})
+_PRODUCTS = frozenset({"matmul", "__matmul__", "__rmatmul__", "bmm"})
+_MULTIPLYING = _PRODUCTS | frozenset(
+    {
+        "scaled_dot_product_attention",
+        "einsum",
+        "mm",
+        "mv",
+        "addmm",
+        "addbmm",
+        "baddbmm",
+        "tensordot",
+        "bilinear",
+    }
+    | {"lstm", "gru", "rnn_tanh", "rnn_relu", "conv_tbc", "embedding_bag"}
+    | {f"conv{d}d" for d in (1, 2, 3)}
+    | {f"conv_transpose{d}d" for d in (1, 2, 3)}
+)
+"""Functions that multiply inputs with a weight, whether or not a rule knows them."""
 
 
 class Standing:
@@ -42,122 +54,153 @@ class Standing:
         recorder: takes the gradients.
 
     Attributes:
-        unknown: names of the parameters that were used in ways that are not known here; whether
-            inputs are multiplied with them.
+        unknown: names of the parameters that were used in ways that are not known here.
     """
 
     def __init__(self, recorder: Recorder) -> None:
-        self.unknown: dict[str, bool] = {}
+        self.unknown: set[str] = set()
         self._recorder = recorder
 
-    def __call__(
-        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    def alone(self, weight: Tensor) -> None:
+        """Note a weight of a layer that sees no samples, but what is made of parameters."""
+        self._recorder.note_weight(weight)
+
+    def mixed(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], axis: int
     ) -> Any:
-        """Run ``func`` with a row per sample for each parameter, where that means the same."""
+        """Run ``func`` with rows per sample for each parameter, where that means the same.
+
+        Elsewhere its parameters are noted as ``unknown`` and run as constants.
+        """
         name = getattr(func, "__name__", "")
-        if name in _PRODUCTS and len(args) == 2 and not kwargs:
-            product = self._product(*args)
-            if product is not None:
-                return product
-        rows = self._rows(name, args, kwargs)
-        if rows is None:
-            self._note(func, name, args, kwargs)
-            return func(*args, **kwargs)
-        rank, lead = rows
+        if name == "einsum":
+            args = _with_flat_operands(args)
+        by_linear = self._linear(name, args, kwargs, axis)
+        if by_linear is not None:
+            return by_linear
+        replaced = self._einsum(args, axis) if name == "einsum" else None
+        if replaced is None:
+            replaced = self._each(name, args, kwargs, axis)
+        if replaced is None:
+            self._note(name, args, kwargs)
+            return func(*_constant(args), **_constant(kwargs))
+        return func(*replaced[0], **replaced[1])
 
-        def with_rows(value: Any) -> Any:
-            if isinstance(value, Tensor) and value.requires_grad and not depends(value):
-                return self._per_sample(func, name, value, rank, lead)
-            if isinstance(value, list | tuple):
-                return type(value)(with_rows(item) for item in value)
-            return value
-
-        return func(*with_rows(args), **{key: with_rows(value) for key, value in kwargs.items()})
-
-    def _product(self, first: Tensor, second: Tensor) -> Tensor | None:
-        """Return ``first @ second`` by the rule of linear layers; None where it is none."""
-        weight, x = (first, second) if depends(second) else (second, first)
-        if depends(weight) or weight.dim() != 2 or x.dim() < 2 or len(x) % self._recorder.rows:
+    def _linear(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], axis: int
+    ) -> Tensor | None:
+        """Return a product with a matrix by the rule of linear layers; None where it is none."""
+        if name not in _PRODUCTS or len(args) != 2 or kwargs:
             return None
-        if weight is second:
-            return linear.per_sample(self._recorder, x, weight.mT)
-        return linear.per_sample(self._recorder, x.mT, weight).mT if x.dim() > 2 else None
+        left, right = args if name != "__rmatmul__" else args[::-1]
+        if depends(left) and right.dim() == 2 and left.dim() > axis + 1:
+            by_rule = linear.per_sample(self._recorder, left.movedim(axis, 0), right.mT)
+            return by_rule.movedim(0, axis)
+        if depends(right) and left.dim() == 2 and right.dim() > 2 and axis == 0:
+            return linear.per_sample(self._recorder, right.mT, left).mT
+        return None
+
+    def _each(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], axis: int
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Return the arguments with rows per sample; None where samples may not stay apart."""
+        rows = self._rows(name, args, kwargs, axis)
+        if rows is None:
+            return None
+        rank, lead = rows
+        found: dict[int, Tensor] = {}
+        multiplied = args[:3] if name == "scaled_dot_product_attention" else args
+        for tensor in _parameters(args, kwargs):
+            weight = name in _MULTIPLYING and any(tensor is own for own in multiplied)
+            own = with_rows(self._recorder, tensor, rank, lead, axis=axis, weight=weight)
+            if own is None:
+                return None
+            found[id(tensor)] = own
+        return _replaced(args, found), _replaced(kwargs, found)
 
     def _rows(
-        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], axis: int
     ) -> tuple[int, int] | None:
-        """Return the rank of the result and its number of rows; None where samples may not lead."""
-        seen = list(tensors((args, tuple(kwargs.values()))))
-        samples = [tensor for tensor in seen if depends(tensor)]
+        """Return the rank of the result and its size along the samples; None if unknown."""
+        samples = [tensor for tensor in tensors((args, kwargs)) if depends(tensor)]
+        widest = max(samples, key=Tensor.dim)
+        rank = widest.dim()
         if name in _BROADCASTING:
-            shape = torch.broadcast_shapes(*(tensor.shape for tensor in seen))
-        elif name in _BESIDE:
-            axis = kwargs.get("dim", args[1] if len(args) > 1 else 0)
-            if axis == 0 or not isinstance(axis, int):
+            shapes = (tensor.shape for tensor in tensors((args, kwargs)))
+            shape = torch.broadcast_shapes(*shapes)
+            if len(shape) != rank or shape[axis] != widest.shape[axis]:
                 return None
-            shape = samples[0].shape
-        elif name == "scaled_dot_product_attention":
-            shape = samples[0].shape
-        else:
+        elif name in _BESIDE:
+            place = kwargs.get("dim", args[1] if len(args) > 1 else 0)
+            if not isinstance(place, int) or place % (rank + (name == "stack")) <= axis:
+                return None
+        elif name in _PRODUCTS:
+            if rank < 3 or axis >= rank - 2:
+                return None
+        elif name != "scaled_dot_product_attention" or axis >= rank - 2:
             return None
-        if not shape or shape[0] % self._recorder.rows:
+        lead = widest.shape[axis]
+        return (rank, lead) if lead and lead % self._recorder.rows == 0 else None
+
+    def _einsum(
+        self, args: tuple[Any, ...], axis: int
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Return einsum's arguments with the samples' letter in front of every parameter."""
+        equation, operands = args[0], args[1:]
+        if not isinstance(equation, str) or "->" not in equation or "..." in equation:
             return None
-        return len(shape), shape[0]
+        terms, output = equation.replace(" ", "").split("->")
+        letters = terms.split(",")
+        samples = next(t for t in zip(letters, operands, strict=True) if depends(t[1]))
+        letter, lead = samples[0][axis], samples[1].shape[axis]
+        apart = all(letter in own for own, t in zip(letters, operands, strict=True) if depends(t))
+        if not apart or letter not in output or lead % self._recorder.rows:
+            return None
+        found: list[Tensor] = []
+        for number, (own, tensor) in enumerate(zip(letters, operands, strict=True)):
+            if depends(tensor) or not tensor.requires_grad:
+                found.append(tensor)
+                continue
+            if letter in own:
+                return None
+            rank = tensor.dim() + 1
+            rows = with_rows(self._recorder, tensor, rank, lead, weight=True)
+            assert rows is not None
+            # Where the parameter does not count, it has no rows.
+            letters[number] = letter + own if rows.dim() == rank else own
+            found.append(rows)
+        return (f"{','.join(letters)}->{output}", *found), {}
 
-    def _per_sample(
-        self, func: Callable[..., Any], name: str, value: Tensor, rank: int, lead: int
-    ) -> Tensor:
-        recording = self._recorder.used(value)
-        if recording is None:
-            return value
-        if value.dim() == rank and len(value) == lead:
-            return _Beside.apply(value, recording, self._recorder)
-        padded = value.reshape(*(1,) * (rank - value.dim()), *value.shape)
-        if name in _BESIDE or len(padded) != 1:
-            self._recorder.forget(recording)
-            self._note(func, name, (value,), {})
-            return value
-        return _Rows.apply(padded, lead, recording, self._recorder)
-
-    def _note(self, func: Callable[..., Any], name: str, args: Any, kwargs: dict[str, Any]) -> None:
-        for tensor in tensors((args, tuple(kwargs.values()))):
-            if tensor.requires_grad and not depends(tensor):
-                for parameter in self._recorder.names_behind(tensor):
-                    before = self.unknown.get(parameter, False)
-                    self.unknown[parameter] = before or name in _MULTIPLYING
-
-
-class _Rows(torch.autograd.Function):
-    """From (1, ...) to a row of it for each of (m, ...)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, value: Tensor, lead: int, recording: Recording, recorder: Recorder
-    ) -> Tensor:
-        ctx.recording, ctx.recorder = recording, recorder
-        return value.expand(lead, *value.shape[1:])
-
-    @staticmethod
-    def backward(ctx: Any, *errors: Tensor) -> tuple[None, ...]:
-        (error,) = errors
-        ctx.recorder.add(ctx.recording, DenseGradient(error.flatten(1)))
-        return None, None, None, None
+    def _note(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for tensor in _parameters(args, kwargs):
+            self.unknown.update(self._recorder.names_behind(tensor))
+            if name in _MULTIPLYING and tensor.dim() > 1:
+                self._recorder.note_weight(tensor)
 
 
-class _Beside(torch.autograd.Function):
-    """The identity of a tensor that has its rows already, e.g. an expanded class token."""
+def _parameters(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """Return the tensors that require gradient and are made of parameters alone."""
+    return [t for t in tensors((args, kwargs)) if t.requires_grad and not depends(t)]
 
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, recording: Recording, recorder: Recorder) -> Tensor:
-        ctx.recording, ctx.recorder, ctx.samples = recording, recorder, recorder.rows
-        return value.view_as(value)
 
-    @staticmethod
-    def backward(ctx: Any, *errors: Tensor) -> tuple[None, ...]:
-        (error,) = errors
-        samples: int = ctx.samples
-        own = error.new_zeros(samples, samples, error.numel() // samples)
-        index = torch.arange(samples, device=error.device)
-        own[index, index] = error.reshape(samples, -1)
-        ctx.recorder.add(ctx.recording, DenseGradient(own.flatten(1)))
-        return None, None, None
+def _replaced(value: Any, found: dict[int, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return found.get(id(value), value)
+    if isinstance(value, list | tuple):
+        return type(value)(_replaced(item, found) for item in value)
+    if isinstance(value, dict):
+        return {key: _replaced(item, found) for key, item in value.items()}
+    return value
+
+
+def _constant(value: Any) -> Any:
+    """Return ``value`` with what is made of parameters as constants."""
+    own = {id(t): t.detach() for t in tensors(value) if t.requires_grad and not depends(t)}
+    return _replaced(value, own)
+
+
+def _with_flat_operands(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return einsum's arguments with operands one by one, as it also takes them in a list."""
+    if len(args) == 2 and isinstance(args[1], list | tuple):
+        return (args[0], *args[1])
+    return args

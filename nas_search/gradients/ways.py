@@ -9,16 +9,19 @@ fails it, and the next way is tried.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
-from typing import Literal
+from contextlib import suppress
+from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients.forwards import logits_of, normalized_network
+from nas_search.gradients.counted import structure_of
+from nas_search.gradients.forwards import gradients_kept, logits_of, normalized_network
 from nas_search.gradients.one_by_one import losses_of
 from nas_search.gradients.sinks import WeightedSumSink
 from nas_search.layers.modes import Normalization
@@ -40,7 +43,7 @@ CHECKED_SAMPLES = 5
 """Odd and small: rows that are folded in another order are unlikely to be a multiple of it."""
 
 Objective = Callable[[Tensor, Tensor], Tensor]
-_found: WeakKeyDictionary[nn.Module, dict[Normalization, Way]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[nn.Module, tuple[object, dict[Normalization, Way]]] = WeakKeyDictionary()
 
 
 def way_of(
@@ -52,22 +55,31 @@ def way_of(
 ) -> Way:
     """Return the cheapest way that is right for ``network``; checked once per network.
 
-    Stacked networks are not checked: their spaces' tests compare them with ordinary ones.
+    Changed modules or parameters are checked anew. Stacked networks are not checked: their spaces'
+    tests compare them with ordinary ones.
 
     Raises:
-        InputError: the samples depend on each other.
+        InputError: the samples depend on each other, or the network is random.
     """
     if isinstance(network, StackedNetwork):
         return "rules"
-    known = _found.setdefault(network, {})
+    earlier, known = _found.get(network, (_NOTHING, {}))
+    if earlier is not _TRUSTED:
+        structure = structure_of(network)
+        if earlier != structure:
+            known = {}
+            _found[network] = structure, known
     if normalization not in known:
         known[normalization] = _checked(network, images, labels, normalization, objective)
     return known[normalization]
 
 
+_NOTHING, _TRUSTED = object(), object()
+
+
 def trust(network: nn.Module, way: Way = "rules") -> nn.Module:
     """Take ``way`` for right without a check: for networks of a kind that was checked before."""
-    _found[network] = dict.fromkeys(("sample", "frozen", "batch", "eval"), way)
+    _found[network] = _TRUSTED, dict.fromkeys(("sample", "frozen", "batch", "eval"), way)
     return network
 
 
@@ -78,52 +90,96 @@ def _checked(
     normalization: Normalization,
     objective: Objective,
 ) -> Way:
-    images, labels = images[:CHECKED_SAMPLES], labels[:CHECKED_SAMPLES]
-    generator = torch.Generator().manual_seed(0)
-    weights = torch.rand(len(images), generator=generator, dtype=torch.float64) + 0.5
-    if normalization == "batch":  # there a sample has a share of the batch's gradient only
-        weights = torch.ones_like(weights)
-    weights = weights.to(images.device)
-    logits, expected = _ordinary(network, images, labels, normalization, objective, weights)
-    if normalization != "batch":
-        _check_independence(network, images, labels, normalization, objective)
-    if not all(gradient.isfinite().all() for gradient in expected.values()):
-        return "rules"  # nothing to compare; the network has no score in any way
-    reasons = []
-    ways: tuple[Way, ...] = ("rules", "calls")
-    for way in ways:
-        try:
-            seen, found = _by_way(network, images, labels, normalization, objective, weights, way)
-            reason = _difference(logits, expected, seen, found)
-        except (InputError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        if not reason:
-            return way
-        reasons.append(reason)
+    case = _Case(
+        network, images[:CHECKED_SAMPLES], labels[:CHECKED_SAMPLES], normalization, objective
+    )
+    way, reason = _right_way(case)
+    if way is None and images.dtype == torch.float32 and images.device.type != "mps":
+        with suppress(RuntimeError, TypeError):  # rounding alone, where gradients nearly cancel?
+            double = copy.deepcopy(network).double()
+            precise = case._replace(network=double, images=case.images.double())
+            way, reason = _right_way(precise)
+    if way is not None:
+        return way
     warnings.warn(
         f"{type(network).__name__}: its per-sample gradients are computed by one backward pass per "
-        f"sample, since no faster way is right for it ({reasons[-1]})",
+        f"sample, since no faster way is right for it ({reason})",
         stacklevel=2,
     )
     return "one_by_one"
 
 
-def _ordinary(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    normalization: Normalization,
-    objective: Objective,
-    weights: Tensor,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return logits and gradients of the weighted losses by the network's own forward."""
+class _Case(NamedTuple):
+    """A network and the few samples that it is checked with."""
+
+    network: nn.Module
+    images: Tensor
+    labels: Tensor
+    normalization: Normalization
+    objective: Objective
+
+    @property
+    def weights(self) -> Tensor:
+        """One random weight per sample, (n,) float64."""
+        if self.normalization == "batch":  # a sample has a share of the batch's gradient only
+            weights = torch.ones(len(self.images), dtype=torch.float64)
+        else:
+            generator = torch.Generator().manual_seed(0)
+            weights = torch.rand(len(self.images), generator=generator, dtype=torch.float64) + 0.5
+        return weights.to(self.images.device)
+
+
+def _right_way(case: _Case) -> tuple[Way | None, str]:
+    """Return the first way that is right, and what is wrong with the last that is not."""
+    logits, expected = _ordinary(case)
+    if case.normalization != "batch" and len(case.images) > 1:
+        _check_independence(case, logits)
+    if not all(gradient.isfinite().all() for gradient in expected.values()):
+        return "rules", ""  # nothing to compare; the network has no score in any way
+    reason = ""
+    ways: tuple[Way, ...] = ("rules", "calls")
+    for way in ways:
+        try:
+            with gradients_kept(case.network):
+                reason = _difference(logits, expected, *_by_way(case, way))
+        except (InputError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        if not reason:
+            return way, ""
+    return None, reason
+
+
+def _ordinary(case: _Case) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return logits and gradients of the weighted losses by the network's own forward.
+
+    Raises:
+        InputError: the logits are not one row per sample.
+    """
+    network, images = case.network, case.images
     parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    with normalized_network(network, normalization, images), torch.enable_grad():
+    with (
+        normalized_network(network, case.normalization, calls=True),
+        torch.enable_grad(),
+    ):
         logits = logits_of(network, images)
+        if not logits.dim() or len(logits) != len(images):
+            raise InputError(
+                f"{type(network).__name__} returns logits of shape {tuple(logits.shape)} for "
+                f"{len(images)} samples; it must return one row per sample"
+            )
         if not logits.requires_grad:
             return logits.detach(), {}
-        loss = (losses_of(objective, logits, labels) * weights.to(logits.dtype)).sum()
-        found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        losses = losses_of(case.objective, logits, case.labels)
+        loss = (losses * case.weights.to(losses.dtype)).sum()
+        try:
+            found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        except RuntimeError as error:
+            if "use_reentrant" not in str(error):
+                raise
+            raise InputError(
+                f"{type(network).__name__} recomputes activations with use_reentrant=True, which "
+                "gives no gradients by parameter; use use_reentrant=False, or no checkpoints"
+            ) from None
     gradients = {
         name: gradient.to_dense()  # that of a table may be sparse
         for name, gradient in zip(parameters, found, strict=True)
@@ -132,27 +188,19 @@ def _ordinary(
     return logits.detach(), gradients
 
 
-def _by_way(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    normalization: Normalization,
-    objective: Objective,
-    weights: Tensor,
-    way: Way,
-) -> tuple[Tensor, dict[str, Tensor]]:
+def _by_way(case: _Case, way: Way) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the same from the per-sample gradients of ``way``."""
     from nas_search.gradients.backward import per_sample_backward
 
-    sink = WeightedSumSink(weights)
+    sink = WeightedSumSink(case.weights)
     logits = per_sample_backward(
-        network,
-        images,
-        labels,
+        case.network,
+        case.images,
+        case.labels,
         [sink],
-        normalization=normalization,
+        normalization=case.normalization,
         parameters="all",
-        objective=objective,
+        objective=case.objective,
         way=way,
     )
     return logits, sink.found.by_candidate(1)[0]
@@ -178,37 +226,46 @@ def _close(value: Tensor, expected: Tensor, tolerance: float, scale: float) -> b
     return (value - expected).norm().item() <= allowed
 
 
-def _check_independence(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    normalization: Normalization,
-    objective: Objective,
-) -> None:
+def _check_independence(case: _Case, logits: Tensor) -> None:
     """Refuse a network whose logits of one sample depend on another.
 
+    Args:
+        case: the network and its samples.
+        logits: those of all samples with the statistics of the case.
+
     Raises:
-        InputError: they do.
+        InputError: they do, or they are random.
     """
-    message = (
-        f"{type(network).__name__}: the logits of one sample depend on other samples, so there are "
-        "no per-sample gradients; a layer mixes the samples of a batch"
+    apart = slice(1, None, 2)  # samples without their neighbors
+    if case.normalization == "frozen":  # there the statistics are those of the batch, rightly
+        logits = _logits_alone(case, slice(None))
+    some = _logits_alone(case, apart)
+    tolerance = 3 * torch.finfo(some.dtype).eps ** 0.5
+    if _close(some, logits[apart], tolerance, some.norm().item()) or not some.isfinite().all():
+        return
+    name = type(case.network).__name__
+    if not torch.equal(some, _logits_alone(case, apart)):
+        raise InputError(
+            f"{name}: the logits of the same samples differ from pass to pass, even in evaluation; "
+            "a layer draws random numbers (e.g. F.dropout without training=self.training)"
+        )
+    raise InputError(
+        f"{name}: the logits of one sample depend on other samples, so there are no per-sample "
+        "gradients; a layer mixes the samples of a batch, or takes its first dimension for another"
     )
-    if len(images) < 2:
-        return
-    if images.is_floating_point():
-        own = images.detach().clone().requires_grad_()
-        with normalized_network(network, normalization, own), torch.enable_grad():
-            logits = logits_of(network, own)
-            if not logits.requires_grad:
-                return
-            loss = losses_of(objective, logits, labels)[0]
-            (gradient,) = torch.autograd.grad(loss, own, allow_unused=True)
-        if gradient is not None and gradient[1:].abs().max() > 1e-6 * gradient.abs().max():
-            raise InputError(message)
-        return
-    with normalized_network(network, "eval", images), torch.no_grad():
-        together, alone = logits_of(network, images), logits_of(network, images[:1])
-    tolerance = 3 * torch.finfo(together.dtype).eps ** 0.5
-    if not _close(together[:1], alone, tolerance, alone.norm().item()):
-        raise InputError(message)
+
+
+def _logits_alone(case: _Case, samples: slice) -> Tensor:
+    images = case.images[samples]
+    modes: tuple[Normalization | None, ...] = (case.normalization,)
+    if case.normalization == "frozen":
+        modes = ("eval", None)
+    for mode in modes[:-1]:
+        with (
+            suppress(InputError),
+            normalized_network(case.network, mode, calls=True),
+            torch.no_grad(),
+        ):
+            return logits_of(case.network, images)
+    with normalized_network(case.network, modes[-1], calls=True), torch.no_grad():
+        return logits_of(case.network, images)

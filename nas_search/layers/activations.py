@@ -49,11 +49,6 @@ def saved(output: Tensor, input: Tensor, *_: Any, **__: Any) -> int:
     return input.numel()
 
 
-def reachable(input: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Return the input: every element passes."""
-    return input
-
-
 def _arguments(settings: tuple[str, ...], module: nn.Module) -> dict[str, Any]:
     return {setting: getattr(module, setting) for setting in settings}
 
@@ -62,10 +57,11 @@ def per_sample_prelu(recorder: Recorder, input: Tensor, weight: Tensor) -> Tenso
     """Return ``F.prelu`` of ``input`` (m, C, ...)."""
     recorder.rows_per_sample(input)
     use = recorder.used(weight)
+    x = recorder.full(input)
     if use is None:
-        return F.prelu(input, weight.detach())
-    slope = weight.view(-1, *(1,) * (input.dim() - 2))
-    return F.relu(input) + scaled(recorder, input.clamp(max=0), slope, None, (use, None))
+        return F.prelu(x, weight.detach())
+    slope = weight.view(-1, *(1,) * (x.dim() - 2))
+    return F.relu(x) + scaled(recorder, x.clamp(max=0), slope, None, (use, None))
 
 
 def stacked_prelu(stack: Stack, input: Tensor, weight: Tensor) -> Tensor:
@@ -88,7 +84,6 @@ for _name, (_kind, _settings) in WITHOUT_PARAMETERS.items():
             functions=functions_called(_name),
             arguments=partial(_arguments, _settings),
             saved=saved,
-            reachable=reachable,
         )
     )
 LAYERS.add(
@@ -101,6 +96,5 @@ LAYERS.add(
         stacked=stacked_prelu,
         initial_weights=initial_slope,
         saved=saved,
-        reachable=reachable,
     )
 )

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.layers.changeable import changeable
 from nas_search.layers.initial_weights import Distribution, Scheme, scale_and_shift
 from nas_search.layers.modes import Normalization
 from nas_search.layers.recorder import Recorder, Recording, Stack
@@ -51,13 +50,20 @@ def per_sample(
         InputError: ``sample`` mode on a map of one element, which has no statistics of its own, or
             ``eval`` mode on a layer without running statistics.
     """
-    mode, candidates = recorder.normalization, recorder.candidates
-    folded = recorder.rows_per_sample(input) if mode == "sample" else 1
-    input = _side_by_side_rows(input, folded)
-    y = _normalized(
-        recorder, input, (running_mean, running_var), weight, bias, eps, mode, candidates
-    )
-    return _one_row_after_another(y, folded)
+    rows = recorder.rows_per_sample(input) if recorder.normalization == "sample" else 1
+    running = running_mean, running_var
+    y = _normalized(recorder, _gathered(input, rows), running, weight, bias, eps)
+    return _scattered(y, rows)
+
+
+def _gathered(x: Tensor, rows: int) -> Tensor:
+    """Return (n, C, rows, ...) of (n rows, C, ...): the rows of a sample side by side."""
+    return x if rows == 1 else x.unflatten(0, (-1, rows)).transpose(1, 2)
+
+
+def _scattered(y: Tensor, rows: int) -> Tensor:
+    """Undo :func:`_gathered`."""
+    return y if rows == 1 else y.transpose(1, 2).flatten(0, 1)
 
 
 def _normalized(
@@ -67,9 +73,8 @@ def _normalized(
     scale: Tensor | None,
     shift: Tensor | None,
     eps: float,
-    mode: Normalization,
-    candidates: int,
 ) -> Tensor:
+    mode, candidates = recorder.normalization, recorder.candidates
     uses = recorder.used(scale), recorder.used(shift)
     if mode == "sample":
         _check_spread(recorder.layer, x)
@@ -104,13 +109,13 @@ def stacked(
     if mode is None:
         return x
     if mode == "sample":
-        rows = 1 if stack.samples is None else len(x) // (candidates * stack.samples)
-        x = _side_by_side_rows(x, rows)
+        rows = stack.rows_per_sample(x)
+        x = _gathered(x, rows)
         _check_spread(stack.layer, x)
         folded = x.reshape(1, -1, *x.shape[2:])
         scales, shifts = (_times(values, len(x) // candidates) for values in (weight, bias))
         y = F.batch_norm(folded, None, None, scales, shifts, training=True, eps=eps)
-        return _one_row_after_another(y.view(x.shape), rows)
+        return _scattered(_with_dense_errors(y).view(x.shape), rows)
     scales, shifts = (_times(values, 1) for values in (weight, bias))
     together = side_by_side(x, candidates)
     if mode == "batch":
@@ -122,17 +127,18 @@ def stacked(
             for values in _statistics(stack.layer, running, x, mode, candidates)
         )
         y = F.batch_norm(together, mean, variance, scales, shifts, training=False, eps=eps)
-    return one_after_another(y, candidates)
+    return one_after_another(_with_dense_errors(y), candidates)
 
 
-def _side_by_side_rows(x: Tensor, rows: int) -> Tensor:
-    """Put all ``rows`` of a sample (m, C, ...) into its map: its statistics are those of all."""
-    return x if rows == 1 else x.unflatten(0, (-1, rows)).transpose(1, 2)
+def _with_dense_errors(y: Tensor) -> Tensor:
+    """Return ``y``, whose gradient becomes contiguous before it goes on to batch-norm.
 
-
-def _one_row_after_another(y: Tensor, rows: int) -> Tensor:
-    """Undo :func:`_side_by_side_rows`."""
-    return y if rows == 1 else y.transpose(1, 2).flatten(0, 1)
+    The library's CPU code misreads a transposed gradient of shape (1, C, H, W), as it comes from
+    tokens (torch 2.14; right for two or more rows).
+    """
+    if len(y) == 1 and y.requires_grad:
+        y.register_hook(Tensor.contiguous)
+    return y
 
 
 def _times(values: Tensor | None, samples: int) -> Tensor | None:
@@ -185,7 +191,13 @@ def _of_the_batch(x: Tensor, candidates: int) -> tuple[Tensor, Tensor]:
 def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
     """Normalize each candidate's samples (n, C, ...) by their own batch, in ordinary operations."""
     y = F.batch_norm(side_by_side(x, candidates), None, None, training=True, eps=eps)
+    y = _with_dense_errors(y)
     return one_after_another(y, candidates)
+
+
+def _changeable(y: Tensor) -> Tensor:
+    """Return ``y`` as no view of another tensor: a view cannot be changed in place afterwards."""
+    return torch.ops.aten._unsafe_view(y, y.shape)
 
 
 class _OwnStatistics(torch.autograd.Function):
@@ -208,7 +220,7 @@ class _OwnStatistics(torch.autograd.Function):
         y, mean, rstd = torch.native_batch_norm(folded, scales, shifts, None, None, True, 0.0, eps)
         ctx.save_for_backward(folded, scales, mean, rstd)
         ctx.eps, ctx.uses, ctx.recorder, ctx.shape = eps, uses, recorder, x.shape
-        return changeable(y.view(x.shape))
+        return _changeable(y.view(x.shape))
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
@@ -217,7 +229,7 @@ class _OwnStatistics(torch.autograd.Function):
         recorder: Recorder = ctx.recorder
         of_scale, of_shift = ctx.uses
         grad_x, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
-            error.reshape(folded.shape),
+            error.reshape(folded.shape).contiguous(),  # see _with_dense_errors
             folded,
             scales,
             None,
@@ -257,11 +269,12 @@ class _FixedStatistics(torch.autograd.Function):
         shape = (rows, 1, channels) + (1,) * (x.dim() - 2)
         factor = rstd if scale is None else rstd * scale
         offset = -mean * factor if shift is None else shift - mean * factor
-        ctx.save_for_backward(x, mean.view(shape), rstd.view(shape), factor.view(shape))
+        kept = None if uses[0] is None else x  # what nobody needs may be changed in place
+        ctx.save_for_backward(kept, mean.view(shape), rstd.view(shape), factor.view(shape))
         ctx.uses, ctx.recorder = uses, recorder
         grouped = x.unflatten(0, (rows, -1))
         y = torch.addcmul(offset.view(shape), grouped, factor.view(shape))
-        return changeable(y.flatten(0, 1).to(x.dtype))
+        return _changeable(y.flatten(0, 1).to(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
@@ -273,7 +286,8 @@ class _FixedStatistics(torch.autograd.Function):
             by_scale = (error * (grouped - mean) * rstd).reshape(*x.shape[:2], -1).sum(-1)
             ctx.recorder.add(of_scale, DenseGradient(by_scale))
         if of_shift is not None:
-            ctx.recorder.add(of_shift, DenseGradient(error.reshape(*x.shape[:2], -1).sum(-1)))
+            by_shift = errors[0].reshape(*errors[0].shape[:2], -1).sum(-1)
+            ctx.recorder.add(of_shift, DenseGradient(by_shift))
         grad_x = (error * factor).flatten(0, 1) if ctx.needs_input_grad[0] else None
         return grad_x, *(None,) * 6
 
@@ -288,11 +302,6 @@ def saved(output: Tensor, input: Tensor, *_: Any, **__: Any) -> int:
     return input.numel()
 
 
-def reachable(input: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Return the input: every element passes."""
-    return input
-
-
 LAYERS.add(
     LayerRule(
         name="batch_norm",
@@ -303,6 +312,5 @@ LAYERS.add(
         stacked=stacked,
         initial_weights=initial_weights,
         saved=saved,
-        reachable=reachable,
     )
 )

@@ -263,34 +263,6 @@ def saved(
     return math.prod(input.shape[:2]) * math.prod(sizes)
 
 
-def reachable(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Size = 1,
-    padding: Size | str = 0,
-    dilation: Size = 1,
-    groups: int = 1,
-) -> Tensor:
-    """Return the mean over the window and the group's channels for each of its output channels."""
-    convolve = F.conv1d if input.dim() == 3 else F.conv2d
-    mean, window = means_of_groups(input, weight, groups)
-    mean = convolve(mean, window, None, stride, padding, dilation, groups)
-    return spread_over_groups(mean, len(weight))
-
-
-def means_of_groups(input: Tensor, weight: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """Return the mean of each group's channels, (m, groups, ...), and a window that averages."""
-    window = input.new_ones(groups, 1, *weight.shape[2:]) / weight[0, 0].numel()
-    return input.unflatten(1, (groups, -1)).mean(2), window
-
-
-def spread_over_groups(mean: Tensor, channels: int) -> Tensor:
-    """Repeat (m, groups, ...) for all channels of each group, (m, channels, ...)."""
-    each = channels // mean.shape[1]
-    return mean[:, :, None].expand(-1, -1, each, *mean.shape[2:]).flatten(1, 2)
-
-
 LAYERS.add(
     LayerRule(
         name="conv2d",
@@ -303,6 +275,5 @@ LAYERS.add(
         initial_weights=initial_weights,
         macs=macs,
         saved=saved,
-        reachable=reachable,
     )
 )

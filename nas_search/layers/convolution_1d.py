@@ -12,7 +12,6 @@ from nas_search.layers.convolution import (
     convolved,
     initial_weights,
     macs,
-    reachable,
     saved,
 )
 from nas_search.layers.recorder import Recorder, Stack
@@ -86,6 +85,5 @@ LAYERS.add(
         initial_weights=initial_weights,
         macs=macs,
         saved=saved,
-        reachable=reachable,
     )
 )

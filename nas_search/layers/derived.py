@@ -31,6 +31,45 @@ def sources(tensor: Tensor) -> list[Tensor]:
     return list(found.values())
 
 
+def matrices(tensor: Tensor) -> list[Tensor]:
+    """Return those of :func:`sources` with at least two dimensions of more than one element.
+
+    Of a tensor that is made of smaller parameters alone, all of them.
+    """
+    leaves = sources(tensor)
+    wide = [leaf for leaf in leaves if sum(size > 1 for size in leaf.shape) > 1]
+    return wide or leaves
+
+
+def gradients_of_rows(
+    tensor: Tensor, error: Tensor, axis: int, samples: int
+) -> dict[Tensor, Tensor]:
+    """Return each sample's gradient with respect to what a tensor with rows per sample is made of.
+
+    Args:
+        tensor: a parameter, or made of parameters, with its graph.
+        error: gradient with respect to it, of its shape.
+        axis: where the samples lie, the rows of each one after another.
+        samples: their number m.
+
+    Returns:
+        (m, P) by parameter, in the order of :func:`sources`.
+    """
+    leaves = sources(tensor)
+    rows = error.shape[axis] // samples
+    found: dict[Tensor, list[Tensor]] = {leaf: [] for leaf in leaves}
+    for number in range(samples):
+        own = torch.zeros_like(error)
+        place = (slice(None),) * axis + (slice(number * rows, (number + 1) * rows),)
+        own[place] = error[place]
+        each = torch.autograd.grad(tensor, leaves, own, retain_graph=True, allow_unused=True)
+        for leaf, gradient in zip(leaves, each, strict=True):
+            found[leaf].append(
+                leaf.new_zeros(leaf.numel()) if gradient is None else gradient.flatten()
+            )
+    return {leaf: torch.stack(own) for leaf, own in found.items()}
+
+
 def pulled_back(tensor: Tensor, rows: Tensor) -> dict[Tensor, Tensor]:
     """Return the gradients with respect to the parameters that ``tensor`` is made of.
 

@@ -95,7 +95,7 @@ def per_sample(
             "layer rule knows"
         )
     recorder.rows_per_sample(input)
-    use = recorder.used(weight, lookup=True)
+    use = recorder.used(weight)
     if use is None:
         return F.embedding(input, weight.detach())
     return _Embedding.apply(input, weight, _row(weight, padding_idx), use, recorder)
@@ -162,12 +162,6 @@ def saved(output: Tensor, input: Tensor, *_: Any, **__: Any) -> int:
     return input.numel()
 
 
-def reachable(input: Tensor, weight: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Return each token for the whole row that it picks."""
-    path = input if input.is_floating_point() else input.to(weight.dtype)
-    return path[..., None].expand(*input.shape, weight.shape[1])
-
-
 LAYERS.add(
     LayerRule(
         name="embedding",
@@ -178,6 +172,5 @@ LAYERS.add(
         stacked=stacked,
         initial_weights=initial_weights,
         saved=saved,
-        reachable=reachable,
     )
 )

@@ -168,26 +168,6 @@ def saved_of_instances(
     return input.numel() + per_map * len(input) * input.shape[1]
 
 
-def reachable(input: Tensor, num_groups: int, *_: Any, **__: Any) -> Tensor:
-    """Return the mean over what shares its statistics, for each element of it."""
-    groups = input.unflatten(1, (num_groups, -1)).flatten(2)
-    return groups.mean(2, keepdim=True).expand_as(groups).reshape(input.shape)
-
-
-def reachable_of_instances(
-    input: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    use_input_stats: bool = True,
-    *_: Any,
-    **__: Any,
-) -> Tensor:
-    """Return the same of each channel, or the input where the statistics are constants."""
-    return reachable(input, input.shape[1]) if use_input_stats else input
-
-
 LAYERS.add(
     LayerRule(
         name="group_norm",
@@ -203,7 +183,6 @@ LAYERS.add(
         stacked=stacked,
         initial_weights=initial_weights,
         saved=saved,
-        reachable=reachable,
     )
 )
 LAYERS.add(
@@ -216,6 +195,5 @@ LAYERS.add(
         stacked=stacked_of_instances,
         initial_weights=initial_weights,
         saved=saved_of_instances,
-        reachable=reachable_of_instances,
     )
 )

@@ -135,12 +135,6 @@ def saved_rms(
     return maps * input.numel() + input.numel() // math.prod(normalized_shape)
 
 
-def reachable(input: Tensor, normalized_shape: Shape, *_: Any, **__: Any) -> Tensor:
-    """Return the mean over what shares its statistics, for each element of it."""
-    own = list(range(-len(normalized_shape), 0))
-    return input.mean(own, keepdim=True).expand_as(input)
-
-
 LAYERS.add(
     LayerRule(
         name="layer_norm",
@@ -156,7 +150,6 @@ LAYERS.add(
         stacked=stacked,
         initial_weights=initial_weights,
         saved=saved,
-        reachable=reachable,
     )
 )
 LAYERS.add(
@@ -173,6 +166,5 @@ LAYERS.add(
         stacked=stacked_rms,
         initial_weights=initial_weights,
         saved=saved_rms,
-        reachable=reachable,
     )
 )

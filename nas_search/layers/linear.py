@@ -38,7 +38,7 @@ class _Linear(torch.autograd.Function):
     ) -> Tensor:
         if recorder.low:  # the classifier is small, and logits say which networks are dead
             x = x.to(weight.dtype)
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(None if uses[0] is None else x, weight)
         ctx.uses, ctx.recorder = uses, recorder
         return changeable(F.linear(x, weight, bias))
 
@@ -82,24 +82,18 @@ def saved(output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = N
     return input.numel()
 
 
-def reachable(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return the mean over features for every output feature."""
-    mean = input.mean(-1, keepdim=True)
-    return mean.expand(*input.shape[:-1], weight.shape[0])
-
-
-LAYERS.add(
+RULE = LAYERS.add(
     LayerRule(
         name="linear",
         kinds=(nn.Linear,),
         functions=(F.linear,),
         arguments=lambda module: {"weight": module.weight, "bias": module.bias},
         weight="weight",
+        positionwise=True,
         per_sample=per_sample,
         stacked=stacked,
         initial_weights=initial_weights,
         macs=macs,
         saved=saved,
-        reachable=reachable,
     )
 )

@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from nas_search.core.errors import InputError
-from nas_search.layers.derived import pulled_back, sources
+from nas_search.layers.derived import gradients_of_rows, matrices, pulled_back, sources
 from nas_search.layers.modes import Normalization
-from nas_search.layers.sample_gradient import DenseGradient, SampleGradient
+from nas_search.layers.sample_gradient import DenseGradient, Factors, SampleGradient
 from nas_search.stacked.candidates import Candidates, Members
 
 
@@ -47,7 +47,7 @@ class Stack:
         candidates: number k of candidates whose samples these are.
         normalization: statistics of batch-norm; None leaves batch-norm out.
         layer: name of the layer, for messages.
-        samples: number n of samples of each candidate; None where each row is one.
+        samples: number n of samples of each candidate; None where every row is a sample.
     """
 
     candidates: int
@@ -55,18 +55,26 @@ class Stack:
     layer: str = ""
     samples: int | None = None
 
+    def rows_per_sample(self, x: Tensor) -> int:
+        """Return how many rows of ``x`` (m, ...) belong to one sample, 1 or more."""
+        if self.samples is None:
+            return 1
+        return max(1, len(x) // (self.candidates * self.samples))
+
 
 class Recording(NamedTuple):
     """Whose gradient one use of a tensor contributes to.
 
     Attributes:
         uses: the parameters that the tensor is, or is made of.
-        tensor: the tensor where it is made of parameters, e.g. a standardized weight; None where it
-            is the parameter itself.
+        tensor: what was used: the parameter itself, or what the network made of parameters, e.g. a
+            standardized weight.
+        derived: whether the tensor is made of parameters.
     """
 
     uses: tuple[ParameterUse, ...]
-    tensor: Tensor | None
+    tensor: Tensor
+    derived: bool
 
 
 class Recorder:
@@ -84,10 +92,13 @@ class Recorder:
         normalization: statistics of batch-norm.
         every_parameter: whether biases, scales and shifts are wanted too.
         low: whether convolutions compute in bfloat16.
+        counted: names of the parameters that are wanted, where it was found out before; else what
+            layers use as a weight is, or everything with ``every_parameter``.
 
     Attributes:
         layer: name of the layer at hand, for messages.
         skip: names of parameters whose gradients are found in another way.
+        multiplied: names of the parameters that inputs were multiplied with so far.
     """
 
     def __init__(
@@ -99,17 +110,19 @@ class Recorder:
         normalization: Normalization = "sample",
         every_parameter: bool = False,
         low: bool = False,
+        counted: frozenset[str] | None = None,
     ) -> None:
         self.normalization: Normalization = normalization
         self.every_parameter = every_parameter
         self.low = low
         self.layer = ""
         self.skip: frozenset[str] = frozenset()
+        self.multiplied: set[str] = set()
+        self._counted = counted
         self._sinks = sinks
         self._parameters = parameters
         self._samples = samples
         self._candidates = candidates
-        self._multiplied: set[str] = set()
         self._uses: dict[ParameterUse, int] = {}
         self._partial: dict[ParameterUse, SampleGradient] = {}
 
@@ -122,6 +135,11 @@ class Recorder:
     def rows(self) -> int:
         """Number k n of samples that the layer at hand sees."""
         return self.candidates * self._samples
+
+    @property
+    def used_parameters(self) -> set[str]:
+        """Names of the parameters that were used and are wanted."""
+        return {use.parameter for use in self._uses}
 
     def rows_per_sample(self, x: Tensor) -> int:
         """Return how many rows of ``x`` (m, ...) belong to one sample, 1 or more.
@@ -144,64 +162,77 @@ class Recorder:
         """Return ``x`` in the network's own precision, for layers that need it."""
         return x.float() if self.low else x
 
-    def used(
-        self, tensor: Tensor | None, *, weight: bool = False, lookup: bool = False
-    ) -> Recording | None:
+    def used(self, tensor: Tensor | None, *, weight: bool = False) -> Recording | None:
         """Note one use of ``tensor`` in the forward pass.
 
         Args:
             tensor: a parameter, or what the network made of parameters.
             weight: whether it is a weight that inputs are multiplied with.
-            lookup: whether rows of it are picked. Such a table may be a weight elsewhere in the
-                network, and then both uses count.
 
         Returns:
             What :meth:`add` takes with its gradient; None where it is not wanted.
         """
-        counts = weight or lookup or self.every_parameter
-        if tensor is None or not tensor.requires_grad or not counts:
+        if tensor is None or not tensor.requires_grad:
+            return None
+        if self._counted is None and not (weight or self.every_parameter):
             return None
         name = self._parameters.get(id(tensor))
-        names = (name,) if name is not None else self._counting(tensor)
-        if weight:
-            self._multiplied.update(names)
+        weights = self.note_weight(tensor) if weight else ()
+        if self._counted is not None:
+            names = tuple(name for name in self.names_behind(tensor) if name in self._counted)
+        else:
+            names = self.names_behind(tensor) if self.every_parameter else weights
         wanted = tuple(ParameterUse(name, self._candidates.active) for name in names)
         for use in wanted:
             self._uses[use] = self._uses.get(use, 0) + 1
-        return Recording(wanted, None if name is not None else tensor) if wanted else None
+        return Recording(wanted, tensor, derived=name is None) if wanted else None
 
-    def forget(self, recording: Recording) -> None:
-        """Take a use back that turned out to have no gradient by rows."""
-        for use in recording.uses:
-            self._uses[use] -= 1
+    def note_weight(self, tensor: Tensor) -> tuple[str, ...]:
+        """Note that inputs are multiplied with ``tensor``; return the names of the weights in it.
+
+        What a tensor is made of counts where it is a matrix itself; gains, masks and biases do not.
+        """
+        name = self._parameters.get(id(tensor))
+        leaves = [tensor] if name is not None else matrices(tensor)
+        found = (self._parameters.get(id(leaf)) for leaf in leaves)
+        names = tuple(name for name in found if name is not None)
+        self.multiplied.update(names)
+        return names
 
     def names_behind(self, tensor: Tensor) -> tuple[str, ...]:
-        """Return the names of the parameters that ``tensor`` is made of."""
+        """Return the names of the parameters that ``tensor`` is or is made of."""
+        name = self._parameters.get(id(tensor))
+        if name is not None:
+            return (name,)
         found = (self._parameters.get(id(parameter)) for parameter in sources(tensor))
         return tuple(name for name in found if name is not None)
-
-    def _counts(self, parameter: str) -> bool:
-        return self.every_parameter or parameter in self._multiplied
-
-    def _counting(self, tensor: Tensor) -> tuple[str, ...]:
-        """Return the names behind ``tensor``; of weights alone, gains and masks left out."""
-        if self.every_parameter:
-            return self.names_behind(tensor)
-        size = min(tensor.numel(), max(leaf.numel() for leaf in sources(tensor)))
-        large = (self._parameters.get(id(p)) for p in sources(tensor) if p.numel() >= size)
-        return tuple(name for name in large if name is not None)
 
     def add(self, recording: Recording, gradient: SampleGradient) -> None:
         """Take the gradient that one use of a tensor contributes; rows of a sample are summed."""
         gradient = gradient.by_sample(len(recording.uses[0].members) * self._samples)
-        if recording.tensor is None:
+        if not recording.derived:
             self._take(recording.uses[0], gradient)
             return
-        by_parameter = pulled_back(recording.tensor, gradient.matrix())
-        named = {self._parameters.get(id(p)): rows for p, rows in by_parameter.items()}
         factors = gradient.factors if len(recording.uses) == 1 else None
+        self._take_each(recording, pulled_back(recording.tensor, gradient.matrix()), factors)
+
+    def add_own_rows(self, recording: Recording, error: Tensor, axis: int) -> None:
+        """Take the gradient of a tensor whose rows along ``axis`` belong to one sample each.
+
+        Args:
+            recording: the use of the tensor.
+            error: gradient with respect to the tensor, of its shape.
+            axis: where the samples lie, those of a sample one after another.
+        """
+        rows = gradients_of_rows(recording.tensor, error, axis, self.rows)
+        self._take_each(recording, rows, None)
+
+    def _take_each(
+        self, recording: Recording, by_parameter: dict[Tensor, Tensor], factors: Factors | None
+    ) -> None:
+        rows = {self._parameters.get(id(p)): found for p, found in by_parameter.items()}
         for use in recording.uses:
-            self._take(use, DenseGradient(named[use.parameter], factors))
+            self._take(use, DenseGradient(rows[use.parameter], factors))
 
     def add_rows(self, name: str, rows: Tensor) -> None:
         """Take the whole gradient (n, P) of a parameter of an ordinary network."""
@@ -218,7 +249,7 @@ class Recorder:
         if earlier is not None:
             gradient = _sum(earlier, gradient)
         self._uses[use] -= 1
-        if use.parameter in self.skip or not self._counts(use.parameter):
+        if use.parameter in self.skip:
             return
         if self._uses[use] > 0:
             self._partial[use] = gradient

@@ -35,6 +35,10 @@ class LayerRule:
             parameters among them, or None where a module computes more than the function. Without
             it the module's own forward runs, whose calls are known.
         weight: name of the argument that inputs are multiplied with; None where there is none.
+        samples: names of the arguments that may depend on the samples, the input among them.
+        axis: the dimension of the input along which the function expects the samples.
+        positionwise: whether all dimensions of the input but the last are treated alike, so that
+            the samples may lie along any of them.
         per_sample: ``(recorder, input, **arguments)`` to the function's value. When backward passes
             through it, it hands the per-sample gradients of its parameters to the
             :class:`nas_search.layers.recorder.Recorder`; None where nothing is to be recorded.
@@ -48,11 +52,6 @@ class LayerRule:
             without ``functions`` the calls count that their own forward makes.
         saved: ``(output, input, **arguments)`` to the number of elements of activations that the
             layer keeps for its backward pass.
-        reachable: ``(input, **arguments)`` to what stands in for the output where only paths count:
-            from an input >= 0 a value >= 0 of the output's shape, positive exactly where a path
-            leads to it from a positive element, with a positive derivative along each path (see
-            :mod:`nas_search.passes.reachability`); None for a layer through which every element
-            passes as it is, or whose own function does that.
     """
 
     name: str
@@ -60,12 +59,14 @@ class LayerRule:
     functions: tuple[Callable[..., Any], ...] = ()
     arguments: Callable[[Any], dict[str, Any] | None] | None = None
     weight: str | None = None
+    samples: tuple[str, ...] = ("input",)
+    axis: int = 0
+    positionwise: bool = False
     per_sample: Callable[..., Any] | None = None
     stacked: Callable[..., Tensor] | None = None
     initial_weights: Callable[[Any, Scheme], dict[str, Distribution]] | None = None
     macs: Callable[..., int] | None = None
     saved: Callable[..., int] | None = None
-    reachable: Callable[..., Tensor] | None = None
 
 
 LAYERS: Registry[LayerRule] = Registry("layer", "nas_search.layers")

@@ -20,9 +20,7 @@ from nas_search.layers.convolution import (
     Size,
     Uses,
     initial_weights,
-    means_of_groups,
     pair,
-    spread_over_groups,
     weight_gradient,
 )
 from nas_search.layers.convolution_1d import in_a_row
@@ -164,23 +162,6 @@ def saved(output: Tensor, input: Tensor, *_: Any, **__: Any) -> int:
     return input.numel()
 
 
-def reachable(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Size = 1,
-    padding: Size = 0,
-    output_padding: Size = 0,
-    groups: int = 1,
-    dilation: Size = 1,
-) -> Tensor:
-    """Return a mean over what each output channel is made of."""
-    transpose = F.conv_transpose1d if input.dim() == 3 else F.conv_transpose2d
-    mean, window = means_of_groups(input, weight, groups)
-    mean = transpose(mean, window, None, stride, padding, output_padding, groups, dilation)
-    return spread_over_groups(mean, groups * weight.shape[1])
-
-
 _rule = partial(
     LayerRule,
     arguments=arguments,
@@ -189,7 +170,6 @@ _rule = partial(
     initial_weights=initial_weights,
     macs=macs,
     saved=saved,
-    reachable=reachable,
 )
 
 LAYERS.add(

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
@@ -100,7 +101,8 @@ def _forward(
 
     statistics = normalized_network(subject.network, subject.normalization)
     with _relu_hooks(subject.network, note), statistics, torch.no_grad():
-        return subject.network(subject.images)
+        logits: Tensor = subject.network(subject.images)
+    return logits
 
 
 def _packed(on: Tensor, members: Tensor) -> Tensor:
@@ -120,7 +122,9 @@ def _distinct(words: list[Tensor], candidates: int) -> list[int]:
     """Return how many distinct columns each candidate has."""
     if not words:
         return [0] * candidates
-    return torch.cat(words, 1).unique(dim=1)[0].bincount(minlength=candidates).tolist()
+    owners = torch.cat(words, 1).unique(dim=1)[0]
+    counts: list[int] = owners.bincount(minlength=candidates).tolist()
+    return counts
 
 
 def _relus_on_paths(subject: Subject) -> Sequence[Tensor]:
@@ -133,13 +137,20 @@ def _relus_on_paths(subject: Subject) -> Sequence[Tensor]:
     if not flags:
         return ()
     on_device = torch.from_numpy(np.concatenate(flags)).to(subject.images.device)
-    return on_device.split([len(some) for some in flags])
+    by_call: Sequence[Tensor] = on_device.split([len(some) for some in flags])
+    return by_call
 
 
 @contextmanager
 def _relu_hooks(network: nn.Module, hook: Callable[..., None]) -> Iterator[None]:
-    """Let ``hook`` see every call of an ``nn.ReLU``."""
+    """Let ``hook`` see every call of an ``nn.ReLU``.
+
+    Raises:
+        InputError: there is none.
+    """
     relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    if not relus:
+        raise InputError(f"{type(network).__name__} has no nn.ReLU, whose states this score counts")
     handles = [relu.register_forward_hook(hook) for relu in relus]
     try:
         yield

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -64,6 +65,15 @@ NARROW_IMAGE = (1, 5, 5)
 skeletons do."""
 
 
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""From logits (m, ...) and labels (m, ...) to the samples' own losses, (m,)."""
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the samples' cross-entropies, (m,), of ``logits`` (m, classes) at ``labels`` (m,)."""
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a pass looks at; it leaves all of it as it was.
@@ -72,12 +82,13 @@ class Subject:
         network: runs K candidates, an ordinary network K = 1; maps images (n, C, H, W) to logits
             (K n, classes). It has the form that the pass asks for; an ``nn.Identity`` for ``none``.
         images: (n, C, H, W) on the network's device, in its dtype; n is 2 or more.
-        labels: (n,) int64.
+        labels: (n,) int64, or (n, ...) whatever ``loss`` takes.
         normalization: statistics of batch-norm, for passes that do not prescribe their own.
         parameters: parameters that count.
         seed: seed of whatever a pass draws.
         precision: of the pass of per-sample gradients.
         facts: of each of the K candidates; None where there is a network and nothing else.
+        loss: loss that is differentiated.
     """
 
     network: nn.Module
@@ -88,6 +99,14 @@ class Subject:
     seed: int = 0
     precision: Precision = "fp32"
     facts: tuple[Facts | None, ...] = (None,)
+    loss: Loss = cross_entropy
+
+    @property
+    def classes(self) -> Tensor:
+        """(n,) classes of the samples; without labels of classes, each sample is its own."""
+        if self.labels.dim() == 1 and not self.labels.is_floating_point():
+            return self.labels
+        return torch.arange(len(self.labels), device=self.labels.device)
 
 
 Outcome = Sequence[object] | Exception
@@ -140,15 +159,17 @@ def weighted_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     }
 
 
-def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy of each candidate, (K,).
+def mean_losses(logits: Tensor, labels: Tensor, loss: Loss = cross_entropy) -> Tensor:
+    """Return the mean loss of each candidate, (K,).
 
     Args:
-        logits: (K n, classes) of K candidates.
-        labels: (n,).
+        logits: (K n, ...) of K candidates.
+        labels: (n, ...).
+        loss: gives the samples' own losses.
     """
     candidates = len(logits) // len(labels)
-    losses = F.cross_entropy(logits, labels.repeat(candidates), reduction="none")
+    repeated = labels if candidates == 1 else labels.repeat(candidates)
+    losses = loss(logits, repeated)
     return losses.view(candidates, -1).mean(1)
 
 

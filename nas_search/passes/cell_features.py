@@ -83,7 +83,8 @@ def _channels(maps: Tensor, candidates: int) -> Tensor:
 def _entropies(maps: Tensor, candidates: int) -> Tensor:
     rows = _channels(maps, candidates)
     rows = rows - rows.mean(2, keepdim=True)
-    values = torch.linalg.eigvalsh(rows @ rows.mT / rows.shape[2]).clamp_min(0)
+    values: Tensor = torch.linalg.eigvalsh(rows @ rows.mT / rows.shape[2])
+    values = values.clamp_min(0)
     shares = values / values.sum(1, keepdim=True)
     return -(shares * (shares + 1e-8).log()).sum(1)
 
@@ -109,7 +110,8 @@ def _gains(before: Tensor, after: Tensor, candidates: int, generator: torch.Gene
         back = F.pixel_unshuffle(back, stride)
     rows_in, rows_out = _channels(back, candidates), _channels(signs, candidates)
     products = rows_in @ rows_out.mT / rows_out.shape[2]
-    return torch.linalg.matrix_norm(products, ord=2).masked_fill(unchanged, -1)
+    largest: Tensor = torch.linalg.matrix_norm(products, ord=2)
+    return largest.masked_fill(unchanged, -1)
 
 
 PASSES.add(Pass(name="cell_features", run=look_between_cells, provides=(CellFeatures,)))

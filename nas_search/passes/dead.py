@@ -37,8 +37,9 @@ def logits_faults(logits: Tensor) -> list[str]:
     """Return what is wrong with each network's logits, empty where nothing is.
 
     Args:
-        logits: (K, n, classes) of K networks.
+        logits: (K, n, classes) of K networks, or (K, n, positions, classes).
     """
+    logits = logits.flatten(2)
     largest = logits.abs().amax((1, 2))
     spread = (logits - logits[:, :1]).abs().amax((1, 2))
     varies = spread > CONSTANT_LOGIT_ULPS * torch.finfo(logits.dtype).eps * largest

@@ -85,7 +85,8 @@ def _spectrum(jacobians: Tensor, logits: Tensor) -> Tensor:
     covariance = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
     weighted = (covariance @ jacobians).flatten(0, 1)
     information = jacobians.flatten(0, 1).T @ weighted / len(logits)
-    return torch.linalg.eigvalsh(information).clamp_min(0)
+    eigenvalues: Tensor = torch.linalg.eigvalsh(information)
+    return eigenvalues.clamp_min(0)
 
 
 def _first_elements(subject: Subject, number: int) -> tuple[Tensor, list[dict[str, Tensor]]]:

@@ -38,7 +38,7 @@ def multiply_by_hessian(subject: Subject, wanted: frozenset[type]) -> Sequence[O
     weights, products = PerCandidate(), PerCandidate()
     with own.in_place(subject.normalization):
         logits = network(subject.images)
-        loss = mean_losses(logits, subject.labels).sum()
+        loss = mean_losses(logits, subject.labels, subject.loss).sum()
         gradients = own.gradients(loss, create_graph=True)
         inner = torch.zeros_like(loss)
         for gradient in gradients.values():

@@ -12,7 +12,7 @@ from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, DeadNetwork, Outcome, Pass, Subject
 from nas_search.passes.dead import CONSTANT_LOGIT_ULPS, where_alive
 from nas_search.stacked.candidates import candidates_of
-from nas_search.stacked.network import own_images
+from nas_search.stacked.network import copy_per_candidate
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def differentiate_by_images(subject: Subject, wanted: frozenset[type]) -> Sequen
     """
     network = subject.network
     candidates = len(candidates_of(network))
-    images = own_images(network, subject.images.detach()).requires_grad_()
+    images = copy_per_candidate(network, subject.images.detach()).requires_grad_()
     with normalized_network(network, subject.normalization), torch.enable_grad():
         logits = network(images)
         (found,) = torch.autograd.grad(logits.sum(), images, allow_unused=True)
@@ -50,7 +50,7 @@ def differentiate_by_images(subject: Subject, wanted: frozenset[type]) -> Sequen
     change = (rows.norm(dim=2) * subject.images.flatten(1).norm(dim=1)).amax(1)
     depends = change > CONSTANT_LOGIT_ULPS * torch.finfo(logits.dtype).eps * largest
     results: list[Outcome] = [
-        [InputJacobian(own, subject.labels)] if does_depend else nothing
+        [InputJacobian(own, subject.classes)] if does_depend else nothing
         for own, does_depend in zip(rows, depends.tolist(), strict=True)
     ]
     return where_alive(logits, results)

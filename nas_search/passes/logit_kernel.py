@@ -44,7 +44,7 @@ def compute_logit_kernel(subject: Subject, wanted: frozenset[type]) -> Sequence[
     """
     run = _one_by_one if subject.normalization == "batch" else _at_once
     logits, kernels = run(subject)
-    eps = torch.finfo(subject.images.dtype).eps
+    eps = torch.finfo(logits.dtype).eps
     nothing = DeadNetwork("no weight receives gradient")
     reached = kernels.flatten(1).any(1).tolist()
     results: list[Outcome] = [

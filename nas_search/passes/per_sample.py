@@ -57,7 +57,7 @@ class Grams:
     @cached_property
     def layer_eigenvalues(self) -> Tensor:
         """(L, n) eigenvalues of :attr:`layer_cosines`, ascending; they sum to n in each row."""
-        return torch.linalg.eigvalsh(self.layer_cosines)
+        return _eigenvalues(self.layer_cosines)
 
 
 def normalized(gram: Tensor) -> Tensor:
@@ -95,12 +95,12 @@ class LayerFactors:
     @cached_property
     def input_eigenvalues(self) -> Tensor:
         """(L, n) eigenvalues of :attr:`inputs`, ascending; they sum to n in each row."""
-        return torch.linalg.eigvalsh(self.inputs)
+        return _eigenvalues(self.inputs)
 
     @cached_property
     def error_eigenvalues(self) -> Tensor:
         """(L, n) eigenvalues of :attr:`errors`, ascending; they sum to n in each row."""
-        return torch.linalg.eigvalsh(self.errors)
+        return _eigenvalues(self.errors)
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,7 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
             normalization=subject.normalization,
             parameters=subject.parameters,
             precision=subject.precision,
+            objective=subject.loss,
         )
     candidates = len(stack)
     faults = logits_faults(logits.unflatten(0, (candidates, -1)))
@@ -183,7 +184,7 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
         ChannelFisher: fisher.by_candidate(candidates),
     }
     weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
-    eps = torch.finfo(subject.images.dtype).eps
+    eps = torch.finfo(logits.dtype).eps
     outcomes: list[Outcome] = []
     for candidate in range(candidates):
         own = {kind: of_all[candidate] for kind, of_all in found.items()}
@@ -191,12 +192,18 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
             if faults[candidate]:
                 raise DeadNetwork(faults[candidate])
             alive = beyond_rounding(weights, squares[candidate], eps)
-            outcomes.append(_results(wanted, alive, weights, own, subject.labels))
+            outcomes.append(_results(wanted, alive, weights, own, subject.classes))
         except DeadNetwork as dead:
             outcomes.append(dead)
     if LayerFactors in wanted:
         _decompose([o for o in outcomes if not isinstance(o, Exception)])
     return outcomes
+
+
+def _eigenvalues(matrices: Tensor) -> Tensor:
+    """Return the eigenvalues (..., n), ascending, of symmetric matrices (..., n, n)."""
+    values: Tensor = torch.linalg.eigvalsh(matrices)
+    return values
 
 
 def _decompose(results: Sequence[Sequence[object]]) -> None:
@@ -206,8 +213,8 @@ def _decompose(results: Sequence[Sequence[object]]) -> None:
         return
     matrices = [cosines for one in factors for cosines in (one.inputs, one.errors)]
     try:
-        values = torch.linalg.eigvalsh(torch.cat(matrices)).split([len(m) for m in matrices])
-    except torch.linalg.LinAlgError:
+        values = _eigenvalues(torch.cat(matrices)).split([len(m) for m in matrices])
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # public, not so marked
         return  # each computes its own when it is asked: whoever's cannot be computed fails alone
     for one, inputs, errors in zip(factors, values[::2], values[1::2], strict=True):
         vars(one).update(input_eigenvalues=inputs, error_eigenvalues=errors)

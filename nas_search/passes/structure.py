@@ -88,7 +88,8 @@ def count_live(network: nn.Module, paths: Paths) -> list[int]:
     total = np.zeros(count, dtype=np.int64)
     for parameter, flags in live.items():
         total += parameter.numel() * flags
-    return total.tolist()
+    numbers: list[int] = total.tolist()
+    return numbers
 
 
 def _with_owners(

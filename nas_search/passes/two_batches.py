@@ -43,7 +43,7 @@ def differentiate_two_batches(subject: Subject, wanted: frozenset[type]) -> Sequ
     middle = len(subject.images) // 2
     first = _half(subject, slice(0, middle))
     second = _half(subject, slice(middle, None))
-    eps = torch.finfo(subject.images.dtype).eps
+    eps = torch.finfo(first.logits.dtype).eps
     results = [_outcome(*own, eps) for own in zip(first.candidates, second.candidates, strict=True)]
     return where_alive(second.logits, where_alive(first.logits, results))
 
@@ -66,7 +66,8 @@ def _half(subject: Subject, half: slice) -> _Half:
     own, found, squares = StackedParameters(network), PerCandidate(), PerCandidate()
     with own.in_place(subject.normalization):
         logits = network(subject.images[half])
-        gradients = own.gradients(mean_losses(logits, subject.labels[half]).sum())
+        loss = mean_losses(logits, subject.labels[half], subject.loss).sum()
+        gradients = own.gradients(loss)
     for use, gradient in gradients.items():
         rows = gradient.flatten(1).double()
         found.add(*use, rows)

@@ -1,4 +1,4 @@
-"""Training-free scores: pure functions of a measurement, each with a record of what it is."""
+"""Training-free scores: pure functions of a measurement, each with a descriptive record."""
 
 from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement

@@ -1,4 +1,4 @@
-"""AZ-NAS (Lee & Ham, CVPR 2024): four scores of different kinds, and the sum of their log-ranks."""
+"""The three scores of AZ-NAS (Lee & Ham, CVPR 2024); the fourth is FLOPs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 
 UNTRAINABLE = -1e6
-"""Trainability of a cell that changes no gradient or lets none through: 1/(0 + 1e-6) about."""
+"""Trainability of a cell that is the identity for gradients or blocks them, about -1/(0 + 1e-6)."""
 
 
 def expressivity(measurement: Measurement) -> float:
@@ -18,13 +18,13 @@ def expressivity(measurement: Measurement) -> float:
 
 
 def progressivity(measurement: Measurement) -> float:
-    """Return the smallest growth of that entropy from one cell to the next."""
+    """Return the smallest growth of the entropy from one cell to the next."""
     entropies = measurement[CellFeatures].entropies
     return min(after - before for before, after in pairwise(entropies))
 
 
 def trainability(measurement: Measurement) -> float:
-    """Return mean over cells of 2 - s - 1/s, s the gain of gradients: 0 where it is 1."""
+    """Return the mean over cells of 2 - s - 1/s, s the gain of gradients; 0 for s = 1."""
     gains = measurement[CellFeatures].gains
     cells = [UNTRAINABLE if s is None else 2 - s - 1 / (s + 1e-6) for s in gains]
     return sum(cells) / len(cells)

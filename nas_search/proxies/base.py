@@ -1,4 +1,4 @@
-"""The contract of a proxy: a pure function of a measurement, and a record that says what it is."""
+"""The interface of a proxy: a pure function of a measurement, and a record that describes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas_search.passes.per_sample import Grams
 from nas_search.proxies.measurement import Measurement
 
 Origin = Literal["paper", "reconstructed", "ours"]
-"""``paper``: formula as published. ``reconstructed``: best supported reading of a paper whose own
+"""``paper``: formula as published. ``reconstructed``: best supported reading of a paper whose
 formula was not available. ``ours``: not published elsewhere."""
 
 
@@ -22,18 +22,18 @@ class ProxyRecord:
 
     Attributes:
         name: the name in ``proxy=...``.
-        score: from a measurement to a number; higher is always better.
-        normalization: batch-norm statistics that the definition asks for; None where the score
-            depends on none.
-        origin: whose formula it is.
-        source: where the formula stands.
-        summary: one line that says what it measures.
+        score: maps a measurement to a number; higher is always better.
+        normalization: batch-norm statistics of the definition; None if the score does not depend
+            on them.
+        origin: origin of the formula.
+        source: publication of the formula.
+        summary: one line on what it measures.
         needs: kinds of results that it reads from the measurement, see :mod:`nas_search.passes`.
-        init: distribution of the initial weights that the definition asks for.
-        batch_size: n, images of the probe batch in the definition.
-        repeats: draws of the initial weights over which the definition averages.
+        init: distribution of the initial weights in the definition.
+        batch_size: number n of images of the probe batch in the definition.
+        repeats: number of draws of the initial weights that the definition averages over.
         formula: the score in one line.
-        caveats: where it goes wrong; empty where nothing is known.
+        caveats: known weaknesses; empty if there are none.
         fitted: whether accuracies of trained networks went into it.
     """
 

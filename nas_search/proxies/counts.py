@@ -1,4 +1,4 @@
-"""What needs no gradient: sizes, depth and chance. The baselines of every comparison."""
+"""Scores without gradients: sizes, depth and chance. The baselines of every comparison."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ PROXIES.add(
         summary="number of trainable parameters, dead branches cut off",
         needs=(LiveParameters,),
         formula="P of the layers on a path from image to logits",
-        caveats="not what the field calls #params; a dead network has none",
+        caveats="not what papers call #params; a dead network has none",
     )
 )
 PROXIES.add(

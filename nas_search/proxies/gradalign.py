@@ -2,8 +2,8 @@ r"""GradAlign: conflict among per-sample gradients at initialization (Li & Guo, 
 
 Let g_i be the gradient of sample i's loss with respect to the weights at initialization,
 u_i = g_i / ||g_i|| and K = U U^T the matrix of their cosines. One step of gradient descent changes
-sample i's loss by -eta <g_i, mean_j g_j>: a sample is hurt exactly where its gradient opposes the
-others'. Less conflict, faster convergence. Two statistics of K measure it:
+sample i's loss by -eta <g_i, mean_j g_j>: a sample's loss rises exactly if its gradient opposes the
+mean gradient. Less conflict, faster convergence. Two statistics of K measure it:
 
 GradAlign-I    alignment with the mean direction m = mean_j u_j:
                ``mean_i cos(u_i, m) = ||m|| = sqrt((1 + (n - 1) c) / n)``, c the mean off-diagonal
@@ -13,13 +13,13 @@ GradAlign-II   ``log det(K + eps I)``: 0 when the gradients are orthogonal, -inf
                dependent. A large determinant bounds the smallest eigenvalue from below,
                ``lambda_min(K) >= det(K) / e``, and with it the slowest mode of training.
 
-With positive c the two pull in opposite directions: they are two signals, not one twice. Both exist
-for whole gradients and layer by layer: the same statistic of each weight's own K_l, averaged over
-the weights that receive gradient.
+For positive c the two change in opposite directions, so they are two different signals. Both exist
+for whole gradients and layer by layer: the same statistic of the K_l of each weight alone, averaged
+over the weights that receive gradient.
 
-Ours use frozen batch statistics. Per-sample statistics, the reference codes' choice, center every
-map of an image: where a cell ends in batch-norm and the network in global average pooling, as in
-DARTS, the last cell's convolutions have no effect on the logits and receive no gradient at all.
+Our scores use frozen batch statistics. Per-sample statistics, as in the reference codes, center
+every map of an image: if cells end in batch-norm and the network in global average pooling, as in
+DARTS, the convolutions of the last cell do not affect the logits and receive no gradient.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ EPS = 1e-6
 """Ridge of the log determinant: an exactly dependent pair of gradients costs log(1e-6) = -13.8."""
 
 DEPENDENT = 1e-4
-"""Eigenvalue of cosines below which directions are dependent: in single precision, a matrix of 64
-samples that has an eigenvalue 0 shows one of up to some 1e-6, of which a root would make 1e-3."""
+"""Eigenvalue of cosines below which directions count as dependent: in single precision, a zero
+eigenvalue of a matrix of 64 samples comes out as up to about 1e-6, and its root as 1e-3."""
 
 _PAPER = "Li & Guo, arXiv 2411.19819 (2024)"
 
@@ -79,35 +79,35 @@ def layerwise_ii(measurement: Measurement) -> float:
 def spread(eigenvalues: Tensor) -> Tensor:
     """Return the lower quartile of the eigenvalues (..., n) of cosine matrices: in [0, 1].
 
-    1 where all directions are orthogonal, 0 where more than a quarter of them follow from the rest.
+    1 if all directions are orthogonal, 0 if more than a quarter of them depend on the rest.
     """
     return (eigenvalues.quantile(0.25, dim=-1) - DEPENDENT).clamp_min(0)
 
 
 def contrast(cosines: Tensor, labels: Tensor) -> Tensor:
-    """Return how far samples of different classes oppose each other, in [0, 1].
+    """Return how strongly samples of different classes oppose each other, in [0, 1].
 
     Args:
         cosines: K (..., n, n).
         labels: (n,); at least two classes.
 
     Returns:
-        Minus the mean of K_ij over pairs of different classes, 0 where it is positive.
+        Minus the mean of K_ij over pairs of different classes; 0 if that mean is positive.
     """
-    apart = (labels[:, None] != labels).to(cosines)  # picking them by a mask would wait for a GPU
+    apart = (labels[:, None] != labels).to(cosines)  # indexing by a mask would wait for the GPU
     return -((cosines * apart).sum((-2, -1)) / apart.sum()).clamp_max(0)
 
 
 def gradalign(measurement: Measurement) -> float:
     """Sum over weights of sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l) D)), at least 0."""
-    grams, seen = measurement[Grams], measurement[LayerFactors]
+    grams, factors = measurement[Grams], measurement[LayerFactors]
     cosines = grams.layer_cosines
-    if seen.layers != grams.layers:  # biases and batch-norm count too, and have no factors
-        place = {name: index for index, name in enumerate(grams.layers)}
-        cosines = cosines[[place[name] for name in seen.layers]]
-    told_apart = spread(seen.input_eigenvalues) * spread(seen.error_eigenvalues)
-    signal = contrast(cosines, seen.labels) * measurement[Depth].layers
-    return (seen.sizes * told_apart * signal.sqrt()).sqrt().sum().item()
+    if factors.layers != grams.layers:  # biases and batch-norm count too, and have no factors
+        index = {name: number for number, name in enumerate(grams.layers)}
+        cosines = cosines[[index[name] for name in factors.layers]]
+    diversity = spread(factors.input_eigenvalues) * spread(factors.error_eigenvalues)
+    signal = contrast(cosines, factors.labels) * measurement[Depth].layers
+    return (factors.sizes * diversity * signal.sqrt()).sqrt().sum().item()
 
 
 PROXIES.add(

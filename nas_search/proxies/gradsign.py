@@ -1,7 +1,7 @@
-"""GradSign: how many samples agree on the sign of each weight's gradient (Zhang & Jia, ICLR 2022).
+"""GradSign: agreement of the samples on the signs of their gradients (Zhang & Jia, ICLR 2022).
 
 If the samples' optima lie close together, their gradients at a random point mostly share their
-signs: sum_k |sum_i sign(dl_i / dtheta_k)| is large where the losses are dense.
+signs: sum_k |sum_i sign(dl_i / dtheta_k)| is large if the optima are dense.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def total(measurement: Measurement) -> float:
 
 
 def mean(measurement: Measurement) -> float:
-    """Return the mean agreement of a weight, in [0, n]."""
+    """Return the mean agreement per weight, in [0, n]."""
     signs = measurement[Signs]
     return (signs.agreement.sum() / signs.sizes.sum()).item()
 

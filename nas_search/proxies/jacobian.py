@@ -21,13 +21,14 @@ def jacob_cov(measurement: Measurement) -> float:
 
 def epe_nas(measurement: Measurement) -> float:
     """Return sum over classes of |sum log(|correlations within the class| + 1e-5)|."""
-    seen = measurement[InputJacobian]
-    classes = (seen.rows[seen.labels == label] for label in seen.labels.unique())
+    jacobian = measurement[InputJacobian]
+    labels = jacobian.labels
+    classes = (jacobian.rows[labels == label] for label in labels.unique())
     return summed((_correlations(rows).abs() + EPS).log().sum().abs() for rows in classes)
 
 
 def _correlations(rows: Tensor) -> Tensor:
-    """Return Pearson's correlations between rows, (n, n); 1 for a row alone."""
+    """Return Pearson's correlations between rows, (n, n); 1 for a single row."""
     centered = rows - rows.mean(1, keepdim=True)
     units = centered / centered.norm(dim=1, keepdim=True)
     correlations: Tensor = units @ units.T
@@ -45,7 +46,7 @@ PROXIES.add(
         needs=(InputJacobian,),
         formula="-sum_k (log(v_k + 1e-5) + 1/(v_k + 1e-5)), v = eig corrcoef(d sum logits/dx)",
         caveats="set by the smallest eigenvalues: noisy from draw to draw; dead where J is "
-        "nothing but rounding: DARTS cells without pooling",
+        "only rounding error: DARTS cells without pooling",
     )
 )
 PROXIES.add(
@@ -58,7 +59,7 @@ PROXIES.add(
         summary="correlation of the images' input gradients within each class",
         needs=(InputJacobian,),
         formula="sum_c |sum log(|corrcoef(J_c)| + 1e-5)|",
-        caveats="up to 100 classes; depends on how many images of a class the batch holds; dead "
-        "where J is nothing but rounding: DARTS cells without pooling",
+        caveats="up to 100 classes; depends on the number of images per class in the batch; dead "
+        "where J is only rounding error: DARTS cells without pooling",
     )
 )

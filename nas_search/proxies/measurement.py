@@ -1,4 +1,4 @@
-"""What the passes over (network, probe batch) have collected: all that a score may look at."""
+"""The results of the passes over (network, probe batch): everything that a score may use."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ class Measurement:
     """The results that scores are functions of, one of each kind.
 
     ``measurement[Signs]`` is the result of that kind; the Gram matrices of the per-sample gradients
-    are at hand by name.
+    are also attributes.
 
     Args:
         results: one frozen dataclass of each kind, see :mod:`nas_search.passes`.
-        failures: why kinds that were asked for could not be measured; looking for one raises it.
+        failures: exceptions of the requested kinds that could not be measured; accessing such a
+            kind raises its exception.
     """
 
     def __init__(self, *results: object, failures: Mapping[type, Exception] | None = None) -> None:
@@ -39,12 +40,12 @@ class Measurement:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the L parameters that received gradient, in the network's order."""
+        """Names of the L parameters that received gradient, in the order of the network."""
         return self[Grams].layers
 
     @property
     def grams(self) -> Tensor:
-        """(L, n, n) Gram matrices of the per-sample gradients of each, float64."""
+        """(L, n, n) Gram matrices of the per-sample gradients of each parameter, float64."""
         return self[Grams].grams
 
     @property
@@ -59,5 +60,5 @@ class Measurement:
 
     @property
     def layer_eigenvalues(self) -> Tensor:
-        """(L, n) eigenvalues of :attr:`layer_cosines`, ascending; they sum to n in each row."""
+        """(L, n) eigenvalues of :attr:`layer_cosines`, ascending; each row sums to n."""
         return self[Grams].layer_eigenvalues

@@ -8,7 +8,7 @@ from nas_search.proxies.measurement import Measurement
 
 
 def meco(measurement: Measurement) -> float:
-    """Return the sum over module outputs of the correlations' smallest eigenvalue."""
+    """Return the sum over module outputs of the smallest eigenvalue of the correlations."""
     return float(sum(measurement[ChannelCorrelations].smallest))
 
 

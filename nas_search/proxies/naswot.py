@@ -1,4 +1,4 @@
-"""NASWOT and SWAP: which ReLUs the images switch on (Mellor et al. 2021; Peng et al. 2024)."""
+"""NASWOT and SWAP: ReLUs that the images switch on (Mellor et al. 2021; Peng et al. 2024)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROXIES.add(
         needs=(CodeAgreement,),
         batch_size=128,
         formula="log |det K|, K_ij = number of ReLU units that i and j switch alike",
-        caveats="ReLUs from which no path leads to the logits do not count; only nn.ReLU is seen",
+        caveats="ReLUs from which no path leads to the logits do not count; only nn.ReLU counts",
     )
 )
 PROXIES.add(

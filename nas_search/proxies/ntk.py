@@ -12,12 +12,12 @@ from nas_search.proxies.measurement import Measurement
 def ntk_cond(measurement: Measurement) -> float:
     """Return -lambda_max / lambda_min, at most -1.
 
-    A smallest eigenvalue below rounding is taken for rounding: the condition is at most 1/eps.
+    The smallest eigenvalue is at least the rounding error: the condition is at most 1/eps.
     """
-    seen = measurement[LogitKernel]
-    values = torch.linalg.eigvalsh(seen.kernel)
+    result = measurement[LogitKernel]
+    values = torch.linalg.eigvalsh(result.kernel)
     smallest, largest = float(values[0]), float(values[-1])
-    return -largest / max(smallest, seen.eps * largest)
+    return -largest / max(smallest, result.eps * largest)
 
 
 PROXIES.add(

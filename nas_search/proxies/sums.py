@@ -1,4 +1,4 @@
-"""Sums over layers that leave the device as one number."""
+"""Sums over layers with one transfer from the device."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from torch import Tensor
 
 
 def summed(terms: Iterable[Tensor]) -> float:
-    """Return the sum of scalars, 0 of none: reading each by itself would wait for the device."""
+    """Return the sum of scalars, 0 for none; reading them one by one would wait for each."""
     scalars = list(terms)
     return torch.stack(scalars).double().sum().item() if scalars else 0.0

@@ -1,4 +1,4 @@
-"""SynFlow (Tanaka et al., NeurIPS 2020): what flows through the weights, without data."""
+"""SynFlow (Tanaka et al., NeurIPS 2020): synaptic flow through the weights, without data."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ PROXIES.add(
         summary="log of the flow of ones through the absolute weights, in float64",
         needs=(SynapticFlow,),
         formula="log sum |theta dR/dtheta|, theta -> |theta|, batch-norm = identity, input = 1",
-        caveats="the sum itself reaches 1e61; looks at no image",
+        caveats="the sum itself reaches 1e61; uses no image",
     )
 )

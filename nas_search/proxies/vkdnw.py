@@ -9,7 +9,7 @@ from nas_search.proxies.base import PROXIES, ProxyRecord
 from nas_search.proxies.measurement import Measurement
 
 TINY = 1e-10
-"""Added to sums and shares as the code does, so that a spectrum of zeros has entropy 0."""
+"""Added to sums and shares as in the code, so that a spectrum of zeros has entropy 0."""
 
 
 def vkdnw(measurement: Measurement) -> float:

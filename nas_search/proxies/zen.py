@@ -12,12 +12,12 @@ from nas_search.proxies.measurement import Measurement
 def zen(measurement: Measurement) -> float:
     """Return log E sum |f(x) - f(x + 0.01 e)| + sum over batch-norms of log sqrt(mean variance).
 
-    Batch-norm divides the scale of every layer out of f; the second term puts it back. A batch-norm
-    that sees nothing but zeros has none to put back.
+    Batch-norm removes the scale of every layer from f; the second term restores it, except for a
+    batch-norm whose inputs are all zero.
     """
-    seen = measurement[Perturbation]
-    scales = sum(0.5 * math.log(variance) for variance in seen.variances if variance > 0)
-    return math.log(seen.difference) + scales
+    result = measurement[Perturbation]
+    scales = sum(0.5 * math.log(variance) for variance in result.variances if variance > 0)
+    return math.log(result.difference) + scales
 
 
 PROXIES.add(

@@ -3,12 +3,12 @@ r"""Pruning criteria summed over a network (Abdelfattah et al., ICLR 2021, "Zero
 With g the gradient of the batch's mean cross-entropy in true train mode and theta the weights of
 convolutions and linear layers::
 
-    snip       sum |theta g|           how the loss reacts to removing a weight
-    plain      sum theta g             its signed form
+    snip       sum |theta g|           change of the loss if a weight is removed
+    plain      sum theta g             the same with sign
     grad_norm  sum_l ||g_l||
     l2_norm    sum_l ||theta_l||       needs no data
     fisher     sum over weights of 1/2 mean_i (sum_hw a dL/da)^2 of their output channel
-    grasp      sum -theta (H g)        how the gradient's norm reacts to removing a weight
+    grasp      sum -theta (H g)        change of the gradient's norm if a weight is removed
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from nas_search.proxies.sums import summed
 
 def snip(measurement: Measurement) -> float:
     """Return sum |theta g|, at least 0."""
-    seen = measurement[BatchGradient]
-    return summed((w * seen.gradients[k]).abs().sum() for k, w in seen.weights.items())
+    result = measurement[BatchGradient]
+    return summed((w * result.gradients[k]).abs().sum() for k, w in result.weights.items())
 
 
 def plain(measurement: Measurement) -> float:
     """Return sum theta g."""
-    seen = measurement[BatchGradient]
-    return summed((w * seen.gradients[k]).sum() for k, w in seen.weights.items())
+    result = measurement[BatchGradient]
+    return summed((w * result.gradients[k]).sum() for k, w in result.weights.items())
 
 
 def grad_norm(measurement: Measurement) -> float:
@@ -45,16 +45,16 @@ def l2_norm(measurement: Measurement) -> float:
 
 def fisher(measurement: Measurement) -> float:
     """Return the sum over weights of their channel's 1/2 mean_i (sum_hw a dL/da)^2, at least 0."""
-    seen = measurement[ChannelFisher]
+    result = measurement[ChannelFisher]
     return summed(
-        count * layer.sum() for layer, count in zip(seen.layers, seen.weights, strict=True)
+        count * layer.sum() for layer, count in zip(result.layers, result.weights, strict=True)
     )
 
 
 def grasp(measurement: Measurement) -> float:
     """Return sum -theta (H g)."""
-    seen = measurement[HessianGradient]
-    return -summed((w * seen.products[k]).sum() for k, w in seen.weights.items())
+    result = measurement[HessianGradient]
+    return -summed((w * result.products[k]).sum() for k, w in result.weights.items())
 
 
 _CODE = "code SamsungLabs/zero-cost-nas"
@@ -89,7 +89,7 @@ PROXIES.add(
         summary="signed saliency of the weights: weight times gradient, summed",
         needs=(BatchGradient,),
         formula="sum theta g",
-        caveats="batch-norm behind a weight makes its sum zero (Euler): what is left is the head's",
+        caveats="batch-norm after a weight makes its sum zero (Euler): only the head's is left",
     )
 )
 PROXIES.add(
@@ -114,7 +114,7 @@ PROXIES.add(
         summary="norm of the weights, summed over layers",
         needs=(Weights,),
         formula="sum_l ||theta_l||",
-        caveats="looks at no image: a count of layers by their width",
+        caveats="uses no image: a count of layers by their width",
     )
 )
 PROXIES.add(

@@ -19,7 +19,7 @@ def zico(measurement: Measurement) -> float:
 
 
 def _log_ratio(sizes: Tensor) -> Tensor:
-    """Return a layer's term from the sizes (2, P) of its gradients; 0 where nothing is left."""
+    """Return a layer's term from the sizes (2, P) of its gradients; 0 if all are skipped."""
     deviation = sizes.std(0, correction=0)
     ratio = torch.where(deviation > 0, sizes.mean(0) / deviation, 0).sum()
     return torch.where(ratio > 0, ratio.log(), 0)

@@ -1,8 +1,8 @@
-r"""How well a score ranks architectures whose accuracy is known: small pure functions.
+r"""Statistics of how well a score ranks architectures of known accuracy: pure functions.
 
-Scores and accuracies are arrays (n,), higher is better, accuracies in per cent. Where scores tie,
-every order of the tied is as likely as any other: what depends on the order is its expectation over
-them. What cannot be said (fewer than two architectures, a constant) is NaN.
+Scores and accuracies are arrays (n,), higher is better, accuracies in percent. All orders of tied
+scores are equally likely: a statistic that depends on the order is its expectation over them. An
+undefined statistic (fewer than two architectures, a constant) is NaN.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from scipy import stats
 from nas_search.tables import Array
 
 EXACT = 1500
-"""Architectures up to which the bootstrap of tau recounts all pairs; above, see
+"""Largest number of architectures for which the bootstrap of tau recounts all pairs; see
 :func:`bootstrap_tau`."""
 
 
 def failures_last(scores: Array) -> Array:
     """Return ``scores`` with every NaN replaced by one value below all others.
 
-    The rule for networks without a score (dead, failed): ranked last, tied with each other.
+    Networks without a score (dead, failed) are ranked last, tied with each other.
     """
     scored = np.isfinite(scores)
-    # Ranks instead of scores, so that no score is too low for another one below it.
+    # Ranks instead of scores: there is always a rank below the lowest one.
     ranks = np.zeros(len(scores))
     ranks[scored] = stats.rankdata(scores[scored], method="dense")
     return ranks
@@ -35,43 +35,43 @@ def failures_last(scores: Array) -> Array:
 
 def kendall_tau(scores: Array, accuracies: Array) -> float:
     """Kendall's tau-b, in [-1, 1]: agreeing minus disagreeing pairs, corrected for ties."""
-    if _says_nothing(scores, accuracies):
+    if _is_undefined(scores, accuracies):
         return math.nan
     return float(stats.kendalltau(scores, accuracies).statistic)
 
 
 def spearman_rho(scores: Array, accuracies: Array) -> float:
     """Spearman's rho, in [-1, 1]: correlation of ranks, ties at their mean rank."""
-    if _says_nothing(scores, accuracies):
+    if _is_undefined(scores, accuracies):
         return math.nan
     return float(stats.spearmanr(scores, accuracies).statistic)
 
 
 def partial_spearman(scores: Array, accuracies: Array, *covariates: Array) -> float:
-    """Spearman's rho of scores and accuracies with the covariates' ranks taken out, in [-1, 1].
+    """Partial Spearman's rho of scores and accuracies given the covariates, in [-1, 1].
 
-    The correlation of what linear regression on the covariates' ranks leaves of the scores' and of
-    the accuracies' ranks; with one covariate c it is
-    ``(r_sa - r_sc r_ac) / sqrt((1 - r_sc^2) (1 - r_ac^2))``. NaN where the covariates' ranks
-    explain either wholly: then nothing of it is left.
+    The correlation between the residuals of the scores' and the accuracies' ranks after linear
+    regression on the covariates' ranks; with one covariate c it is
+    ``(r_sa - r_sc r_ac) / sqrt((1 - r_sc^2) (1 - r_ac^2))``. NaN if the covariates' ranks explain
+    one of the two completely.
     """
-    if _says_nothing(scores, accuracies):
+    if _is_undefined(scores, accuracies):
         return math.nan
-    known = [np.ones(len(scores)), *(stats.rankdata(c) for c in covariates)]
-    basis, sizes, _ = np.linalg.svd(np.stack(known, 1), full_matrices=False)
+    regressors = [np.ones(len(scores)), *(stats.rankdata(c) for c in covariates)]
+    basis, sizes, _ = np.linalg.svd(np.stack(regressors, 1), full_matrices=False)
     basis = basis[:, sizes > 1e-9 * sizes[0]]  # covariates of the same ranks count once
-    left = []
+    residuals = []
     for values in (scores, accuracies):
         ranks = stats.rankdata(values) - (len(values) + 1) / 2
-        rest = ranks - basis @ (basis.T @ ranks)
-        if not rest @ rest > 1e-9 * (ranks @ ranks):
+        residual = ranks - basis @ (basis.T @ ranks)
+        if not residual @ residual > 1e-9 * (ranks @ ranks):
             return math.nan
-        left.append(rest / np.linalg.norm(rest))
-    return float(left[0] @ left[1])
+        residuals.append(residual / np.linalg.norm(residual))
+    return float(residuals[0] @ residuals[1])
 
 
 def mean_tau(rankings: Sequence[Array]) -> float:
-    """Mean of Kendall's tau-b over all pairs of ``rankings`` (n,), NaN in them last; in [-1, 1]."""
+    """Mean of Kendall's tau-b over all pairs of ``rankings`` (n,), in [-1, 1]; NaN ranks last."""
     taus = [kendall_tau(*map(failures_last, pair)) for pair in combinations(rankings, 2)]
     return float(np.mean(taus)) if taus else math.nan
 
@@ -85,8 +85,8 @@ def ndcg(scores: Array, accuracies: Array, first: int | None = None) -> float:
 
     Args:
         scores: (n,).
-        accuracies: (n,) in per cent.
-        first: count only the first so many networks; None means all.
+        accuracies: (n,) in percent.
+        first: number of networks that count, from the top; None means all.
     """
     if not len(scores):
         return math.nan
@@ -99,14 +99,14 @@ def ndcg(scores: Array, accuracies: Array, first: int | None = None) -> float:
 
 
 def top_mean(scores: Array, accuracies: Array, count: int) -> float:
-    """Mean accuracy of the ``count`` networks of highest score; of all where there are fewer."""
+    """Mean accuracy of the ``count`` networks of highest score, or of all if there are fewer."""
     if not len(scores):
         return math.nan
     return float(expected_order(scores, accuracies)[:count].mean())
 
 
 def expected_order(scores: Array, values: Array) -> Array:
-    """Return ``values`` (n,) by descending score; tied scores all have their values' mean."""
+    """Return ``values`` (n,) by descending score; tied scores have the mean of their values."""
     order = np.argsort(-scores, kind="stable")
     _, group = np.unique(-scores[order], return_inverse=True)
     means = np.bincount(group, values[order]) / np.bincount(group)
@@ -127,22 +127,22 @@ def bootstrap_tau(
     """Return the percentile bootstrap interval of Kendall's tau-b over architectures.
 
     A resample is a vector w of counts; with ``S_ij = sign(s_i - s_j) sign(a_i - a_j)`` its tau is
-    ``w'Sw / sqrt((m - t_s) (m - t_a))``, where m = n^2 and t are the pairs tied, each architecture
-    with itself included: all resamples together are one product of matrices. Above :data:`EXACT`
-    architectures ``w'Sw`` is taken to first order around w = 1, ``(2w - 1)'S1``, which leaves out
-    terms n times smaller than the square of the interval.
+    ``w'Sw / sqrt((m - t_s) (m - t_a))``, where m = n^2 and t is the number of tied pairs, including
+    each architecture with itself; all resamples are one matrix product. Above :data:`EXACT`
+    architectures ``w'Sw`` is approximated to first order around w = 1, ``(2w - 1)'S1``; the error
+    is n times smaller than the square of the interval.
 
     Args:
         scores: (n,).
         accuracies: (n,).
         draws: number of resamples; 0 for no interval.
-        seed: of the resampling.
-        level: share of resamples in the interval.
+        seed: seed of the resampling.
+        level: fraction of resamples in the interval.
 
     Returns:
-        Lower and upper bound; NaN when there is nothing to resample.
+        Lower and upper bound; NaN if tau is undefined.
     """
-    if not draws or _says_nothing(scores, accuracies):
+    if not draws or _is_undefined(scores, accuracies):
         return math.nan, math.nan
     n = len(scores)
     rng = np.random.default_rng(seed)
@@ -160,12 +160,12 @@ def bootstrap_tau(
 
 
 def _agreement(scores: Array, accuracies: Array) -> Array:
-    """Return S (n, n): 1 where a pair is in the same order, -1 in the opposite, 0 for ties."""
+    """Return S (n, n): 1 for pairs in the same order, -1 in the opposite order, 0 for ties."""
     return np.sign(scores[:, None] - scores) * np.sign(accuracies[:, None] - accuracies)
 
 
 def _agreement_sums(scores: Array, accuracies: Array, block: int = 256) -> Array:
-    """Return the row sums of S (n,) without ever holding more than ``block`` of its rows."""
+    """Return the row sums of S (n,) with at most ``block`` of its rows in memory."""
     x = stats.rankdata(scores, method="dense").astype(np.float32)
     y = stats.rankdata(accuracies, method="dense").astype(np.float32)
     sums = [
@@ -180,7 +180,7 @@ def _agreement_sums(scores: Array, accuracies: Array, block: int = 256) -> Array
 
 
 def _untied(values: Array, weights: Array) -> Array:
-    """Return for each resample (b,) the number of ordered pairs that differ in ``values``."""
+    """Return the number of ordered pairs that differ in ``values``, per resample (b,)."""
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf))
     groups = np.add.reduceat(weights[:, order], starts, axis=1)
@@ -188,5 +188,5 @@ def _untied(values: Array, weights: Array) -> Array:
     return np.asarray(total**2 - (groups**2).sum(1))
 
 
-def _says_nothing(first: Array, second: Array) -> bool:
+def _is_undefined(first: Array, second: Array) -> bool:
     return len(first) < 2 or bool((first == first[0]).all() or (second == second[0]).all())

@@ -1,4 +1,4 @@
-"""Which single scores a name stands for: those that are measured."""
+"""The single scores behind a name: those that are measured."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from nas_search.ranking.aggregates import AGGREGATES
 
 
 def members_of(name: str) -> tuple[str, ...]:
-    """Return the single scores that ``name`` is made of; itself where it is one.
+    """Return the members of the aggregate ``name``, or the single score ``name`` itself.
 
     Raises:
-        InputError: there is neither score nor aggregate of that name, or its members are for the
-            user to name.
+        InputError: there is no score or aggregate of this name, or the user must name its members.
     """
     if name not in AGGREGATES.names():
         return (PROXIES.get(name).name,)
@@ -27,11 +26,11 @@ def members_of(name: str) -> tuple[str, ...]:
 
 
 def check_members(members: Sequence[str]) -> None:
-    """Refuse a list of members that no aggregate can be made of.
+    """Check the members of an aggregate.
 
     Raises:
-        InputError: one does not exist, is an aggregate itself or stands there twice, or there are
-            fewer than two.
+        InputError: one does not exist, is an aggregate itself or is repeated, or there are fewer
+            than two.
     """
     for member in members:
         if member in AGGREGATES.names():

@@ -20,15 +20,15 @@ from nas_search.tables import Array
 from nas_search.tables.table import Table
 
 Group = Literal["single", "aggregate", "fitted"]
-"""``single``: one score of one network. ``aggregate``: made of the ranks of several, so it depends
-on the other architectures. ``fitted``: accuracies of trained networks went into it. Tables list
-them separately."""
+"""``single``: one score of one network. ``aggregate``: combines the ranks of several scores, so it
+depends on the other architectures. ``fitted``: accuracies of trained networks went into it. Tables
+list the groups separately."""
 
 Aggregate = tuple[Combine, Sequence[str]]
-"""How an aggregate is made of its members, and their names."""
+"""The function that combines the members, and their names."""
 
 MEAN = "mean"
-"""The seed of a row that ranks by the mean over seeds."""
+"""The seed of a row for the mean over seeds."""
 
 FULL, NO_DEAD = "full", "no_dead_branches"
 
@@ -40,12 +40,12 @@ class Column:
     """One score of all architectures of a study.
 
     Attributes:
-        name: the score.
+        name: name of the score.
         group: see :data:`Group`.
-        seed: of the initial weights and the batch, or :data:`MEAN`.
-        values: (n,), NaN where an architecture has no score.
-        seconds: mean time to score an architecture, of all seeds for the mean over them. It is that
-            of the study's whole pass, which its scores share.
+        seed: seed of the initial weights and the probe batch, or :data:`MEAN`.
+        values: (n,), NaN for architectures without a score.
+        seconds: mean time to score an architecture with all scores of the study, which share their
+            passes; for the mean over seeds, the sum over them.
     """
 
     name: str
@@ -56,28 +56,28 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class RankingRow:
     """How well one score ranks one set of architectures by one column of accuracies.
 
     Attributes:
-        proxy: the score.
+        proxy: name of the score.
         group: see :data:`Group`.
-        column: the accuracies.
+        column: name of the accuracies.
         seed: see :class:`Column`.
         subset: ``full``, or ``no_dead_branches``: cells whose every edge lies on a path from input
             to output.
-        n: architectures whose accuracy is known.
-        dead: how many of them have no score; they are ranked last, tied.
-        tau: Kendall's tau-b; ``tau_low`` and ``tau_high`` its 95 % bootstrap interval.
-        rho: Spearman's.
+        n: number of architectures of known accuracy.
+        dead: number of those without a score; they are ranked last, tied.
+        tau: Kendall's tau-b; ``tau_low`` and ``tau_high`` are its 95 % bootstrap interval.
+        rho: Spearman's rho.
         ndcg: normalized discounted cumulative gain over all n.
         argmax_accuracy: accuracy (%) of the network of highest score.
-        top10_accuracy: mean accuracy of the ten of highest score.
+        top10_accuracy: mean accuracy (%) of the ten networks of highest score.
         tau_best_tenth: tau-b among the tenth of highest accuracy.
         partial_rho: Spearman's rho given the parameter count.
         partial_rho_size: Spearman's rho given parameters and multiply-accumulates together.
-        seed_tau: how far the seeds agree: mean tau-b between the rankings by two of them, in the
-            row of their mean alone.
+        seed_tau: agreement of the seeds: mean tau-b between the rankings of two seeds; only in rows
+            of the mean over seeds, else NaN.
         seconds: see :class:`Column`.
     """
 
@@ -103,20 +103,20 @@ class Row:
 
 
 def group_of(record: ProxyRecord) -> Group:
-    """Return the group in which a single score is compared."""
+    """Return the group of a single score."""
     return "fitted" if record.fitted else "single"
 
 
-def chosen_rows(table: Table, architectures: Any, sample_seed: int) -> list[int]:
+def select_rows(table: Table, architectures: Any, sample_seed: int) -> list[int]:
     """Return the rows of the table to study.
 
     Args:
         table: the table.
-        architectures: how many, ``"all"``, or the rows themselves.
-        sample_seed: of the shuffle whose first rows are taken.
+        architectures: number of rows, ``"all"``, or a list of rows.
+        sample_seed: seed of the shuffle whose first rows are taken.
 
     Raises:
-        InputError: it is none of these, or the table has no such rows.
+        InputError: ``architectures`` is none of these, or the table has no such rows.
     """
     if architectures == "all":
         return list(range(len(table)))
@@ -128,8 +128,8 @@ def chosen_rows(table: Table, architectures: Any, sample_seed: int) -> list[int]
         shuffled = np.random.default_rng(sample_seed).permutation(len(table))
         return [int(row) for row in shuffled[:architectures]]
     rows = architectures if isinstance(architectures, list) else []
-    whole = [row for row in rows if isinstance(row, int) and not isinstance(row, bool)]
-    if len(rows) < 2 or len(whole) < len(rows):
+    integers = [row for row in rows if isinstance(row, int) and not isinstance(row, bool)]
+    if len(rows) < 2 or len(integers) < len(rows):
         raise InputError(
             f"architectures={architectures!r} must be a number, all, or a list of rows"
         )
@@ -141,10 +141,10 @@ def chosen_rows(table: Table, architectures: Any, sample_seed: int) -> list[int]
 
 
 def check_recorded(recorded: Sequence[Evaluation], genotypes: Sequence[Hashable]) -> None:
-    """Refuse a record of other architectures.
+    """Check that a record belongs to these architectures.
 
     Raises:
-        InputError: the record is not that of these genotypes in this order.
+        InputError: the record has other genotypes, or another order.
     """
     for evaluation, genotype in zip(recorded, genotypes, strict=False):
         if evaluation.genotype != str(genotype):
@@ -159,74 +159,78 @@ def columns(
     groups: Mapping[str, Group],
     aggregates: Mapping[str, Aggregate],
 ) -> list[Column]:
-    """Return every column to rank: scores by seed and their means, then aggregates of each.
+    """Return all columns to rank: scores by seed and their means, then the aggregates of each.
 
-    The mean over seeds is over those in which an architecture has a score.
+    The mean over seeds is the mean over those seeds for which an architecture has a score.
 
     Args:
         evaluations: (n) evaluations of the same architectures by seed.
-        groups: the scores, and which group each is in.
-        aggregates: what is made of them.
+        groups: the group of each score.
+        aggregates: aggregates of these scores by name.
     """
-    found: dict[tuple[str, str], Column] = {}
+    result: dict[tuple[str, str], Column] = {}
     for name, group in groups.items():
         by_seed = [
-            Column(name, group, str(seed), _scores(made, name), _seconds(made))
-            for seed, made in evaluations.items()
+            Column(name, group, str(seed), _scores(of_seed, name), _seconds(of_seed))
+            for seed, of_seed in evaluations.items()
         ]
         for column in [*by_seed, _mean(by_seed)] if len(by_seed) > 1 else by_seed:
-            found[name, column.seed] = column
-    seeds = dict.fromkeys(seed for _, seed in found)
+            result[name, column.seed] = column
+    seeds = dict.fromkeys(seed for _, seed in result)
     for name, (combine, members) in aggregates.items():
         for seed in seeds:
-            parts = [found[member, seed] for member in members]
+            parts = [result[member, seed] for member in members]
             values = combine([part.values for part in parts])
-            found[name, seed] = Column(name, "aggregate", seed, values, parts[0].seconds)
-    return list(found.values())
+            result[name, seed] = Column(name, "aggregate", seed, values, parts[0].seconds)
+    return list(result.values())
 
 
-def table_of_rows(
-    found: Sequence[Column],
+def ranking_rows(
+    score_columns: Sequence[Column],
     accuracies: Mapping[str, Array],
     params: Array,
     macs: Array,
     connected: NDArray[np.bool_],
     draws: int,
-) -> list[Row]:
-    """Return one row for each score, seed, column of accuracies and subset.
+) -> list[RankingRow]:
+    """Return one row per score, seed, column of accuracies and subset.
 
     Args:
-        found: scores (n,).
-        accuracies: (n,) in per cent by column, NaN where not known.
+        score_columns: scores (n,).
+        accuracies: (n,) in percent by column, NaN if unknown.
         params: (n,) parameter counts.
         macs: (n,) multiply-accumulates.
-        connected: (n,) whether a cell has no dead branch. When all have none, there is no second
-            subset to report.
-        draws: resamples of the interval.
+        connected: (n,) whether a cell has no dead branch. If no cell has one, only the full set is
+            reported.
+        draws: number of resamples for the interval.
     """
     subsets = {FULL: np.ones(len(params), dtype=bool)}
     if not connected.all():
         subsets[NO_DEAD] = connected
     rows = []
-    for column in found:
-        seeds = [c.values for c in found if c.name == column.name and c.seed != MEAN]
+    for column in score_columns:
+        seeds = [c.values for c in score_columns if c.name == column.name and c.seed != MEAN]
         for name, accuracy in accuracies.items():
             for subset, inside in subsets.items():
-                kept = inside & np.isfinite(accuracy)
+                included = inside & np.isfinite(accuracy)
                 rows.append(
-                    Row(
+                    RankingRow(
                         proxy=column.name,
                         group=column.group,
                         column=name,
                         seed=column.seed,
                         subset=subset,
-                        n=int(kept.sum()),
+                        n=int(included.sum()),
                         seconds=column.seconds,
-                        seed_tau=correlation.mean_tau([values[kept] for values in seeds])
+                        seed_tau=correlation.mean_tau([values[included] for values in seeds])
                         if column.seed == MEAN
                         else math.nan,
                         **_statistics(
-                            column.values[kept], accuracy[kept], params[kept], macs[kept], draws
+                            column.values[included],
+                            accuracy[included],
+                            params[included],
+                            macs[included],
+                            draws,
                         ),
                     )
                 )
@@ -236,7 +240,7 @@ def table_of_rows(
 def _statistics(
     values: Array, accuracy: Array, params: Array, macs: Array, draws: int
 ) -> dict[str, Any]:
-    """Return the fields of :class:`Row` from ``dead`` to ``partial_rho_size``."""
+    """Return the fields of :class:`RankingRow` from ``dead`` to ``partial_rho_size``."""
     scores = correlation.failures_last(values)
     low, high = correlation.bootstrap_tau(scores, accuracy, draws)
     return {
@@ -255,13 +259,13 @@ def _statistics(
 
 
 def has_dead_branch(graphs: Iterable[CellGraph]) -> bool:
-    """Say whether an edge of a cell lies on no path from an input to the output.
+    """Whether an edge of a cell lies on no path from an input to the output.
 
-    A cell without edges has none: of NAS-Bench-201's cells 9,445 are without dead branches.
+    A cell without edges has no dead branch; 9,445 cells of NAS-Bench-201 have none.
     """
     for graph in graphs:
         fed, needed = set(graph.inputs), {graph.output}
-        order = {node: place for place, node in enumerate(graph.nodes)}
+        order = {node: position for position, node in enumerate(graph.nodes)}
         for edge in sorted(graph.edges, key=lambda edge: order[edge.source]):
             if edge.source in fed:
                 fed.add(edge.target)
@@ -283,9 +287,9 @@ def _seconds(evaluations: Sequence[Evaluation]) -> float:
 
 def _mean(by_seed: Sequence[Column]) -> Column:
     values = np.array([column.values for column in by_seed])
-    known = np.isfinite(values)
-    sums = np.where(known, values, 0).sum(0)
-    means = np.where(known.any(0), sums / np.maximum(known.sum(0), 1), np.nan)
+    scored = np.isfinite(values)
+    sums = np.where(scored, values, 0).sum(0)
+    means = np.where(scored.any(0), sums / np.maximum(scored.sum(0), 1), np.nan)
     first = by_seed[0]
     seconds = sum(column.seconds for column in by_seed)
     return Column(first.name, first.group, MEAN, means, seconds)

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: plain files, tables, drawings, plots. Computes no score."""
+"""Reports of a run: plain files, tables, drawings, plots. Computes no score."""
 
 from nas_search.report.cells import draw_cell
 from nas_search.report.curve import search_curve

@@ -1,4 +1,4 @@
-"""Drawings of cells: nodes as boxes left to right, every edge with its operation on it."""
+"""Drawings of cells: nodes as boxes from left to right, each edge labeled by its operation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from matplotlib.textpath import TextPath
 from nas_search.report.figure import INK, MUTED, save, style
 from nas_search.report.layout import Layout, arrange, place_rows
 
-if TYPE_CHECKING:  # the report stays free of torch
+if TYPE_CHECKING:  # the report room does not import torch
     from nas_search.spaces.base import CellGraph
 
 # All lengths are points (1/72 inch).
@@ -104,7 +104,7 @@ def cell_figure(graph: CellGraph, title: str | None = None) -> Figure:
 
 
 class _Boxes:
-    """Sizes and places of all items, in points; x to the right, y downwards, both from 0."""
+    """Sizes and positions of all items, in points; x to the right, y downwards, both from 0."""
 
     def __init__(self, layout: Layout, nodes: tuple[str, ...], texts: list[str]) -> None:
         count = max((i for column in layout.columns for i in column), default=-1) + 1
@@ -165,7 +165,7 @@ def _draw_edge(
     ports: tuple[float, float],
     text: str,
 ) -> None:
-    """Draw one smooth line through the edge's slots, an arrow head at its end."""
+    """Draw a smooth line through the slots of the edge, with an arrow head at its end."""
     color = operation_color(text) if text else MUTED
     first, last = chain[0], chain[-1]
     x = boxes.x[first] + boxes.widths[first] / 2

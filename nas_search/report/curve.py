@@ -18,20 +18,20 @@ Point = tuple[int, "float | None", str]
 """Index of an evaluation from 0, its score, its status."""
 
 DOT, LINE, PHASE = "#6ea8d9", "#123f8c", "#fdf3d7"
-NO_SCORE = "no score"  # an evaluation that is called ok but has no finite score
+NO_SCORE = "no score"  # status ok, but no finite score
 STATUS_COLORS = {
     "rejected": "#b7791f",
     "dead": "#52606d",
     "failed": "#b91c1c",
     NO_SCORE: "#7b3fb5",
 }
-FENCE = 4.0  # dots further below the quartiles than so many interquartile ranges are not to scale
+FENCE = 4.0  # outliers are dots more interquartile ranges than this below the first quartile
 
 
 def best_so_far(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
     """Return indices (k,) and running maxima (k,) of the evaluations with a finite score.
 
-    The indices are sorted and the maxima never fall; status other than ``ok`` counts as no score.
+    The indices rise and the maxima never fall; any status but ``ok`` counts as no score.
     """
     scored = sorted((i, s) for i, s, status in points if _is_scored(s, status))
     index = np.array([i for i, _ in scored], dtype=np.int64)
@@ -53,9 +53,8 @@ def search_curve(
             status ``ok`` and a finite score are drawn as dots; the others are ticks at the bottom.
         path: the file to write; its folder exists.
         score_name: the y axis; higher is better.
-        algorithm: what searched, for the title.
-        random_phase: number of first evaluations that were drawn at random (the population size),
-            shaded when given.
+        algorithm: name of the algorithm, for the title.
+        random_phase: number of initial evaluations drawn at random (the population size); shaded.
 
     Raises:
         OSError: the file cannot be written.
@@ -90,7 +89,7 @@ def _is_scored(score: float | None, status: str) -> bool:
 
 
 def _opacity(count: int) -> float:
-    """Return the alpha of ``count`` marks: many let the dense places show."""
+    """Return the alpha of ``count`` marks; many are translucent, to show their density."""
     return 1.0 if count < 1000 else 0.3
 
 
@@ -127,7 +126,7 @@ def _draw_scores(axes: Axes, evaluations: Sequence[Point], last: int) -> None:
 
 
 def _limits(score: np.ndarray) -> tuple[float, float]:
-    """Return the y range: all scores, but a few far outliers below do not flatten the rest."""
+    """Return the y range: all scores but far outliers below, which would flatten the rest."""
     first, third = np.quantile(score, [0.25, 0.75])
     fence = first - FENCE * (third - first)
     inside = score[score >= fence] if third > first else score
@@ -135,7 +134,7 @@ def _limits(score: np.ndarray) -> tuple[float, float]:
 
 
 def _draw_unscored(axes: Axes, evaluations: Sequence[Point]) -> None:
-    """Draw a tick at the bottom for each evaluation without a score, a row a status."""
+    """Draw a tick at the bottom for each evaluation without a score, one row per status."""
     groups: dict[str, list[int]] = {}
     for index, score, status in evaluations:
         if not _is_scored(score, status):
@@ -173,6 +172,6 @@ def _dress(
     axes.tick_params(colors=INK, labelsize=9)
     if axes.get_legend_handles_labels()[0]:
         legend = figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-        for handle in legend.legend_handles:  # as large and opaque as a person can see
+        for handle in legend.legend_handles:  # large and opaque enough to see
             if isinstance(handle, Line2D):
                 handle.set(markersize=6, alpha=1.0)

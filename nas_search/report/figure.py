@@ -1,4 +1,4 @@
-"""Figures without pyplot and without a clock: the same data give the same bytes."""
+"""Figures without pyplot and without time stamps: the same data give the same bytes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the project's own style, whatever the user's matplotlibrc says."""
+    """Draw in the package's style, independent of the user's matplotlibrc."""
     with matplotlib.style.context(["default", _STYLE]):
         yield
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write ``figure`` to ``path`` (.svg or .png), without dates or versions in the file."""
+    """Write ``figure`` to ``path`` (.svg or .png), without dates or versions in it."""
     metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
     with style():
         figure.savefig(path, metadata=metadata)

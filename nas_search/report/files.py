@@ -10,7 +10,7 @@ from nas_search.core.files import write_csv
 
 
 def best_first(evaluations: Sequence[Evaluation], score: str) -> list[tuple[int, Evaluation]]:
-    """Return (number, evaluation) of all that have ``score``, best first, earliest first in ties.
+    """Return (number, evaluation) of those with ``score``, best first, in ties earliest first.
 
     Numbers count from 1 in the order in which candidates were proposed.
     """
@@ -19,7 +19,7 @@ def best_first(evaluations: Sequence[Evaluation], score: str) -> list[tuple[int,
 
 
 def write_history(path: Path, evaluations: Sequence[Evaluation], scores: Sequence[str]) -> None:
-    """Write one row an evaluation, in the order in which candidates were proposed."""
+    """Write one row per evaluation, in the order in which candidates were proposed."""
     header = ["number", "status", *scores, "params", "macs", "seconds", "genotype", "reason"]
     rows = [
         [
@@ -43,13 +43,13 @@ def write_leaderboard(
     score: str,
     truths: Sequence[Mapping[str, float | None]] = (),
 ) -> None:
-    """Write all scored architectures, best first, as given by :func:`best_first`.
+    """Write all scored architectures, best first, as :func:`best_first` returns them.
 
     Args:
         path: the file.
         ranked: the architectures.
         score: name of their score.
-        truths: true accuracies by column of each, where a benchmark knows them.
+        truths: true accuracies of each architecture by column, if a table has them.
     """
     columns = list(truths[0]) if truths else []
     rows = [

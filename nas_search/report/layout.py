@@ -1,8 +1,8 @@
-"""Where the boxes of a cell drawing go: a layered layout in which every label has its own place.
+"""Layered layout of a cell drawing, with room for every label.
 
-Sugiyama's method with labels as boxes: nodes stand in even columns by their depth, the label of
-an edge in the odd column before its target, and an edge that passes a column holds an empty slot
-there. Boxes of a column never overlap and lines run only between columns or through their own
+Sugiyama's method with labels as boxes: nodes are in even columns by their depth, the label of an
+edge is in the odd column before its target, and an edge that passes a column has an empty slot in
+it. Boxes of a column never overlap and lines run only between columns or through their own
 slots, so neither can cross a label or a node.
 """
 
@@ -21,10 +21,10 @@ class Layout:
 
     Attributes:
         columns: item ids of each column, top to bottom.
-        chains: for each edge the item ids that it runs through, one a column, source to target.
-        labels: for each edge its label's item id.
-        ports: for each edge where it leaves its source and enters its target, in ports below the
-            node's middle; the ports of a node keep the order of the items that they lead to.
+        chains: item ids along each edge, one per column, from source to target.
+        labels: item id of each edge's label.
+        ports: position where each edge leaves its source and enters its target, in ports below the
+            middle of the node; a node's ports have the order of the items that they lead to.
     """
 
     columns: tuple[tuple[int, ...], ...]
@@ -36,7 +36,7 @@ class Layout:
 def node_depths(
     count: int, edges: Sequence[tuple[int, int]], inputs: Sequence[int], output: int
 ) -> list[int]:
-    """Return the depth of each node: inputs 0, others past all they read, the output deepest.
+    """Return the depth of each node: 0 for inputs, beyond all they read for others, output deepest.
 
     Args:
         count: number of nodes, numbered in topological order.
@@ -68,11 +68,11 @@ def arrange(
         columns[2 * depth[node]].append(node)
     chains: list[tuple[int, ...]] = []
     labels: list[int] = []
-    fresh = count
+    next_item = count
     for source, target in edges:
         inner = range(2 * depth[source] + 1, 2 * depth[target])
-        chain = list(range(fresh, fresh + len(inner)))
-        fresh += len(inner)
+        chain = list(range(next_item, next_item + len(inner)))
+        next_item += len(inner)
         for column, item in zip(inner, chain, strict=True):
             columns[column].append(item)
         labels.append(chain[-1])
@@ -84,11 +84,11 @@ def arrange(
 def _ports(
     columns: Sequence[Sequence[int]], chains: Sequence[Sequence[int]]
 ) -> tuple[tuple[float, float], ...]:
-    place = {item: i for column in columns for i, item in enumerate(column)}
+    rank_of = {item: i for column in columns for i, item in enumerate(column)}
     offsets: list[list[float]] = []
     for end, beside in ((0, 1), (-1, -2)):
         groups: dict[int, list[int]] = {}
-        for edge in sorted(range(len(chains)), key=lambda e: place[chains[e][beside]]):
+        for edge in sorted(range(len(chains)), key=lambda e: rank_of[chains[e][beside]]):
             groups.setdefault(chains[edge][end], []).append(edge)
         offset = {e: i - (len(g) - 1) / 2 for g in groups.values() for i, e in enumerate(g)}
         offsets.append([offset[edge] for edge in range(len(chains))])
@@ -98,7 +98,7 @@ def _ports(
 def _uncross(
     columns: list[list[int]], chains: Sequence[Sequence[int]]
 ) -> tuple[tuple[int, ...], ...]:
-    """Return the columns reordered by barycenter sweeps, the best order seen."""
+    """Return the columns reordered by barycenter sweeps: the order with the fewest crossings."""
     before: dict[int, list[int]] = {item: [] for column in columns for item in column}
     after: dict[int, list[int]] = {item: [] for item in before}
     for chain in chains:
@@ -114,9 +114,9 @@ def _uncross(
             steps = range(1, len(order)) if forward else range(len(order) - 2, -1, -1)
             for c in steps:
                 fixed = order[c - 1] if forward else order[c + 1]
-                place = {item: float(i) for i, item in enumerate(fixed)}
+                rank_of = {item: float(i) for i, item in enumerate(fixed)}
                 links = before if forward else after
-                order[c] = _by_barycenter(order[c], place, links)
+                order[c] = _by_barycenter(order[c], rank_of, links)
             crossings = _crossings(order, after)
             if crossings < fewest:
                 best, fewest = [list(column) for column in order], crossings
@@ -124,14 +124,14 @@ def _uncross(
 
 
 def _by_barycenter(
-    column: list[int], place: dict[int, float], links: dict[int, list[int]]
+    column: list[int], ranks: dict[int, float], links: dict[int, list[int]]
 ) -> list[int]:
-    """Return the column sorted by the mean place of each item's neighbors; ties keep order."""
-    scale = len(place) / max(len(column), 1)
+    """Return the column sorted by the mean position of each item's neighbors; ties keep order."""
+    scale = len(ranks) / max(len(column), 1)
 
-    def key(position: int) -> float:
-        seen = [place[other] for other in links[column[position]]]
-        return sum(seen) / len(seen) if seen else position * scale
+    def key(index: int) -> float:
+        neighbors = [ranks[other] for other in links[column[index]]]
+        return sum(neighbors) / len(neighbors) if neighbors else index * scale
 
     return [column[i] for i in sorted(range(len(column)), key=key)]
 
@@ -140,8 +140,8 @@ def _crossings(columns: Sequence[Sequence[int]], after: dict[int, list[int]]) ->
     """Count the pairs of lines between neighboring columns that cross."""
     total = 0
     for left, right in pairwise(columns):
-        place = {item: i for i, item in enumerate(right)}
-        ends = [place[t] for item in left for t in sorted(after[item], key=place.__getitem__)]
+        rank_of = {item: i for i, item in enumerate(right)}
+        ends = [rank_of[t] for item in left for t in sorted(after[item], key=rank_of.__getitem__)]
         total += sum(a > b for i, a in enumerate(ends) for b in ends[i + 1 :])
     return total
 
@@ -149,7 +149,7 @@ def _crossings(columns: Sequence[Sequence[int]], after: dict[int, list[int]]) ->
 def place_rows(
     layout: Layout, heights: Sequence[float], gap: float, port_step: float
 ) -> list[float]:
-    """Return the y of every item's middle: lines as straight as boxes ``gap`` apart allow.
+    """Return the y of every item's middle, for lines as straight as boxes ``gap`` apart allow.
 
     Each sweep moves the items of a column towards their neighbors: first to the mean, which
     balances the drawing, then to the nearest median, which straightens long lines.
@@ -157,21 +157,21 @@ def place_rows(
     Args:
         layout: the arrangement; y grows downwards in each column's order.
         heights: height of each item.
-        gap: least distance between two boxes of a column, same unit.
+        gap: smallest distance between two boxes of a column, same unit.
         port_step: distance between two ports of a node, same unit.
     """
     links: list[list[_Link]] = [[] for _ in heights]
     for chain, (leave, enter) in zip(layout.chains, layout.ports, strict=True):
         for k, (left, right) in enumerate(pairwise(chain)):
             first, last = k == 0, k == len(chain) - 2
-            weight = 2.0 if first or last else 8.0  # what is far between nodes runs straight
+            weight = 2.0 if first or last else 8.0  # long edges run straight between nodes
             shift = port_step * (leave * first - enter * last)
             links[left].append((right, -shift, weight))
             links[right].append((left, shift, weight))
     y = [0.0] * len(heights)
     for column in layout.columns:
         steps = _steps(column, heights, gap)
-        for item, value in zip(column, spread([0.0] * len(column), steps), strict=True):
+        for item, value in zip(column, separate([0.0] * len(column), steps), strict=True):
             y[item] = value
     for sweep in range(4 * SWEEPS):
         pull = _mean if sweep < 2 * SWEEPS else _median
@@ -181,27 +181,27 @@ def place_rows(
                 for item in column
             ]
             steps = _steps(column, heights, gap)
-            for item, value in zip(column, spread(wanted, steps), strict=True):
+            for item, value in zip(column, separate(wanted, steps), strict=True):
                 y[item] = value
     return y
 
 
 _Link = tuple[int, float, float]
-"""Another item, what to add to its y for a straight line, and the line's weight."""
+"""Another item, the offset to its y for a straight line, and the weight of the line."""
 
 
 def _steps(column: Sequence[int], heights: Sequence[float], gap: float) -> list[float]:
-    """Return the least distances between the middles of a column's items."""
+    """Return the smallest distances between the middles of consecutive items."""
     return [(heights[a] + heights[b]) / 2 + gap for a, b in pairwise(column)]
 
 
-def _mean(own: float, wanted: list[tuple[float, float]]) -> float:
+def _mean(current: float, wanted: list[tuple[float, float]]) -> float:
     total = sum(weight for _, weight in wanted)
-    return sum(y * weight for y, weight in wanted) / total if total else own
+    return sum(y * weight for y, weight in wanted) / total if total else current
 
 
-def _median(own: float, wanted: list[tuple[float, float]]) -> float:
-    """Return the weighted median nearest to ``own``; ``wanted`` is sorted."""
+def _median(current: float, wanted: list[tuple[float, float]]) -> float:
+    """Return the weighted median nearest to ``current``; ``wanted`` is sorted."""
     half = sum(weight for _, weight in wanted) / 2
     below = 0.0
     for i, (y, weight) in enumerate(wanted):
@@ -209,19 +209,19 @@ def _median(own: float, wanted: list[tuple[float, float]]) -> float:
         if below > half:
             return y
         if below == half:
-            return min(max(own, y), wanted[i + 1][0])
-    return own
+            return min(max(current, y), wanted[i + 1][0])
+    return current
 
 
-def spread(wanted: Sequence[float], steps: Sequence[float]) -> list[float]:
+def separate(wanted: Sequence[float], steps: Sequence[float]) -> list[float]:
     """Return the values nearest to ``wanted`` (least squares) that rise by ``steps`` or more.
 
-    Pool-adjacent-violators on the values less the sum of the steps before them.
+    Pool-adjacent-violators on the values minus the sum of the steps before them.
     """
     offsets = [0.0]
     for step in steps:
         offsets.append(offsets[-1] + step)
-    blocks: list[tuple[float, int]] = []  # sum and size of each run that moves as one
+    blocks: list[tuple[float, int]] = []  # sum and size of each block that moves as one
     for value, offset in zip(wanted, offsets, strict=False):
         blocks.append((value - offset, 1))
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] >= blocks[-1][0] / blocks[-1][1]:

@@ -14,16 +14,16 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 class Progress:
-    """Shows evaluations, rate, best score and expected time to the end.
+    """Shows the number of evaluations, rate, best score and expected time to the end.
 
-    Use it as a context manager; :meth:`advance` after each evaluation.
+    Use it as a context manager and call :meth:`advance` after each evaluation.
 
     Args:
-        console: where to write.
-        score: name of the score that is searched on.
-        evaluations: the budget's evaluations, or None.
-        seconds: the budget's seconds, or None.
-        done: evaluations and best score so far of a run that is continued.
+        console: console to write to.
+        score: name of the fitness.
+        evaluations: evaluations in the budget, or None.
+        seconds: seconds in the budget, or None.
+        done: number of evaluations and best score of a run that is continued.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Progress:
             self._bar.stop()
 
     def advance(self, evaluation: Evaluation, seconds: float) -> None:
-        """Take a new evaluation, made ``seconds`` into the search."""
+        """Show a new evaluation, made ``seconds`` into the search."""
         self._new += 1
         self._done += evaluation.status != "rejected"
         self._best = max(self._best, evaluation.scores.get(self._score, -math.inf))
@@ -76,7 +76,7 @@ class Progress:
         return spent / (spent + left)
 
     def _seconds_left(self, seconds: float) -> float:
-        """Return the expected time to whichever bound is met first."""
+        """Return the expected time until the first bound is met."""
         left = math.inf
         if self._seconds is not None:
             left = self._seconds - seconds

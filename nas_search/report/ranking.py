@@ -1,4 +1,4 @@
-"""The pictures and the table of a ranking study. Computes no score and no statistic."""
+"""The plots and tables of a ranking study. Computes no score and no statistic."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rich.table import Table
 from nas_search.report.curve import DOT, FENCE, LINE, STATUS_COLORS
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
 
-if TYPE_CHECKING:  # a report never needs torch, which the spaces' networks import
-    from nas_search.ranking.ranking import Row
+if TYPE_CHECKING:  # the report room does not import torch
+    from nas_search.ranking.ranking import RankingRow
 
 TABLE_WIDTH = 146
-"""Characters that a line of the table needs."""
+"""Width of the table in characters."""
 
 COLUMNS = 3
-"""Panels beside each other in a scatter plot."""
+"""Panels per row of a scatter plot."""
 
 FULL = "full"
 SUBSETS = {FULL: "all", "no_dead_branches": "no dead branches"}
@@ -31,20 +31,20 @@ SUBSETS = {FULL: "all", "no_dead_branches": "no dead branches"}
 GROUPS = ("single", "aggregate", "fitted")
 
 
-def shown(rows: Sequence[Row]) -> list[Row]:
-    """Return the row of every score, column and subset that stands for it: mean, else last seed."""
+def representatives(rows: Sequence[RankingRow]) -> list[RankingRow]:
+    """Return one row per score, column and subset: the mean over seeds, else the last seed."""
     return list({(row.proxy, row.column, row.subset): row for row in rows}.values())
 
 
-def ranking_tables(rows: Sequence[Row]) -> list[Table]:
-    """Return a table for each column of accuracies and subset: mean over seeds, best tau first."""
-    parts: dict[tuple[str, str], list[Row]] = {}
-    for row in shown(rows):
+def ranking_tables(rows: Sequence[RankingRow]) -> list[Table]:
+    """Return one table per column of accuracies and subset: mean over seeds, best tau first."""
+    parts: dict[tuple[str, str], list[RankingRow]] = {}
+    for row in representatives(rows):
         parts.setdefault((row.column, row.subset), []).append(row)
     return [_table(part) for part in parts.values()]
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence[RankingRow]) -> Table:
     first = rows[0]
     title = f"{first.column}, {SUBSETS[first.subset]} (n = {first.n:,})"
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left")
@@ -79,8 +79,8 @@ def score_scatter(
 
     Args:
         name: the score.
-        scores: (n,), NaN for networks without one, which are drawn at the left edge.
-        accuracies: (n,) by column, NaN where not known.
+        scores: (n,); networks without a score (NaN) are drawn at the left edge.
+        accuracies: (n,) by column, NaN if unknown.
         path: the .png or .svg to write; its folder exists.
 
     Raises:
@@ -152,7 +152,7 @@ def _scatter(axes: Axes, scores: np.ndarray, accuracy: np.ndarray) -> None:
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """Return the range to draw: all values but far outliers, which do not flatten the rest."""
+    """Return the range to draw: all values but far outliers, which would flatten the rest."""
     if not len(values):
         return 0.0, 1.0
     first, third = np.quantile(values, [0.25, 0.75])
@@ -161,7 +161,7 @@ def _range(values: np.ndarray) -> tuple[float, float]:
     return float(inside.min()), float(inside.max())
 
 
-def score_heatmap(rows: Sequence[Row], path: Path) -> None:
+def score_heatmap(rows: Sequence[RankingRow], path: Path) -> None:
     """Write the heat map of Kendall's tau: scores by columns of accuracies.
 
     Raises:
@@ -170,24 +170,24 @@ def score_heatmap(rows: Sequence[Row], path: Path) -> None:
     save(heatmap_figure(rows), path)
 
 
-def heatmap_figure(rows: Sequence[Row]) -> Figure:
-    """Return the heat map as a figure: groups apart, in each the best mean tau first."""
-    found = shown(rows)
-    places = list(dict.fromkeys((row.subset, row.column) for row in found))
-    places.sort(key=lambda place: place[0] != FULL)
-    taus = {(row.proxy, (row.subset, row.column)): row.tau for row in found}
-    group = {row.proxy: row.group for row in found}
+def heatmap_figure(rows: Sequence[RankingRow]) -> Figure:
+    """Return the heat map as a figure: one block per group, best mean tau first in each."""
+    rows = representatives(rows)
+    conditions = list(dict.fromkeys((row.subset, row.column) for row in rows))
+    conditions.sort(key=lambda condition: condition[0] != FULL)
+    taus = {(row.proxy, (row.subset, row.column)): row.tau for row in rows}
+    group = {row.proxy: row.group for row in rows}
 
-    def worth(name: str) -> tuple[int, float]:
-        values = [taus[name, place] for place in places]
-        known = [value for value in values if not math.isnan(value)]
-        return GROUPS.index(group[name]), -(sum(known) / len(known) if known else -2.0)
+    def sort_key(name: str) -> tuple[int, float]:
+        values = [taus[name, condition] for condition in conditions]
+        defined = [value for value in values if not math.isnan(value)]
+        return GROUPS.index(group[name]), -(sum(defined) / len(defined) if defined else -2.0)
 
-    names = sorted(group, key=worth)
-    values = np.array([[taus[name, place] for place in places] for name in names])
+    names = sorted(group, key=sort_key)
+    values = np.array([[taus[name, condition] for condition in conditions] for name in names])
     with style():
         figure = Figure(
-            figsize=(2.6 + 1.25 * len(places), 1.5 + 0.36 * len(names)), dpi=150,
+            figsize=(2.6 + 1.25 * len(conditions), 1.5 + 0.36 * len(names)), dpi=150,
             facecolor="white", layout="constrained",
         )  # fmt: skip
         axes = figure.add_subplot()
@@ -196,8 +196,8 @@ def heatmap_figure(rows: Sequence[Row]) -> Figure:
             for x, value in enumerate(line):
                 ink = "white" if abs(value) > 0.6 else INK
                 axes.text(x, y, _number(value), ha="center", va="center", color=ink, fontsize=9)
-        labels = [column if s == FULL else f"{column}\n({SUBSETS[s]})" for s, column in places]
-        axes.set_xticks(range(len(places)), labels, fontsize=8, color=INK)
+        labels = [column if s == FULL else f"{column}\n({SUBSETS[s]})" for s, column in conditions]
+        axes.set_xticks(range(len(conditions)), labels, fontsize=8, color=INK)
         suffix = {"single": "", "aggregate": " (aggregate)", "fitted": " (fitted)"}
         titles = [name + suffix[group[name]] for name in names]
         axes.set_yticks(range(len(names)), titles, fontsize=9, color=INK)

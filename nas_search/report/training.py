@@ -1,4 +1,4 @@
-"""The pictures and the table of trained finalists."""
+"""The learning curves and the table of trained finalists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.table import Table
 from nas_search.report.curve import DOT, LINE
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
 
-SHOWN = {
+HEADINGS = {
     "rank": "",
     "key": "key",
     "status": "status",
@@ -27,14 +27,14 @@ SHOWN = {
     "seconds": "s",
     "params": "params",
 }
-"""Columns of the table, of those in ``finalists.csv``, and their headings."""
+"""Columns of ``finalists.csv`` that the table shows, and their headings."""
 
 
 def learning_curve(log: Sequence[Mapping[str, float]], path: Path) -> None:
     """Write loss and accuracies over epochs to ``path`` (.png or .svg).
 
     Args:
-        log: one mapping an epoch, as :class:`nas_search.training.loop.Epoch`'s fields.
+        log: one mapping per epoch, with the fields of :class:`nas_search.training.loop.Epoch`.
         path: the file to write; its folder exists.
 
     Raises:
@@ -54,14 +54,14 @@ def learning_curve(log: Sequence[Mapping[str, float]], path: Path) -> None:
 
 
 def finalists_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    """Return the finalists, best first, as a table; ``columns`` name the cells of each row."""
+    """Return the finalists, best first, as a table; ``columns`` names the cells of the rows."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for column, heading in SHOWN.items():
+    for column, heading in HEADINGS.items():
         table.add_column(
             heading, no_wrap=True, justify="left" if column in ("key", "status") else "right"
         )
     for row in rows:
-        table.add_row(*(_cell(column, row[columns.index(column)]) for column in SHOWN))
+        table.add_row(*(_cell(column, row[columns.index(column)]) for column in HEADINGS))
     return table
 
 

@@ -16,29 +16,29 @@ Incumbent = tuple[int, float, Mapping[str, "float | None"]]
 
 
 def truth_curve(
-    found: Sequence[Incumbent],
+    incumbents: Sequence[Incumbent],
     last: int,
     best: Mapping[str, float],
     path: Path,
     score_name: str,
 ) -> None:
-    """Write the curve to ``path`` (.png or .svg), a panel a column.
+    """Write the curve to ``path`` (.png or .svg), one panel per column.
 
     Args:
-        found: every evaluation that had the highest score so far, in order.
+        incumbents: every evaluation with the highest score so far, in order.
         last: number of evaluations.
         best: the table's highest accuracy by column, in the order of the panels.
         path: the file to write; its folder exists.
-        score_name: what was searched on.
+        score_name: name of the fitness.
 
     Raises:
         OSError: the file cannot be written.
     """
-    save(truth_figure(found, last, best, score_name), path)
+    save(truth_figure(incumbents, last, best, score_name), path)
 
 
 def truth_figure(
-    found: Sequence[Incumbent], last: int, best: Mapping[str, float], score_name: str
+    incumbents: Sequence[Incumbent], last: int, best: Mapping[str, float], score_name: str
 ) -> Figure:
     """Return the curve as a figure; see :func:`truth_curve`."""
     with style():
@@ -46,8 +46,8 @@ def truth_figure(
         figure = Figure(figsize=size, dpi=150, facecolor="white", layout="constrained")
         panels = figure.subplots(len(best), sharex=True, squeeze=False)[:, 0]
         for axes, (column, top) in zip(panels, best.items(), strict=True):
-            known = [(n, a[column]) for n, _, a in found]
-            points = [(n, value) for n, value in known if value is not None]
+            accuracies = [(n, truth[column]) for n, _, truth in incumbents]
+            points = [(n, value) for n, value in accuracies if value is not None]
             if points:
                 numbers, values = [n for n, _ in points], [v for _, v in points]
                 axes.plot(
@@ -55,11 +55,11 @@ def truth_figure(
                     linewidth=1.8, gid=column,
                 )  # fmt: skip
                 axes.plot(numbers, values, linestyle="none", marker="o", markersize=3, color=LINE)
-                says = f"{column}: {values[-1]:.2f}, regret {top - values[-1]:.2f}"
+                title = f"{column}: {values[-1]:.2f}, regret {top - values[-1]:.2f}"
             else:
-                says = f"{column}: not known of what was found"
+                title = f"{column}: not in the table"
             axes.axhline(top, color=MUTED, linewidth=1.0, linestyle="--")
-            axes.set_title(says, loc="left", color=INK, fontsize=10)
+            axes.set_title(title, loc="left", color=INK, fontsize=10)
             axes.set_ylabel("%", color=INK)
             axes.grid(axis="y", color=FAINT, linewidth=0.8)
             axes.set_axisbelow(True)

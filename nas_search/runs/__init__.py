@@ -1,4 +1,4 @@
-"""What a run leaves on disk: its store, the architectures that it found, and how to open it."""
+"""A run on disk: its store, its best architectures, and the function that opens it."""
 
 from nas_search.runs.run import Run, open_run
 

@@ -1,4 +1,4 @@
-"""A found architecture as one small file, from which its network can be built again."""
+"""An architecture as one small file from which its network can be built."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nas_search.spaces import SPACES, Cost, SearchSpace
 
 @dataclass(frozen=True)
 class Architecture:
-    """A genotype with all that is needed to build its network.
+    """A genotype and all settings needed to build its network.
 
     Attributes:
         search_space: name of the search space.
         genotype: text form.
         input_shape: (channels, height, width) of one image.
         num_classes: number of classes.
-        macro: sizes of the skeleton with which it was scored.
+        macro: sizes of the skeleton used for scoring.
         space_options: options of the search space.
     """
 
@@ -42,11 +42,11 @@ class Architecture:
         """Return the network, freshly initialized by torch.
 
         Args:
-            changes: ``input_shape``, ``num_classes`` or sizes of the skeleton that shall differ
-                from those at scoring, e.g. ``cells=20, channels=36`` for the published DARTS size.
+            changes: ``input_shape``, ``num_classes`` or sizes of the skeleton that replace those
+                used for scoring, e.g. ``cells=20, channels=36`` for the published DARTS size.
 
         Raises:
-            InputError: a size that the skeleton does not have or cannot take.
+            InputError: a size does not exist or is impossible.
         """
         return self.space.build(*self._arguments(changes), **{**self.macro, **changes})
 
@@ -59,8 +59,8 @@ class Architecture:
         classes = changes.pop("num_classes", self.num_classes)
         return self.space.parse(self.genotype), (channels, height, width), classes
 
-    def facts(self) -> dict[str, Any]:
-        """Return the fields as JSON-serializable values, as :func:`load` reads them."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON-serializable values, the form that :func:`load` reads."""
         return {**self.__dict__, "input_shape": list(self.input_shape)}
 
 
@@ -68,21 +68,21 @@ def load(path: str | Path) -> Architecture:
     """Return the architecture in a ``best.json``.
 
     Args:
-        path: the file, or the run directory that holds one.
+        path: the file, or a run directory that contains one.
 
     Raises:
         InputError: there is no such file, or it does not describe an architecture.
     """
     file = Path(path) / "best.json" if Path(path).is_dir() else Path(path)
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        fields = json.loads(file.read_text(encoding="utf-8"))
         architecture = Architecture(
-            search_space=facts["search_space"],
-            genotype=facts["genotype"],
-            input_shape=tuple(facts["input_shape"]),
-            num_classes=facts["num_classes"],
-            macro=facts["macro"],
-            space_options=facts["space_options"],
+            search_space=fields["search_space"],
+            genotype=fields["genotype"],
+            input_shape=tuple(fields["input_shape"]),
+            num_classes=fields["num_classes"],
+            macro=fields["macro"],
+            space_options=fields["space_options"],
         )
         architecture.space.parse(architecture.genotype)
     except InputError:

@@ -1,4 +1,4 @@
-"""The one way to open the directory of a search."""
+"""Open the directory of a search."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from nas_search.runs.store import read_evaluations
 
 @dataclass(frozen=True)
 class Run:
-    """What the directory of a search holds.
+    """The content of the directory of a search.
 
     Attributes:
         directory: the directory.
-        config: the configuration as it was composed.
+        config: the composed configuration.
         evaluations: every evaluation so far, in order; another process may be adding to them.
-        summary: ``summary.json``; None while the search has not ended once.
-        finalists: rows of ``finalists.csv`` by column, best first; empty where none were trained.
+        summary: ``summary.json``; None if the search has not ended yet.
+        finalists: rows of ``finalists.csv`` by column, best first; empty if none were trained.
     """
 
     directory: Path
@@ -43,10 +43,10 @@ class Run:
 
     @cached_property
     def best(self) -> Architecture | None:
-        """The best architecture; None while there is none.
+        """The best architecture; None if there is none yet.
 
         Raises:
-            InputError: ``best.json`` is broken, or its search space is that of a plugin that is not
+            InputError: ``best.json`` is broken, or its search space belongs to a plugin that is not
                 imported yet.
         """
         file = self.directory / "best.json"
@@ -54,7 +54,7 @@ class Run:
 
 
 def open_run(directory: str | Path) -> Run:
-    """Return what the directory of a search holds; the search may be running.
+    """Return the content of the directory of a search, which may be running.
 
     Raises:
         InputError: it is not the directory of a search, or a file in it is broken.

@@ -1,7 +1,7 @@
 """The store of a run: one SQLite file that is its history and its checkpoint.
 
-One row is committed per evaluation before the algorithm learns of it, so a run that is killed at
-any moment loses at most the evaluation in flight.
+One row is committed per evaluation before the algorithm is told, so a run that is killed loses at
+most the evaluation in progress.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS evaluations (
 
 
 def read_evaluations(path: Path) -> list[Evaluation]:
-    """Return the evaluations in a store that this or another process may be writing.
+    """Return the evaluations in a store; another process may be writing to it.
 
     Raises:
         InputError: there is no store.
@@ -64,15 +64,15 @@ def _rows(connection: sqlite3.Connection) -> list[Evaluation]:
 
 
 class Store:
-    """Evaluations and facts of one run, on disk.
+    """Evaluations and identity of one run, on disk.
 
-    Use it as a context manager. One process at a time may hold a run's store open for writing.
+    Use it as a context manager. Only one process at a time can open a run's store for writing.
 
     Args:
-        path: the SQLite file; created when absent.
+        path: the SQLite file; created if missing.
 
     Raises:
-        RunError: the file is not a store, another process holds it, or the disk refuses.
+        RunError: the file is not a store, another process has it open, or the disk refuses.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ class Store:
         with self._clear_errors():
             self._lock = sqlite3.connect(path.with_suffix(".lock"), timeout=0)
             try:
-                # Held until this process ends, however it ends; readers are not hindered.
+                # Locked until this process ends, however it ends; reading is not blocked.
                 self._lock.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error):
@@ -134,34 +134,34 @@ class Store:
             return _rows(self._connection)
 
     def elapsed(self) -> float:
-        """Return the search time in seconds at the last evaluation, 0 when there is none."""
+        """Return the search time in seconds at the last evaluation, 0 if there is none."""
         with self._clear_errors():
             (seconds,) = self._connection.execute("SELECT MAX(elapsed) FROM evaluations").fetchone()
             return float(seconds or 0.0)
 
-    def claim(self, facts: dict[str, Any], notes: dict[str, Any] | None = None) -> None:
-        """Write the facts that define the run, or check that they are those written before.
+    def claim(self, identity: dict[str, Any], notes: dict[str, Any] | None = None) -> None:
+        """Write the settings that define a new run, or check them against the stored ones.
 
         Args:
-            facts: JSON-serializable values by name.
-            notes: further values to write when the run is new, which may differ when it continues.
+            identity: JSON-serializable settings by name.
+            notes: further values to store with a new run; they may differ when it continues.
 
         Raises:
-            InputError: the store belongs to a run with other facts; the message says which differ.
+            InputError: the store belongs to a run of other settings; the message names them.
         """
         with self._clear_errors(), self._connection:
-            known = dict(self._connection.execute("SELECT key, value FROM run").fetchall())
-            if not known:
+            stored = dict(self._connection.execute("SELECT key, value FROM run").fetchall())
+            if not stored:
                 self._connection.executemany(
                     "INSERT INTO run (key, value) VALUES (?, ?)",
                     [
                         (k, json.dumps(v, sort_keys=True))
-                        for k, v in {**facts, **(notes or {})}.items()
+                        for k, v in {**identity, **(notes or {})}.items()
                     ],
                 )
                 return
-        here = {key: json.dumps(value, sort_keys=True) for key, value in facts.items()}
-        there = {key: value for key, value in known.items() if key not in (notes or {})}
+        here = {key: json.dumps(value, sort_keys=True) for key, value in identity.items()}
+        there = {key: value for key, value in stored.items() if key not in (notes or {})}
         differing = [
             f"{key}: {there.get(key, 'absent')} there, {here.get(key, 'absent')} here"
             for key in {**here, **there}
@@ -175,7 +175,7 @@ class Store:
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:
-        """Turn SQLite's errors into one line that says what to do."""
+        """Turn errors of SQLite into one line with the remedy."""
         try:
             yield
         except (sqlite3.Error, ValueError) as error:

@@ -9,6 +9,7 @@ are built nor the number of workers changes a score.
 from __future__ import annotations
 
 import hashlib
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,12 @@ from nas_search.core.errors import InputError
 from nas_search.layers.initial_weights import SCHEMES, Distribution, Scheme
 from nas_search.layers.rule import known_layers, rules_by_kind
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 def initialize(
-    network: nn.Module, seed: int, scheme: Scheme = "default", draw: int = 0, prefix: str = ""
-) -> nn.Module:
+    network: Network, seed: int, scheme: Scheme = "default", draw: int = 0, prefix: str = ""
+) -> Network:
     """Draw every parameter of ``network`` in place and reset its running statistics.
 
     Args:

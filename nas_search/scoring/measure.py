@@ -16,6 +16,7 @@ from nas_search.gradients import (
     Parameters,
 )
 from nas_search.passes import Facts, Form, Outcome, Pass, Subject, pass_of
+from nas_search.passes.base import Loss, cross_entropy
 from nas_search.passes.per_sample import Grams
 from nas_search.proxies import Measurement
 
@@ -90,6 +91,8 @@ def measure_stack(
     how: Measuring,
     kinds: Iterable[type],
     facts: Sequence[Facts | None],
+    loss: Loss = cross_entropy,
+    refuse: bool = True,
 ) -> list[Measurement]:
     """Measure every kind that can be measured, of each of K candidates.
 
@@ -104,6 +107,9 @@ def measure_stack(
         how: how to measure.
         kinds: kinds of results.
         facts: what is known of each of the K candidates beside its network.
+        loss: loss that is differentiated.
+        refuse: whether a pass that no network of this kind can be given to is an error, not a
+            failure like any other.
 
     Raises:
         InputError: a layer cannot be measured that way.
@@ -121,11 +127,14 @@ def measure_stack(
         how.seed,
         how.precision,
         tuple(facts),
+        loss,
     )
     results: list[list[object]] = [[] for _ in facts]
     failures: list[dict[type, Exception]] = [{} for _ in facts]
     for one, some in wanted.items():
-        for number, outcome in enumerate(_outcomes(one, frozenset(some), networks, subject)):
+        for number, outcome in enumerate(
+            _outcomes(one, frozenset(some), networks, subject, refuse)
+        ):
             if isinstance(outcome, Exception):
                 failures[number] |= dict.fromkeys(some, outcome)
             else:
@@ -134,16 +143,16 @@ def measure_stack(
 
 
 def _outcomes(
-    one: Pass, wanted: frozenset[type], networks: Networks, subject: Subject
+    one: Pass, wanted: frozenset[type], networks: Networks, subject: Subject, refuse: bool
 ) -> Sequence[Outcome]:
     """Run a pass on the form of the network that it asks for."""
     try:
         if one.network != "none":
             subject = replace(subject, network=networks(one.network))
         outcomes = one.run(subject, wanted)
-    except InputError:
-        raise
     except Exception as error:  # dead in this pass, or out of memory, or a defect of the pass
+        if refuse and isinstance(error, InputError):
+            raise
         if len(subject.facts) > 1:  # measured alone, they show whose failure it is
             raise
         # Without its traceback, whose frames would hold the pass's tensors.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
@@ -12,8 +13,10 @@ from nas_search.gradients import forwards_replaced
 from nas_search.gradients.counting import count_network
 from nas_search.layers.modes import Normalization, Parameters
 from nas_search.passes import Facts
-from nas_search.proxies import PROXIES, ProxyRecord
+from nas_search.passes.base import Loss, cross_entropy
+from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.scoring.measure import Measuring, measure_stack
+from nas_search.scoring.rounds import by_normalization
 
 
 class Scores(dict[str, float]):
@@ -27,13 +30,26 @@ class Scores(dict[str, float]):
         super().__init__()
         self.reasons: dict[str, str] = {}
 
+    def take(self, record: ProxyRecord, measurement: Measurement) -> None:
+        """Add the score of ``record``, or NaN and the reason."""
+        try:
+            value = record.score(measurement)
+            reason = "" if math.isfinite(value) else f"the score is {value}"
+        except Exception as error:  # a pass or a formula that does not apply to this network
+            lines = str(error).strip().splitlines()
+            value, reason = math.nan, lines[0] if lines else type(error).__name__
+        self[record.name] = math.nan if reason else value
+        if reason:
+            self.reasons[record.name] = reason
+
 
 def score(
     network: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    labels: Tensor | None = None,
     proxies: Sequence[str] = ("gradalign",),
     *,
+    loss: Callable[..., Tensor] | None = None,
     normalization: Normalization | None = None,
     parameters: Parameters = "weights",
     seed: int = 0,
@@ -48,8 +64,11 @@ def score(
     Args:
         network: maps samples to logits, (n, classes). Samples must not depend on each other.
         images: (n, ...) images or tokens on the network's device, images in its dtype; 2 or more.
-        labels: (n,) int64 in [0, classes); at least two different ones.
+        labels: (n,) int64 in [0, classes), of at least two classes; or (n, ...), whatever ``loss``
+            takes. Without classes, scores that contrast them take each sample for one of its own.
         proxies: names of single scores (``python -m nas_search.rank --help`` lists them).
+        loss: from the logits and ``labels``, or from the logits alone where there are no labels, to
+            the samples' own losses (n,); by default cross-entropy.
         normalization: statistics of batch-norm; None means those of each score's definition.
         parameters: parameters that count.
         seed: from which scores draw the noise that some of them use.
@@ -61,7 +80,7 @@ def score(
         InputError: a score does not exist, or the input does not fit.
     """
     records = [PROXIES.get(name) for name in proxies]
-    _check(images, labels)
+    labels, objective = _target(images, labels, loss)
     device = next((p.device for p in network.parameters()), images.device)
     if images.device != device:
         raise InputError(f"the network is on {device} and the images on {images.device}")
@@ -69,37 +88,28 @@ def score(
         cost = count_network(network, images[:1])
     facts = Facts(cost.params, cost.macs, type(network).__name__, seed)
     scores = Scores()
-    for statistics, group in _by_normalization(records, normalization).items():
+    for statistics, group in by_normalization(records, normalization).items():
         kinds = tuple(dict.fromkeys(kind for record in group for kind in record.needs))
         how = Measuring(statistics, parameters, seed)
-        (measurement,) = measure_stack(lambda form: network, images, labels, how, kinds, [facts])
+        (measurement,) = measure_stack(
+            lambda form: network, images, labels, how, kinds, [facts], objective, refuse=False
+        )
         for record in group:
-            try:
-                value, reason = record.score(measurement), "the score is not finite"
-            except Exception as error:  # a pass or a formula that does not apply to this network
-                lines = str(error).strip().splitlines()
-                value, reason = math.nan, lines[0] if lines else type(error).__name__
-            scores[record.name] = value if math.isfinite(value) else math.nan
-            if not math.isfinite(value):
-                scores.reasons[record.name] = reason
+            scores.take(record, measurement)
     return scores
 
 
-def _check(images: Tensor, labels: Tensor) -> None:
+def _target(
+    images: Tensor, labels: Tensor | None, loss: Callable[..., Tensor] | None
+) -> tuple[Tensor, Loss]:
+    """Return the labels, or numbers in their place, and the loss of logits and labels."""
     if len(images) < 2:
         raise InputError(f"scores compare samples with each other: 2 or more, got {len(images)}")
+    if labels is None:
+        if loss is None:
+            raise InputError("give labels, or a loss of the logits: loss=f with f(logits) (n,)")
+        alone = loss
+        return torch.arange(len(images), device=images.device), lambda logits, _: alone(logits)
     if len(labels) != len(images):
         raise InputError(f"{len(images)} images have {len(labels)} labels; give one per image")
-
-
-def _by_normalization(
-    records: Sequence[ProxyRecord], normalization: Normalization | None
-) -> dict[Normalization, list[ProxyRecord]]:
-    """Group records by statistics; those that depend on none join the first group."""
-    groups: dict[Normalization, list[ProxyRecord]] = {}
-    for record in sorted(records, key=lambda record: record.normalization is None):
-        statistics: Normalization = next(iter(groups), "batch")
-        if record.normalization is not None:
-            statistics = normalization or record.normalization
-        groups.setdefault(statistics, []).append(record)
-    return groups
+    return labels, loss or cross_entropy

@@ -20,6 +20,7 @@ from nas_search.proxies import PROXIES, ProxyRecord
 from nas_search.scoring.initialize import derived_seed, initialize
 from nas_search.scoring.measure import Measuring
 from nas_search.scoring.networks import ordinary_networks
+from nas_search.scoring.rounds import Round, by_normalization
 from nas_search.scoring.scorer import Scorer
 from nas_search.scoring.tally import Candidate, Tally
 from nas_search.spaces import SPACES, Cost, SearchSpace
@@ -44,28 +45,6 @@ class Constraints:
         if self.max_macs is not None and cost.macs > self.max_macs:
             return f"{cost.macs} MACs, more than constraints.max_macs={self.max_macs}"
         return ""
-
-
-@dataclass(frozen=True)
-class Round:
-    """One measurement: scores whose definitions agree on the weights and the statistics.
-
-    Attributes:
-        draw: number of the draw of initial weights.
-        init: their distribution.
-        how: how the measurement is taken.
-        records: the scores that are computed from it.
-    """
-
-    draw: int
-    init: Scheme
-    how: Measuring
-    records: tuple[ProxyRecord, ...]
-
-    @property
-    def kinds(self) -> tuple[type, ...]:
-        """The kinds of results that the scores need, each once."""
-        return tuple(dict.fromkeys(kind for record in self.records for kind in record.needs))
 
 
 @dataclass(frozen=True)
@@ -197,7 +176,9 @@ class ScoringTask:
         records = [PROXIES.get(name) for name in self.proxies]
         for draw in range(self.repeats):
             for init, same_weights in self._by_init(records).items():
-                for normalization, group in self._by_normalization(same_weights).items():
+                for normalization, group in by_normalization(
+                    same_weights, self.normalization
+                ).items():
                     noise = derived_seed(f"{self.seed}/{draw}")
                     how = Measuring(normalization, self.parameters, noise, self.precision)
                     yield Round(draw, init, how, tuple(group))
@@ -229,16 +210,4 @@ class ScoringTask:
         groups: dict[Scheme, list[ProxyRecord]] = {}
         for record in records:
             groups.setdefault(self.init or record.init, []).append(record)
-        return groups
-
-    def _by_normalization(
-        self, records: list[ProxyRecord]
-    ) -> dict[Normalization, list[ProxyRecord]]:
-        """Group records by statistics; those that depend on none join whichever group there is."""
-        groups: dict[Normalization, list[ProxyRecord]] = {}
-        for record in sorted(records, key=lambda record: record.normalization is None):
-            statistics: Normalization = next(iter(groups), "batch")
-            if record.normalization is not None:
-                statistics = self.normalization or record.normalization
-            groups.setdefault(statistics, []).append(record)
         return groups

@@ -329,6 +329,7 @@ class DaskWorkers:
     def _alone(self, genotype: Hashable) -> Evaluation:
         """Evaluate one candidate of a stack that killed its worker."""
         if self._size > 1:
+            evaluation: Evaluation
             try:
                 (evaluation,) = self._submit([genotype]).result()
                 return evaluation

@@ -1,4 +1,4 @@
-"""Search algorithms behind ask and tell, budgets, and the loop that drives them."""
+"""Search algorithms with ask and tell, budgets, and the search loop."""
 
 from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord
 from nas_search.search.budget import Budget

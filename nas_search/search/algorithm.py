@@ -1,4 +1,4 @@
-"""The contract of a search algorithm: propose genotypes, learn from their evaluations."""
+"""The interface of a search algorithm: propose genotypes, take their evaluations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HALL_OF_FAME = 100
 
 
 class Genotypes(Protocol):
-    """What a search needs of a search space; no networks, and so no torch."""
+    """The part of a search space that a search needs: no networks, hence no torch."""
 
     def sample(self, rng: np.random.Generator) -> Any:
         """Return a random genotype."""
@@ -40,25 +40,24 @@ class Genotypes(Protocol):
 
 
 class Algorithm(ABC):
-    """An evolutionary algorithm as a DEAP toolbox behind ask and tell.
+    """An evolutionary algorithm: a DEAP toolbox with ask and tell.
 
-    Networks that are the same up to relabeling are proposed once: a proposal whose canonical form
-    was proposed before is drawn again.
+    A network is proposed once: a proposal with the canonical form of an earlier one is redrawn.
 
     Args:
-        space: where genotypes come from.
+        space: the search space.
         rng: the run's generator; all randomness of the search comes from it.
-        objective: name of the score that is the fitness.
+        objective: name of the fitness score.
         options: the algorithm's own options.
 
     Attributes:
-        toolbox: DEAP toolbox with the operators that the algorithm uses.
+        toolbox: DEAP toolbox with the operators of the algorithm.
         hall_of_fame: the best individuals so far, best first.
-        logbook: one DEAP record a step: evaluations so far and statistics of the population.
+        logbook: one DEAP record per step: evaluations so far and statistics of the population.
     """
 
     tries: ClassVar[int] = 1000
-    """Draws without a new network after which a way of proposing counts as exhausted."""
+    """Draws without a new network after which an operator counts as exhausted."""
 
     def __init__(
         self, space: Genotypes, rng: np.random.Generator, objective: str, options: Any
@@ -76,18 +75,18 @@ class Algorithm(ABC):
         self.logbook.header = ["evaluations", *self.statistics.fields]
         self.duplicates = 0
         self._told = 0
-        self._seen: set[str] = set()
+        self._proposed_keys: set[str] = set()
         self._pending: list[Individual] = []
 
     def ask(self, n: int) -> list[Hashable]:
-        """Return up to ``n`` genotypes to evaluate; none when the space is exhausted.
+        """Return up to ``n`` genotypes to evaluate; none if the space is exhausted.
 
         Args:
-            n: number of genotypes wanted, 1 or more. All are proposed from what has been told so
-                far, so ``n`` is part of the algorithm, but where :meth:`independent` allows more.
+            n: number of genotypes, 1 or more. All are proposed from the evaluations told so far, so
+                ``n`` changes the search, unless it is at most :meth:`independent`.
 
         Raises:
-            RuntimeError: genotypes asked for earlier have not been told.
+            RuntimeError: the evaluations of the previous call have not been told.
         """
         if self._pending:
             raise RuntimeError("ask() was called twice: tell() the evaluations of the first call")
@@ -99,7 +98,7 @@ class Algorithm(ABC):
         return [individual.genotype for individual in self._pending]
 
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
-        """Learn from the evaluations of all genotypes that were asked for, in that order.
+        """Take the evaluations of the genotypes of the last :meth:`ask`, in its order.
 
         Only evaluations with status ``ok`` and a finite score enter a population.
 
@@ -110,7 +109,7 @@ class Algorithm(ABC):
         if [e.genotype for e in evaluations] != [str(i.genotype) for i in pending]:
             self._pending = pending
             raise RuntimeError(
-                f"tell() wants the {len(pending)} evaluations of the last ask(), in its order"
+                f"tell() needs the {len(pending)} evaluations of the last ask(), in its order"
             )
         for individual, evaluation in zip(pending, evaluations, strict=True):
             score = evaluation.scores.get(self.objective, math.nan)
@@ -128,31 +127,31 @@ class Algorithm(ABC):
         """The current population, oldest first."""
 
     def independent(self) -> int:
-        """Return how many of the next proposals depend on no result that is still to be told.
+        """Return the number of next proposals that do not depend on results still to be told.
 
-        Asking for them at once or one by one gives the same genotypes. 0 where the next proposal
-        already depends on results: then genotypes are asked for in batches of one size.
+        Asking for them at once or one by one gives the same genotypes. If it is 0, the next
+        proposal depends on results, and genotypes are requested in batches of fixed size.
         """
         return 0
 
     @abstractmethod
     def _draw(self) -> Hashable:
-        """Return a genotype as the algorithm would propose it next, duplicate or not."""
+        """Return the next proposal of the algorithm, duplicate or not."""
 
     @abstractmethod
     def _accept(self, individual: Individual) -> None:
-        """Take an evaluated individual into the population."""
+        """Add an evaluated individual to the population."""
 
     def _propose(self) -> Individual | None:
-        """Return a network never proposed before, or None when none is found."""
+        """Return an individual not proposed before; None if none is found."""
         return self._first_new(self._draw) or self._first_new(self._sample)
 
     def _first_new(self, draw: Any) -> Individual | None:
         for _ in range(self.tries):
             genotype = draw()
             key = self.space.canonical(genotype)
-            if key not in self._seen:
-                self._seen.add(key)
+            if key not in self._proposed_keys:
+                self._proposed_keys.add(key)
                 return Individual(genotype, key)
             self.duplicates += 1
         return None
@@ -170,7 +169,7 @@ class AlgorithmRecord:
         name: the name in ``algorithm=...``.
         algorithm: its class, called as ``algorithm(space, rng, objective, **options)``.
         options: dataclass of its options.
-        source: where it was published.
+        source: its publication.
     """
 
     name: str

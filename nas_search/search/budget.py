@@ -1,4 +1,4 @@
-"""How long a search may go on."""
+"""The budget of a search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Budget:
 
     Attributes:
         evaluations: candidates to evaluate; those that a constraint rejects do not count.
-        minutes: time to search, summed over continued runs.
+        minutes: search time, summed over continued runs.
     """
 
     evaluations: int | None = None
@@ -28,7 +28,7 @@ class Budget:
             raise InputError(f"budget.minutes={self.minutes} must be more than 0")
 
     def left(self, evaluations: int, seconds: float) -> int:
-        """Return how many more evaluations may start: 0 when the budget is spent."""
+        """Return the number of evaluations that may still start; 0 if the budget is spent."""
         if self.minutes is not None and seconds >= 60 * self.minutes:
             return 0
         if self.evaluations is None:

@@ -21,7 +21,7 @@ class Individual:
     Attributes:
         genotype: the genotype itself.
         key: its canonical form.
-        fitness: DEAP fitness; valid once the candidate was told with a score.
+        fitness: DEAP fitness; valid once the algorithm was told a score.
     """
 
     genotype: Hashable
@@ -30,5 +30,5 @@ class Individual:
 
 
 def same_network(first: Individual, second: Individual) -> bool:
-    """Say whether two individuals are the same network (for DEAP's hall of fame)."""
+    """Whether two individuals are the same network (for DEAP's hall of fame)."""
     return first.key == second.key

@@ -1,8 +1,8 @@
 """The loop of a search: ask, evaluate, record, tell, until the budget is spent.
 
-Everything that a search does follows from its seed and the evaluations it was told, so the record
-of evaluations is the checkpoint: a continued search asks for the same genotypes again and takes
-their evaluations from the record until the record ends.
+A search is determined by its seed and the evaluations that it is told, so the record of evaluations
+is the checkpoint: a continued search asks for the same genotypes again and takes their evaluations
+from the record until it ends.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from nas_search.search.algorithm import Algorithm
 from nas_search.search.budget import Budget
 
 GIVE_UP_AFTER = {"rejected": 10_000, "scored": 100}
-"""Candidates without a single score, rejected unseen or tried, after which a run is given up."""
+"""Rejected or scored candidates without a single score after which a run ends with an error."""
 
 Stop = Literal["budget", "exhausted", "interrupted"]
 
 
 Evaluate = Callable[[Sequence[Hashable], int, int], Iterable[Evaluation]]
-"""From (genotypes asked for at once, start, stop) to the evaluations of genotypes[start:stop].
+"""Maps (genotypes of one ask, start, stop) to the evaluations of genotypes[start:stop].
 
-They come in order, each as soon as it is known. All genotypes are passed, so that which of them are
-evaluated together need not depend on where an earlier run was interrupted or a budget ends.
+They are yielded in order, each as soon as it is ready. All genotypes are passed, so that grouping
+them for evaluation need not depend on where an earlier run was interrupted or a budget ends.
 """
 
 
 class Record(Protocol):
-    """Where evaluations are kept."""
+    """A store of evaluations."""
 
     def append(self, evaluation: Evaluation, elapsed: float) -> None:
-        """Keep ``evaluation``, made ``elapsed`` seconds into the search, before it is told."""
+        """Store ``evaluation``, made ``elapsed`` seconds into the search, before it is told."""
         ...
 
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """How a search ended.
+    """The result of a search.
 
     Attributes:
         evaluations: every evaluation, in the order in which the candidates were proposed.
         seconds: search time, summed over continued runs.
-        stop: why it ended.
+        stop: reason why it ended.
     """
 
     evaluations: list[Evaluation]
@@ -69,22 +69,22 @@ def run_loop(
 ) -> SearchOutcome:
     """Search until the budget is spent, the space is exhausted or Ctrl-C is pressed.
 
-    What was recorded is replayed whole, even where the budget is smaller now.
+    Recorded evaluations are all replayed, even if the budget is smaller now.
 
     Args:
-        algorithm: fresh algorithm (nothing asked yet).
+        algorithm: a new algorithm (not asked yet).
         evaluate: see :data:`Evaluate`.
-        budget: when to end.
-        record: receives each new evaluation before the algorithm does.
+        budget: evaluations or time after which to end.
+        record: stores each new evaluation before the algorithm is told.
         recorded: evaluations of an earlier, interrupted call, in order.
-        elapsed: search time that those took, in seconds.
-        batch: genotypes to ask for at once; part of the algorithm.
-        ahead: genotypes to ask for at once where they do not depend on results: enough to keep all
-            workers busy; changes nothing but speed.
+        elapsed: search time of those evaluations, in seconds.
+        batch: genotypes per ask; changes the search.
+        ahead: genotypes per ask while they do not depend on results, enough to keep all workers
+            busy; changes only the speed.
         progress: called after each new evaluation with the search time so far.
 
     Raises:
-        InputError: the record is not of this search.
+        InputError: the record belongs to another search.
         RunError: none of the first candidates could be scored.
     """
     replay = deque(recorded)
@@ -94,8 +94,8 @@ def run_loop(
     try:
         while left := len(replay) or budget.left(_counted(history), clock.seconds()):
             free = algorithm.independent()
-            # Never a part of a batch: what is proposed must not depend on the budget, so that a
-            # smaller budget's history is the beginning of a larger one's.
+            # Always full batches: proposals must not depend on the budget, so that the history of a
+            # smaller budget is the beginning of that of a larger one.
             genotypes = algorithm.ask(min(free, max(batch, min(ahead, left))) if free else batch)
             if not genotypes:
                 stop = "exhausted"
@@ -117,7 +117,7 @@ def run_loop(
                     if not budget.left(0, clock.seconds()):
                         break
             if waiting:
-                break  # the budget ended within a batch: what is recorded is not told
+                break  # the budget ended within a batch: its evaluations are recorded, not told
             algorithm.tell(history[begun:])
             _give_up_if_hopeless(history)
     except KeyboardInterrupt:
@@ -136,7 +136,7 @@ class _Clock:
 
 
 def _counted(history: Sequence[Evaluation]) -> int:
-    """Return how many evaluations count towards the budget."""
+    """Return the number of evaluations that count towards the budget."""
     return sum(evaluation.status != "rejected" for evaluation in history)
 
 

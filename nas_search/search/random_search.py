@@ -1,4 +1,4 @@
-"""Random search: the baseline that every search must beat (Li & Talwalkar, UAI 2019)."""
+"""Random search: the baseline of every search (Li & Talwalkar, UAI 2019)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RandomSearchOptions:
 
 
 class RandomSearch(Algorithm):
-    """Uniform sampling without repetition; the population is every scored individual's best 100."""
+    """Uniform sampling without repetition; the population is the hall of fame."""
 
     def __init__(
         self,

@@ -9,8 +9,8 @@
         append child to the population
         remove the oldest individual
 
-Removing the oldest instead of the worst makes every lineage prove itself again: an individual
-survives only through descendants that score well too.
+Removing the oldest instead of the worst individual means that a lineage survives only if its
+descendants score well too.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class RegularizedEvolutionOptions:
     """Options of regularized evolution.
 
     Attributes:
-        population: P, number of individuals alive, 2 or more.
-        tournament: S, individuals that compete to be the parent, in [1, P].
+        population: number P of individuals alive, 2 or more.
+        tournament: number S of individuals that compete to be the parent, in [1, P].
         crossover: probability that a child's two parents (two tournaments) are crossed before
             mutation; 0 is the published algorithm.
     """
@@ -77,9 +77,9 @@ class RegularizedEvolution(Algorithm):
         return self._alive
 
     def independent(self) -> int:
-        """Return the number of random individuals that the first population still lacks."""
-        lacking: int = self.options.population - len(self._alive)
-        return lacking
+        """Return the number of random individuals still missing from the initial population."""
+        missing: int = self.options.population - len(self._alive)
+        return missing
 
     def _draw(self) -> Hashable:
         if len(self._alive) < self.options.population:
@@ -101,10 +101,10 @@ def select_tournament(
     """Return the best of ``tournsize`` distinct individuals drawn uniformly.
 
     DEAP's ``selTournament`` draws with replacement, and from Python's global generator; the
-    published algorithm draws without, and a run must depend on its own seed alone.
+    published algorithm draws without, and a run must depend on its seed alone.
     """
-    chosen = rng.choice(len(population), size=tournsize, replace=False)
-    best: Individual = tools.selBest([population[i] for i in chosen], 1)[0]
+    indices = rng.choice(len(population), size=tournsize, replace=False)
+    best: Individual = tools.selBest([population[i] for i in indices], 1)[0]
     return best
 
 

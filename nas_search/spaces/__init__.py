@@ -1,24 +1,31 @@
-"""Search spaces: genotypes, the moves between them, and the networks that they stand for."""
+"""Search spaces: genotypes, the moves between them, and their networks."""
 
+from nas_search.spaces.arguments import check_int, check_problem, read_macro
 from nas_search.spaces.base import (
     SPACES,
     CellEdge,
     CellGraph,
-    Cost,
     SearchSpace,
     SpaceRecord,
     builds_stacked,
 )
+from nas_search.spaces.choices import Choices, ChoiceSpace
+from nas_search.spaces.costs import Cost
 from nas_search.stacked.network import Pool, StackedNetwork
 
 __all__ = [
     "SPACES",
     "CellEdge",
     "CellGraph",
+    "ChoiceSpace",
+    "Choices",
     "Cost",
     "Pool",
     "StackedNetwork",
     "SearchSpace",
     "SpaceRecord",
     "builds_stacked",
+    "check_int",
+    "check_problem",
+    "read_macro",
 ]

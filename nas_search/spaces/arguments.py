@@ -1,4 +1,4 @@
-"""Checks of what a caller asks a search space to build; every refusal is one clear line."""
+"""Checks of the arguments of ``build``; every error is one clear line."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def read_macro(macro_type: type[M], values: Mapping[str, Any]) -> M:
     """Return ``macro_type(**values)``.
 
     Raises:
-        InputError: a name that the skeleton does not have, or a value that it refuses.
+        InputError: the skeleton has no such parameter, or the value is impossible.
     """
-    known = [field.name for field in dataclasses.fields(macro_type)]  # type: ignore[arg-type]
+    possible = [field.name for field in dataclasses.fields(macro_type)]  # type: ignore[arg-type]
     for name in values:
-        if name not in known:
-            raise InputError(f"unknown macro parameter '{name}'; possible: {', '.join(known)}")
+        if name not in possible:
+            raise InputError(f"unknown macro parameter '{name}'; possible: {', '.join(possible)}")
     return macro_type(**values)
 
 
@@ -33,13 +33,13 @@ def check_int(name: str, value: object, least: int) -> None:
 def check_problem(
     input_shape: tuple[int, int, int], num_classes: int, smallest: int, why: str
 ) -> None:
-    """Check one image's shape and the number of classes.
+    """Check the shape of an image and the number of classes.
 
     Args:
         input_shape: (channels, height, width).
         num_classes: number of classes.
-        smallest: least height and width that the network can take.
-        why: what sets that limit, for the message.
+        smallest: smallest possible height and width.
+        why: reason for that limit, for the message.
 
     Raises:
         InputError: the shape is not three positive integers, the image is smaller than

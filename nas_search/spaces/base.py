@@ -1,40 +1,26 @@
-"""The contract of a search space: what evolution and scoring may ask of it."""
+"""The interface of a search space for evolution and scoring."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from torch import nn
 
 from nas_search.core.registry import Registry
+from nas_search.spaces.costs import Cost, cost_of
 from nas_search.stacked.network import Pool, StackedNetwork
 
 G = TypeVar("G", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Size of a network: trainable parameters and multiply-accumulates of one image.
-
-    Attributes:
-        params: number of trainable parameters, as built (dead branches count).
-        macs: multiply-accumulates of convolutions and linear layers for one image.
-    """
-
-    params: int
-    macs: int
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.params + other.params, self.macs + other.macs)
-
-
-@dataclass(frozen=True)
 class CellEdge:
-    """One labeled edge of a cell's drawing, from node ``source`` to node ``target``."""
+    """A labeled edge of a cell's drawing, from node ``source`` to node ``target``."""
 
     source: str
     target: str
@@ -43,14 +29,14 @@ class CellEdge:
 
 @dataclass(frozen=True)
 class CellGraph:
-    """A cell as a person draws it: named nodes in topological order, and labeled edges.
+    """A cell as it is drawn: named nodes in topological order, and labeled edges.
 
     Attributes:
         name: the cell's name, e.g. ``"normal"``.
         inputs: names of the input nodes.
         output: name of the output node.
-        nodes: every node's name, in topological order, inputs first, output last.
-        edges: labeled edges; zero edges (``none``) are left out.
+        nodes: names of all nodes, in topological order, inputs first, output last.
+        edges: labeled edges, without zero edges (``none``).
     """
 
     name: str
@@ -61,10 +47,11 @@ class CellGraph:
 
 
 class SearchSpace(ABC, Generic[G]):
-    """A set of genotypes, the moves between them, and the network that each stands for.
+    """A set of genotypes, the moves between them, and the network of each.
 
     A genotype is immutable, hashable and cheap; ``str(genotype)`` and :meth:`parse` are inverse.
     All randomness comes from the ``rng`` that is passed in, never from a global generator.
+    :class:`nas_search.spaces.choices.ChoiceSpace` is one whose genotype is a row of choices.
     """
 
     name: str
@@ -79,32 +66,39 @@ class SearchSpace(ABC, Generic[G]):
         """Return a genotype drawn uniformly from the valid ones."""
 
     @abstractmethod
-    def mutate(self, genotype: G, rng: np.random.Generator) -> G:
-        """Return a valid genotype one published mutation away, never ``genotype`` itself."""
-
-    @abstractmethod
     def crossover(self, first: G, second: G, rng: np.random.Generator) -> G:
-        """Return a valid child, each of whose genes comes from one of the parents."""
+        """Return a valid child; each gene comes from one of the parents."""
 
     @abstractmethod
     def neighbors(self, genotype: G) -> Iterator[G]:
         """Yield every genotype that :meth:`mutate` can return, each once."""
 
+    def mutate(self, genotype: G, rng: np.random.Generator) -> G:
+        """Return a valid genotype one published mutation away, never ``genotype`` itself.
+
+        By default one of its :meth:`neighbors`, drawn uniformly.
+        """
+        neighbors = list(self.neighbors(genotype))
+        return neighbors[int(rng.integers(len(neighbors)))]
+
     @abstractmethod
     def parse(self, text: str) -> G:
-        """Return the genotype written as ``text`` in the field's own form.
+        """Return the genotype written as ``text`` in the published text form.
 
         Raises:
-            InputError: the text is not a valid genotype of this space; the message says where.
+            InputError: the text is not a valid genotype of this space; the message locates the
+                error.
         """
 
-    @abstractmethod
     def canonical(self, genotype: G) -> str:
-        """Return a text that is equal exactly for genotypes which are the same network.
+        """Return a text that two genotypes share exactly if they are the same network.
 
-        Same means: up to relabeling of nodes, removal of what cannot reach the output and
-        contraction of identities.
+        Networks are the same up to relabeling of nodes, removal of parts that cannot reach the
+        output, and contraction of identities.
+        By default every genotype is a network of its own; where that is not so, a network is
+        scored once per genotype that stands for it.
         """
+        return str(genotype)
 
     @abstractmethod
     def build(
@@ -112,8 +106,8 @@ class SearchSpace(ABC, Generic[G]):
     ) -> nn.Module:
         """Return the network of ``genotype``, from (n, C, H, W) images to (n, num_classes) logits.
 
-        Modules of one operation at one position of the cell have one name in every network, so that
-        weights can be drawn by name; building draws nothing that a caller may not overwrite.
+        Modules of one operation at one position of the cell have the same name in every network, so
+        that weights can be drawn by name; a caller may overwrite all weights drawn here.
 
         Args:
             genotype: the cell or cells.
@@ -127,7 +121,7 @@ class SearchSpace(ABC, Generic[G]):
         """
 
     def skeleton(self, genotype: G) -> Hashable:
-        """Return what candidates have in common that :meth:`build_stacked` can take together."""
+        """Return a key that is equal for candidates that :meth:`build_stacked` can combine."""
         return None
 
     def build_stacked(
@@ -139,34 +133,39 @@ class SearchSpace(ABC, Generic[G]):
         include_dead_branches: bool = False,
         **macro: Any,
     ) -> StackedNetwork:
-        """Return one network that runs all of ``genotypes``; a space may leave it undefined.
+        """Return one network that runs all of ``genotypes``; optional.
 
-        What a candidate's samples go through in it is what they go through in :meth:`build`'s
-        network of that candidate with the same weights. Where this is not defined, or a subclass
-        defines :meth:`build` anew without it, candidates are scored one at a time.
+        It computes the same as the candidates' networks from :meth:`build` with the same weights.
+        If it is not defined, or a subclass overrides :meth:`build` without it, candidates are
+        scored one at a time.
 
         Args:
             genotypes: one or more candidates with equal :meth:`skeleton`.
-            pool: gives the modules, by the names that they have in :meth:`build`'s networks.
-            input_shape: as in :meth:`build`; so too ``num_classes``, ``macro`` and the errors.
-            include_dead_branches: whether branches from which no path leads to the logits are
-                needed too; without it they may be left out.
+            pool: returns the modules, by their names in the networks of :meth:`build`.
+            input_shape: as in :meth:`build`, like ``num_classes``, ``macro`` and the errors.
+            include_dead_branches: whether the network must have branches from which no path leads
+                to the logits; otherwise they may be left out.
         """
         raise NotImplementedError(f"{self.name} builds networks one at a time")
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
-        """Return the modules of :meth:`build`'s network that drop path acts on in training.
+        """Return the modules of :meth:`build`'s network whose outputs drop path drops.
 
-        Those are a cell's operations, all but identities, each of whose outputs is added to others
-        or to zero; none where a space does not say.
+        These are the operations of the cells but identities; their outputs are added to others or
+        to zero. Without this method, drop path is not available.
         """
         return ()
 
-    @abstractmethod
     def cost(
         self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
     ) -> Cost:
-        """Return the size of :meth:`build`'s network without building it; same errors."""
+        """Return the size of :meth:`build`'s network; same arguments and errors.
+
+        By default it is built and run once on the meta device; a space of large networks may add
+        up the pieces.
+        """
+        build = partial(self.build, genotype, input_shape, num_classes, **macro)
+        return cost_of(build, input_shape=input_shape)
 
     @abstractmethod
     def graphs(self, genotype: G) -> tuple[CellGraph, ...]:
@@ -174,7 +173,7 @@ class SearchSpace(ABC, Generic[G]):
 
 
 def builds_stacked(space: SearchSpace[Any]) -> bool:
-    """Whether ``build_stacked`` of ``space`` stands for the same networks as ``build``."""
+    """Whether ``build_stacked`` of ``space`` gives the same networks as ``build``."""
     for kind in type(space).__mro__:
         if kind is SearchSpace:
             return False
@@ -196,11 +195,11 @@ class SpaceRecord:
 
     Attributes:
         name: the name in ``search_space=...``.
-        space: the space's class.
-        macro: dataclass of the skeleton's sizes; its defaults are the published full-size network.
+        space: class of the space.
+        macro: dataclass of the skeleton's sizes; the defaults are the published full-size network.
         source: paper that defines the space.
         options: dataclass of the keyword arguments of ``space``.
-        narrow: sizes of the narrowest and shortest skeleton, for scores that are defined on it.
+        narrow: sizes of the narrowest and shortest skeleton, for scores defined on it.
     """
 
     name: str

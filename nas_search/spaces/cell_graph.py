@@ -1,34 +1,35 @@
-"""The exact canonical form of a cell: equal texts exactly for cells which are the same network.
+"""The exact canonical form of a cell: equal texts exactly for cells that are the same network.
 
-A cell is read as a set of *instances*: one applied operation each, whose input is a formal sum (a
-multiset) of cell inputs and other instances. That reading already forgets how the nodes were
-numbered, and three things vanish while it is made:
+A cell is represented as a set of *instances*: applied operations, each with a formal sum (a
+multiset) of cell inputs and other instances as its input. This representation does not depend on
+the numbering of the nodes, and it omits:
 
-- an identity: the sum that it carries is added to the node that it leads into, term by term;
-- a ``none`` edge, and any operation on a node that nothing flows into: the image does not pass;
-- an instance from which no output can be reached.
+- identities: the sum is added to the target node, term by term;
+- ``none`` edges, and operations on a node without inputs: the image does not pass;
+- instances from which no output can be reached.
 
-So what remains lies on a path from the image to the output, the same pruning that NAS-Bench-101
-defines for its graphs (Ying et al. 2019, arXiv 1902.09635). Two cells are the same network when the
-remaining labeled multigraphs are isomorphic, and :meth:`Expression.certificate` is a complete
-invariant of that: no hash, no collision.
+All remaining instances are on a path from the image to the output, the same pruning that
+NAS-Bench-101 defines for its graphs (Ying et al. 2019, arXiv 1902.09635). Two cells are the same
+network if the remaining labeled multigraphs are isomorphic, and :meth:`Expression.certificate` is a
+complete invariant of that: no hash, no collision.
 
 What is *not* merged, and why:
 
 - Two instances of one operation on one input. An expression computed once and used twice has one
-  set of weights, computed twice it has two: other networks. (NAS-Bench-201's published string rule
-  writes both alike.)
+  set of weights, computed twice it has two: these are different networks. (The published string
+  rule of NAS-Bench-201 does not distinguish them.)
 - Two poolings of one input, and pooling of a sum against the sum of poolings. These are equal
-  functions by an identity of arithmetic, but other graphs; keeping them apart can only cost a
-  second evaluation, never a wrong answer from a cache.
+  functions by arithmetic, but different graphs; treating them as different can only cost a second
+  evaluation, never give a wrong answer from a cache.
 
-What is merged although it is not the same function for *every* weight: convolution and batch-norm
-of an all-zero node give that batch-norm's shift, one number a channel, the same for every image. It
-is exactly zero at initialization, and the convolution never receives a gradient, so the part that
-carries the image computes the same and learns by the same gradients; after training, the two
-networks may differ by a trained constant. NAS-Bench-201's own rule counts such an edge as zero too.
+One case is merged although it is not the same function for *every* weight: convolution and
+batch-norm of an all-zero node give the shift of the batch-norm, one number per channel, the same
+for every image. It is exactly zero at initialization, and the convolution never receives a
+gradient, so the part that depends on the image computes the same and has the same gradients; after
+training, the two networks may differ by a trained constant. The rule of NAS-Bench-201 counts such
+an edge as zero too.
 
-Classes of NAS-Bench-201's 15,625 cells by rule, the 341 cells that never see the image in one:
+Number of classes of NAS-Bench-201's 15,625 cells by rule, with the 341 dead cells in one class:
 
 =====================================================================  =====
 published string rule, zeros propagated (341 dead cells in several)    6,466
@@ -52,12 +53,12 @@ ZERO: Sum = ()
 
 
 def add(*values: Sum) -> Sum:
-    """Return the sum of ``values``, multiplicities kept."""
+    """Return the sum of ``values`` with multiplicities."""
     return tuple(term for value in values for term in value)
 
 
 class Expression:
-    """A cell while it is read: instances are appended, then the certificate is taken."""
+    """A cell under construction: append instances, then take the certificate."""
 
     def __init__(self) -> None:
         self._labels: list[str] = []
@@ -65,11 +66,11 @@ class Expression:
 
     @staticmethod
     def cell_input(index: int) -> Sum:
-        """Return the sum that holds cell input ``index`` once."""
+        """Return the sum of cell input ``index`` alone."""
         return (-1 - index,)
 
     def apply(self, label: str, value: Sum) -> Sum:
-        """Return ``value`` sent through a new instance of operation ``label``; zero stays zero."""
+        """Apply a new instance of operation ``label`` to ``value``; zero stays zero."""
         if not value:
             return ZERO
         self._labels.append(label)
@@ -80,39 +81,39 @@ class Expression:
         """Return the canonical text of the cell whose outputs are ``outputs`` (in any order).
 
         The text lists the live instances in canonical order, ``label(terms)`` each, then the output
-        sums; a term is an instance's place in that list, or a letter (``a``, ``b``, ...) for a cell
+        sums; a term is an instance's index in that list, or a letter (``a``, ``b``, ...) for a cell
         input. Isomorphic cells give equal texts, all others different ones.
         """
         live = self._live(outputs)
-        place = {old: new for new, old in enumerate(live)}
-        inputs = [tuple(place.get(t, t) for t in self._inputs[old]) for old in live]
-        sums = [tuple(place.get(t, t) for t in value) for value in outputs]
+        index = {old: new for new, old in enumerate(live)}
+        inputs = [tuple(index.get(t, t) for t in self._inputs[old]) for old in live]
+        sums = [tuple(index.get(t, t) for t in value) for value in outputs]
         return _Labeling([self._labels[old] for old in live], inputs, sums).certificate()
 
     def used_inputs(self, outputs: Sequence[Sum]) -> frozenset[int]:
-        """Return which cell inputs reach ``outputs``."""
+        """Return the cell inputs that reach ``outputs``."""
         terms = [term for value in outputs for term in value]
         terms += [term for i in self._live(outputs) for term in self._inputs[i]]
         return frozenset(-1 - term for term in terms if term < 0)
 
     def _live(self, outputs: Sequence[Sum]) -> list[int]:
-        seen: set[int] = set()
+        live: set[int] = set()
         stack = [term for value in outputs for term in value if term >= 0]
         while stack:
             term = stack.pop()
-            if term not in seen:
-                seen.add(term)
+            if term not in live:
+                live.add(term)
                 stack.extend(t for t in self._inputs[term] if t >= 0)
-        return sorted(seen)  # instances are appended after their inputs: a topological order
+        return sorted(live)  # instances are appended after their inputs: a topological order
 
 
 class _Labeling:
     """Canonical labeling by color refinement and individualization.
 
-    A coloring gives every instance a rank that never depends on how instances are numbered. Where
-    refinement leaves a class of several instances, one of them is singled out, each in turn, and
-    the least certificate wins. Twins (same operation, same input, same users) are interchangeable
-    by an automorphism, so one stands for all: eight equal operations on one input cost one leaf.
+    A coloring gives every instance a rank that does not depend on the numbering of instances. If
+    refinement leaves a class of several instances, each of them is individualized in turn, and the
+    least certificate is taken. Twins (same operation, same input, same users) are interchangeable
+    by an automorphism, so one represents all: eight equal operations on one input give one leaf.
     """
 
     def __init__(self, labels: list[str], inputs: list[Sum], outputs: list[Sum]) -> None:
@@ -132,7 +133,7 @@ class _Labeling:
         return min(self._leaves(self._first_colors()))
 
     def _first_colors(self) -> list[int]:
-        """Rank the instances by the nested expression that each computes."""
+        """Rank the instances by their nested expressions."""
         texts: list[str] = []
         for label, value in zip(self._labels, self._inputs, strict=True):
             terms = sorted(_letter(t) if t < 0 else texts[t] for t in value)
@@ -152,12 +153,12 @@ class _Labeling:
         twins = {
             (tuple(sorted(self._inputs[i])), tuple(self._users[i])): i for i in classes[target]
         }
-        for chosen in twins.values():
-            # Doubling leaves room for the chosen instance just before its class.
-            yield from self._leaves([2 * c - (i == chosen) for i, c in enumerate(colors)])
+        for instance in twins.values():
+            # Doubling makes room for the instance just before its class.
+            yield from self._leaves([2 * c - (i == instance) for i, c in enumerate(colors)])
 
     def _refine(self, colors: list[int]) -> list[int]:
-        """Split classes by the colors of inputs and users until none splits any more."""
+        """Split classes by the colors of inputs and users until none can be split."""
         count = len(set(colors))
         while count < len(colors):
             vertices = [
@@ -181,10 +182,10 @@ class _Labeling:
         return colors
 
     def _write(self, order: list[int]) -> str:
-        place = {instance: str(i) for i, instance in enumerate(order)}
+        index = {instance: str(i) for i, instance in enumerate(order)}
 
         def text(value: Sum) -> str:
-            return "+".join(sorted(_letter(t) if t < 0 else place[t] for t in value))
+            return "+".join(sorted(_letter(t) if t < 0 else index[t] for t in value))
 
         instances = [f"{self._labels[i]}({text(self._inputs[i])})" for i in order]
         outputs = sorted(text(value) for value in self._outputs)

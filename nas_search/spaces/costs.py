@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from nas_search.gradients.counting import count_network
-from nas_search.spaces.base import Cost
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Size of a network: trainable parameters and multiply-accumulates of one image.
+
+    Attributes:
+        params: number of trainable parameters, as built (dead branches count).
+        macs: multiply-accumulates of convolutions and linear layers for one image.
+    """
+
+    params: int
+    macs: int
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.params + other.params, self.macs + other.macs)
 
 
 def count(module: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     """Count ``module`` by running it once on one image.
 
-    MACs are those of the layers of the book that run in ``eval`` mode; an auxiliary head, which
-    runs in training only, adds parameters but no MACs. The module is left in ``eval`` mode.
+    MACs are those of the registered layers that run in eval mode; an auxiliary head, which runs
+    only in train mode, adds parameters but no MACs. The module stays in eval mode.
 
     Args:
-        module: lies on any device; the image is made where its parameters are.
+        module: a module on any device; the image is made on the same device.
         input_shape: (channels, height, width) of the image.
     """
     like = next(module.parameters(), torch.empty(0, device="meta"))
@@ -28,8 +44,8 @@ def count(module: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     return Cost(counted.params, counted.macs)
 
 
-def measure(make: Callable[..., nn.Module], *args: Any, input_shape: tuple[int, int, int]) -> Cost:
-    """Return the cost of ``make(*args)`` on one image, building it on the meta device only."""
+def cost_of(make: Callable[..., nn.Module], *args: Any, input_shape: tuple[int, int, int]) -> Cost:
+    """Return the cost of ``make(*args)`` for one image; builds it on the meta device."""
     with torch.device("meta"):
         module = make(*args)
     return count(module, input_shape)

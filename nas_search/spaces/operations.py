@@ -1,8 +1,8 @@
-"""The operations that cells are made of, as published by DARTS and NAS-Bench-201.
+"""The operations of cells, as published by DARTS and NAS-Bench-201.
 
 Conventions of both papers: ReLU comes first, convolutions have no bias, batch-norm comes last.
-ReLU is never in place, so that a recorded activation stays what it was. A stride of 2 maps a side
-of length L to ceil(L / 2) in every operation, odd sides included, so their outputs can be added.
+ReLU is never in place, so that recorded activations do not change. A stride of 2 maps a side of
+length L to ceil(L / 2) in every operation, also for odd L, so the outputs can be added.
 
 Sources: Liu et al. 2019 (DARTS, arXiv 1806.09055); Dong and Yang 2020 (NAS-Bench-201,
 arXiv 2001.00326).
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 
 def half(length: int) -> int:
-    """Return the side that a stride of 2 makes of a side of ``length`` pixels: ceil(length / 2)."""
+    """Return the length of a side of ``length`` pixels after a stride of 2: ceil(length / 2)."""
     return (length + 1) // 2
 
 
@@ -48,7 +48,7 @@ def _depthwise_separable(channels: int, kernel: int, stride: int, dilation: int)
 
 
 def separable_conv(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Return the separable convolution, applied twice as published; the first has the stride."""
+    """Return two separable convolutions as published; the first one has the stride."""
     return nn.Sequential(
         *_depthwise_separable(channels, kernel, stride, dilation=1),
         *_depthwise_separable(channels, kernel, 1, dilation=1),
@@ -56,7 +56,7 @@ def separable_conv(channels: int, kernel: int, stride: int = 1) -> nn.Sequential
 
 
 def dilated_conv(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Return the depthwise separable convolution of dilation 2, applied once as published."""
+    """Return one depthwise separable convolution of dilation 2, as published."""
     return nn.Sequential(*_depthwise_separable(channels, kernel, stride, dilation=2))
 
 
@@ -92,7 +92,7 @@ class FactorizedReduce(nn.Module):
         height, width = x.shape[-2:]
         shifted = x
         if height % 2 or width % 2:
-            # An odd side has one even pixel more than odd ones: a row of zeros makes up for it.
+            # An odd side has one more even pixel than odd ones; a row of zeros compensates.
             shifted = functional.pad(x, (0, width % 2, 0, height % 2))
         y: Tensor = self.norm(torch.cat([self.even(x), self.odd(shifted[:, :, 1:, 1:])], dim=1))
         return y
@@ -105,7 +105,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = relu_conv_bn(inputs, outputs, 3, stride=2)
         self.second = relu_conv_bn(outputs, outputs, 3)
-        # ceil_mode changes nothing on even sides and keeps odd ones in step with the convolutions.
+        # ceil_mode affects only odd sides, where it matches the convolutions.
         self.shortcut = nn.Sequential(
             nn.AvgPool2d(2, stride=2, ceil_mode=True),
             nn.Conv2d(inputs, outputs, 1, bias=False),

@@ -1,4 +1,4 @@
-"""Reading text forms that look like Python, ``Genotype(normal=[...])``, without running them."""
+"""Parse text forms in Python syntax, ``Genotype(normal=[...])``, without running them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import NoReturn
 MAX_TEXT = 20_000
 
 Fail = Callable[[str, str], NoReturn]
-"""Raises InputError for (where, what is wrong there)."""
+"""Raises InputError for (position, problem)."""
 
 
 def read_tree(text: str, fail: Fail, repair: Callable[[str], str] = str) -> ast.expr:
     """Return the syntax tree of one expression.
 
     Args:
-        text: what a user typed or pasted.
-        fail: called with what is wrong.
-        repair: applied to a text that is no Python, which is then read again.
+        text: text typed or pasted by a user.
+        fail: called with the problem.
+        repair: applied to a text that is not Python before a second attempt.
     """
     if len(text) > MAX_TEXT:
         fail("", f"{len(text)} characters are too many for a genotype")
-    if "\\" in text:  # no name has one, and Python warns about escapes that it does not know
+    if "\\" in text:  # no name has one, and Python warns about unknown escapes
         fail("", f"unexpected backslash at character {text.index(chr(92)) + 1}")
     try:
         try:
@@ -36,7 +36,7 @@ def read_tree(text: str, fail: Fail, repair: Callable[[str], str] = str) -> ast.
 
 
 def read_fields(call: ast.Call, fields: Sequence[str], fail: Fail) -> dict[str, ast.expr]:
-    """Return the arguments of ``call`` by name: each of ``fields`` once, and nothing else."""
+    """Return the arguments of ``call`` by name: exactly ``fields``, each once."""
     if len(call.args) > len(fields):
         fail("", f"expected {len(fields)} fields, got {len(call.args)}")
     given = dict(zip(fields, call.args, strict=False))
@@ -53,6 +53,6 @@ def read_fields(call: ast.Call, fields: Sequence[str], fail: Fail) -> dict[str, 
 
 
 def quote(value: object) -> str:
-    """Return ``value`` as it is shown in a message: one line, not too long."""
+    """Return ``value`` as one short line for a message."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,1 +1,1 @@
-"""Networks that run several candidates at once: whose samples a layer sees, and where they go."""
+"""Networks that run several candidates at once: the candidates of a layer's input, and routing."""

@@ -5,21 +5,21 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 Members = tuple[int, ...]
-"""Numbers of candidates, each once; n rows of the batch belong to each, in this order."""
+"""Numbers of candidates, each once, in the order of the rows; each has n rows of the batch."""
 
 
 class Candidates:
-    """Tells, while a stacked network runs, whose samples the layer at hand sees.
+    """The candidates whose samples the current layer of a running stacked network processes.
 
-    A layer of a stacked network sees the samples of all candidates that have it, folded into the
-    batch dimension: (k n, C, H, W) for k candidates and n samples each.
+    A layer of a stacked network processes the samples of all candidates that have it, folded into
+    the batch dimension: (k n, C, H, W) for k candidates and n samples each.
 
     Args:
         candidates: number K of candidates, 1 or more.
 
     Attributes:
         all: all candidates in order, (0, ..., K - 1).
-        active: the k candidates whose samples the layer at hand sees.
+        active: the k candidates whose samples the current layer processes.
     """
 
     def __init__(self, candidates: int) -> None:
@@ -31,7 +31,7 @@ class Candidates:
 
 
 def candidates_of(network: nn.Module) -> Candidates:
-    """Return those of a stacked network; an ordinary network runs one candidate, number 0."""
+    """Return the candidates of a stacked network; an ordinary network has one, number 0."""
     candidates = getattr(network, "candidates", None)
     return candidates if isinstance(candidates, Candidates) else Candidates(1)
 

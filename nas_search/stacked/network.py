@@ -1,4 +1,4 @@
-"""What lets a space run several candidates in one network; a space without it runs each alone."""
+"""The base of networks that run several candidates of a space at once."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from torch import Tensor, nn
 from nas_search.stacked.candidates import Candidates, Members
 
 Pool = Callable[..., nn.Module]
-"""``pool(name, make, *sizes)``: the module ``make(*sizes)``, the same each time, weights and all.
+"""``pool(name, make, *sizes)`` returns the module ``make(*sizes)``, the same one in every call.
 
-The name is the one that the module has in the network of a single candidate; modules of one name
-may come in several sizes.
+The name is that of the module in the network of a single candidate; modules of one name may have
+several sizes.
 """
 
 
 class StackedNetwork(nn.Module):
     """K candidates of one skeleton in one network: images (n, C, H, W) to logits (K n, classes).
 
-    Images (K, n, C, H, W) are a batch for each candidate. Rows n k to n (k + 1) - 1 of the logits
-    are those of candidate k. A parameter has the name that it has in the network of a candidate
-    alone, and a layer that some candidates have sees their samples only, see
+    Images (K, n, C, H, W) are one batch per candidate. Rows n k to n (k + 1) - 1 of the logits
+    belong to candidate k. Parameters have the same names as in the network of a single candidate,
+    and a layer processes only the samples of the candidates that have it, see
     :class:`nas_search.stacked.candidates.Candidates`.
 
-    A network that moves samples between candidates does so by :mod:`nas_search.stacked.routing`:
-    its paths are known from how that moves them.
+    A subclass must move samples between candidates by :mod:`nas_search.stacked.routing`, which
+    records the moves for the reachability pass.
 
     Args:
         candidates: number K of candidates.
 
     Attributes:
-        candidates: tells while the network runs whose samples a layer sees.
+        candidates: the candidates, and those of the current layer while the network runs.
     """
 
     def __init__(self, candidates: int) -> None:
@@ -47,8 +47,8 @@ class StackedNetwork(nn.Module):
         return images.repeat(len(self.candidates), 1, 1, 1)
 
 
-def own_images(network: nn.Module, images: Tensor) -> Tensor:
-    """Return a copy of ``images`` (n, C, H, W) for each candidate that ``network`` runs.
+def copy_per_candidate(network: nn.Module, images: Tensor) -> Tensor:
+    """Return one copy of ``images`` (n, C, H, W) per candidate of ``network``.
 
     Returns:
         (K, n, C, H, W) for a stacked network, (n, C, H, W) for an ordinary one.
@@ -61,12 +61,12 @@ def own_images(network: nn.Module, images: Tensor) -> Tensor:
 def apply_to_members(
     candidates: Candidates, members: Members, module: nn.Module, x: Tensor
 ) -> Tensor:
-    """Apply ``module`` to the samples of ``members``, (k, n, C, H, W), and say whose they are."""
+    """Apply ``module`` to the samples of ``members``, (k, n, C, H, W), as the active candidates."""
     before, candidates.active = candidates.active, members
     y = module(x.flatten(0, 1))
     candidates.active = before
-    apart: Tensor = y.unflatten(0, x.shape[:2])
-    return apart
+    unfolded: Tensor = y.unflatten(0, x.shape[:2])
+    return unfolded
 
 
 def device_of(module: nn.Module) -> torch.device:

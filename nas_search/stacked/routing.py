@@ -1,9 +1,8 @@
-"""Cells of several candidates in one: which operation reads whose rows, and where they go.
+"""Cells of several candidates in one: the rows that each operation reads, and where they go.
 
-At every place of the cell each operation runs once, on the rows of those candidates that have it
-there. Rows are picked from the values of the nodes, (K, n, C, H, W) for K candidates, and added
-into the value of the node that the operation leads to. Where all candidates agree, nothing is
-copied.
+In every input slot of a node, each operation runs once, on the rows of the candidates that have it
+there. Rows are picked from the values of the nodes, (K, n, C, H, W) for K candidates, and added to
+the value of the node that the operation leads to. Nothing is copied where all candidates agree.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from nas_search.stacked.candidates import Members
 
 @dataclass(frozen=True)
 class Moves:
-    """How a node of autograd's graph moves candidates, noted as ``moves`` on the node.
+    """How a node of autograd's graph moves candidates, stored as its attribute ``moves``.
 
     Attributes:
-        size: number of candidates that the node holds.
-        taken: per output, those of them that it returns, by place; empty where it returns all.
-        put: per tensor that it reads, the places where its candidates go; None for all places, and
-            empty where every tensor has them in place.
+        size: number of candidates in the node.
+        taken: per output, the positions of the candidates that it returns; empty if all.
+        put: per tensor that it reads, the positions that its candidates get; None for all
+            positions, and empty if no tensor's candidates change position.
     """
 
     size: int
@@ -40,15 +39,15 @@ class Edge(NamedTuple):
     """An operation of one candidate's cell.
 
     Attributes:
-        target: node that it leads to; more than any node that it reads.
-        place: place among the inputs of that node; a candidate has one edge there at most.
-        operation: name of the operation there.
-        stride: its stride.
-        source: node that it reads.
+        target: number of the node that it leads to, larger than that of any node that it reads.
+        slot: input slot of that node; a candidate has at most one edge per slot.
+        operation: name of the operation.
+        stride: stride of the operation.
+        source: number of the node that it reads.
     """
 
     target: int
-    place: int
+    slot: int
     operation: str
     stride: int
     source: int
@@ -56,16 +55,16 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """One operation at one place, for all candidates that have it there.
+    """One operation in one input slot, for all candidates that have it there.
 
     Attributes:
-        place: place among the inputs of the node that it leads to.
-        operation: name of the operation there.
-        stride: its stride.
+        slot: input slot of the node that it leads to.
+        operation: name of the operation.
+        stride: stride of the operation.
         parts: (node, candidates that read it), in the order of the rows.
     """
 
-    place: int
+    slot: int
     operation: str
     stride: int
     parts: tuple[tuple[int, Members], ...]
@@ -89,41 +88,39 @@ class Routing:
     """The routes of K candidates through cells of one kind.
 
     Args:
-        cells: of each candidate the edges of its cell, ``none`` left out.
-        device: where the rows are.
+        cells: edges of each candidate's cell, without ``none``.
+        device: device of the rows.
 
     Attributes:
-        steps: what leads to each node.
+        steps: steps that lead to each node.
     """
 
     def __init__(self, cells: Sequence[Sequence[Edge]], device: torch.device) -> None:
         self._candidates = len(cells)
         grouped: dict[tuple[int, int, str, int], dict[int, list[int]]] = defaultdict(dict)
         for number, edges in enumerate(cells):
-            for target, place, operation, stride, source in edges:
-                parts = grouped[target, place, operation, stride]
+            for target, slot, operation, stride, source in edges:
+                parts = grouped[target, slot, operation, stride]
                 parts.setdefault(source, []).append(number)
         self.steps: dict[int, list[Step]] = defaultdict(list)
         self._readers: dict[int, list[Members]] = defaultdict(list)
-        for target, place, operation, stride in sorted(grouped):
-            parts = grouped[target, place, operation, stride]
-            step = Step(
-                place, operation, stride, tuple((s, tuple(parts[s])) for s in sorted(parts))
-            )
+        for target, slot, operation, stride in sorted(grouped):
+            parts = grouped[target, slot, operation, stride]
+            step = Step(slot, operation, stride, tuple((s, tuple(parts[s])) for s in sorted(parts)))
             self.steps[target].append(step)
             for source, members in step.parts:
                 self._readers[source].append(members)
         self._index = self._indices(device)
 
     def _indices(self, device: torch.device) -> dict[Members, Tensor]:
-        """Return what picks each set of members, moved to the device in one transfer."""
+        """Return the row index of each set of members, moved to the device in one transfer."""
         wanted = dict.fromkeys(members for of_one in self._readers.values() for members in of_one)
         wanted |= dict.fromkeys(step.members for of_one in self.steps.values() for step in of_one)
-        everyone = tuple(range(self._candidates))
-        chosen = [members for members in wanted if members != everyone]
-        flat = torch.tensor([member for members in chosen for member in members], dtype=torch.long)
-        parts = flat.to(device).split([len(members) for members in chosen])
-        return dict(zip(chosen, parts, strict=True))
+        every = tuple(range(self._candidates))
+        subsets = [members for members in wanted if members != every]
+        flat = torch.tensor([member for members in subsets for member in members], dtype=torch.long)
+        parts = flat.to(device).split([len(members) for members in subsets])
+        return dict(zip(subsets, parts, strict=True))
 
     def run(
         self,
@@ -136,10 +133,10 @@ class Routing:
 
         Args:
             inputs: values of the first nodes, (K, n, C, H, W) each.
-            outputs: the nodes that are wanted.
-            apply: from a node, a step that leads to it and what the step reads, (k, n, C, H, W), to
-                the step's result for its members.
-            zero: makes the value of a node that nothing leads to.
+            outputs: numbers of the nodes to return.
+            apply: maps a node, a step that leads to it and the step's input, (k, n, C, H, W), to
+                the result of the step for its members.
+            zero: makes the value of a node without steps.
         """
         values: dict[int, Tensor] = {}
         picked: dict[int, list[Tensor]] = {}
@@ -156,13 +153,13 @@ class Routing:
         return [values[node] for node in outputs]
 
     def _pick(self, value: Tensor, readers: Sequence[Members]) -> list[Tensor]:
-        """Return the rows that each of ``readers`` reads of a node's value, as a queue."""
+        """Return the rows of a node's value that each of ``readers`` reads, as a queue."""
         indices = [self._index.get(members) for members in readers]
         if all(index is None for index in indices):
             return [value] * len(readers)
-        chosen = [(m, i) for m, i in zip(readers, indices, strict=True) if i is not None]
-        taken, chosen_indices = zip(*chosen, strict=True)
-        parts = iter(_Pick.apply(taken, value, *chosen_indices))
+        subsets = [(m, i) for m, i in zip(readers, indices, strict=True) if i is not None]
+        members, rows = zip(*subsets, strict=True)
+        parts = iter(_Pick.apply(members, value, *rows))
         return [value if index is None else next(parts) for index in indices]
 
     def _sum(
@@ -171,7 +168,7 @@ class Routing:
         picked: dict[int, list[Tensor]],
         apply: Callable[[int, Step, Tensor], Tensor],
     ) -> Tensor:
-        """Return the sum of what leads to ``node``; takes what it reads from ``picked``."""
+        """Return the sum of the steps that lead to ``node``; pops their inputs from ``picked``."""
         terms: list[Tensor] = []
         for step in self.steps[node]:
             parts = [picked[source].pop(0) for source, _ in step.parts]
@@ -182,8 +179,8 @@ class Routing:
             for term in terms[1:]:
                 total = total + term
             return total
-        places = [step.place for step in self.steps[node]]
-        disjoint = places.count(places[0])  # the first ones: a candidate has one edge at a place
+        slots = [step.slot for step in self.steps[node]]
+        disjoint = slots.count(slots[0])  # the first ones: a candidate has one edge per slot
         covered = sum(len(step.members) for step in self.steps[node][:disjoint])
         members = [step.members for step in self.steps[node]]
         total = _Sum.apply(self._candidates, disjoint, covered, members, indices, *terms)
@@ -191,7 +188,7 @@ class Routing:
 
 
 class _Pick(torch.autograd.Function):
-    """From a node's value to the rows of each reader; backward adds up in one buffer."""
+    """Picks the rows of each reader from a node's value; backward adds up in one buffer."""
 
     @staticmethod
     def forward(
@@ -213,7 +210,7 @@ class _Pick(torch.autograd.Function):
 
 
 class _Join(torch.autograd.Function):
-    """Puts the rows of some candidates after those of others."""
+    """Concatenates rows of different candidates."""
 
     @staticmethod
     def forward(ctx: Any, *parts: Tensor) -> Tensor:
@@ -225,11 +222,12 @@ class _Join(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor, ...]:
-        return errors[0].split(ctx.sizes)
+        parts: tuple[Tensor, ...] = errors[0].split(ctx.sizes)
+        return parts
 
 
 class _Sum(torch.autograd.Function):
-    """Adds terms of some candidates each into one value; None indexes all candidates."""
+    """Adds terms, each of some candidates, into one value; index None means all candidates."""
 
     @staticmethod
     def forward(

@@ -1,6 +1,6 @@
-"""Tables of trained architectures: their readers, and the truth that a search is compared with.
+"""Tables of trained architectures: their readers, and the true accuracies of a search's results.
 
-No table comes with the package: users bring the files.
+The package contains no tables: users provide the files.
 """
 
 from nas_search.tables.table import BENCHMARKS, Array, BenchmarkRecord, Table

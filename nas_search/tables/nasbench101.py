@@ -31,7 +31,7 @@ class Nasbench101Options:
 
     Attributes:
         path: the official .tfrecord, or an .npz with ``n_vertices``, ``adj_bits``, ``ops`` and
-            arrays of accuracies in per cent whose names hold ``acc``.
+            arrays of accuracies in percent whose names contain ``acc``.
         validation: column that ``proxy=oracle`` searches on; empty means the only one of the .npz,
             or ``validation_108`` of the .tfrecord.
         test: columns that a search reports; empty means the validation column, or ``test_108``.
@@ -43,7 +43,7 @@ class Nasbench101Options:
 
 
 class _Cells(Sequence[Hashable]):
-    """Genotypes made when they are asked for: 423,624 of them at once would take minutes."""
+    """Genotypes made on access: making all 423,624 at once would take minutes."""
 
     def __init__(self, vertices: np.ndarray, bits: np.ndarray, operations: Sequence[str]) -> None:
         self._vertices, self._bits, self._operations = vertices, bits, operations
@@ -65,7 +65,7 @@ class _Cells(Sequence[Hashable]):
         return from_graph(graph)
 
     def keys(self) -> list[str]:
-        """Return the canonical forms, as the search space writes them."""
+        """Return the canonical forms of the search space."""
         rows = zip(self._vertices.tolist(), self._bits.tolist(), self._operations, strict=True)
         return [f"{vertices}-{bits}-{operations}" for vertices, bits, operations in rows]
 
@@ -74,7 +74,7 @@ def read_nasbench101(space: SearchSpace[Any], options: Nasbench101Options) -> Ta
     """Return the table in an .npz or in the official .tfrecord.
 
     Raises:
-        InputError: the file is not such a table, or the space is another.
+        InputError: the file is not such a table, or the search space is another one.
     """
     check_space(space, "nasbench101")
     file = existing_file(options.path, "nasbench101")
@@ -102,7 +102,7 @@ def _read_arrays(space: SearchSpace[Any], file: Path, options: Nasbench101Option
     if missing or not columns:
         raise InputError(
             f"{file} is not a table of NAS-Bench-101: no array "
-            f"{', '.join(missing) or 'whose name holds acc'}"
+            f"{', '.join(missing) or 'whose name contains acc'}"
         )
     cells = _Cells(arrays["n_vertices"], arrays["adj_bits"], _digits(arrays["ops"], arrays))
     validation = options.validation or next(iter(columns))
@@ -111,7 +111,7 @@ def _read_arrays(space: SearchSpace[Any], file: Path, options: Nasbench101Option
 
 
 def _digits(operations: np.ndarray, arrays: dict[str, np.ndarray]) -> list[str]:
-    """Return each row's interior operations as digits; the array's rows are padded."""
+    """Return the interior operations of each row as digits, without the padding of the array."""
     interior = (arrays["n_vertices"] - 2).tolist()
     return [
         "".join(map(str, row[:count]))

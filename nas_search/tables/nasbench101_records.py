@@ -1,10 +1,10 @@
-"""The official NAS-Bench-101 file read without TensorFlow and without protobuf.
+"""Reader of the official NAS-Bench-101 file, without TensorFlow or protobuf.
 
-A .tfrecord is a row of records ``length (uint64), its checksum (4 bytes), data, checksum (4)``, all
-little endian. The data of one is JSON: hash, epochs, adjacency matrix as a string of 0 and 1 row by
-row, operations joined by commas, and in base64 the message ``ModelMetrics`` of protocol buffers:
-its field 1 repeats, ``EvaluationData`` at the start, the middle and the end of a training, of which
-fields 4 and 5 are the validation and test accuracy as doubles.
+A .tfrecord is a sequence of records ``length (uint64), checksum of it (4 bytes), data, checksum
+(4)``, all little endian. The data is JSON: hash, epochs, adjacency matrix as a string of 0 and 1
+row by row, operations joined by commas, and the protocol buffers message ``ModelMetrics`` in
+base64. Its field 1 repeats ``EvaluationData`` for the start, the middle and the end of a training;
+fields 4 and 5 of that are the validation and test accuracy as doubles.
 
 Source: github.com/google-research/nasbench, ``api.py`` and ``model_metrics.proto``.
 """
@@ -33,13 +33,13 @@ _VALIDATION, _TEST = 4, 5
 
 
 def read_records(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Return canonical keys (n) and accuracies in per cent (n,) by column.
+    """Return canonical keys (n) and accuracies in percent (n,) by column.
 
     Columns are ``validation_E`` and ``test_E`` for every number of epochs E in the file, means over
     the repeated trainings.
 
     Raises:
-        InputError: the file cannot be read as such.
+        InputError: the file is not a NAS-Bench-101 .tfrecord.
     """
     sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     keys: dict[tuple[str, str], str] = {}
@@ -66,7 +66,7 @@ def _records(file: Path) -> Iterator[bytes]:
     with file.open("rb") as stream:
         while header := stream.read(12):
             (length,) = struct.unpack("<Q", header[:8])
-            if length > 1 << 20:  # a record has some 500 bytes
+            if length > 1 << 20:  # a record has about 500 bytes
                 raise ValueError(f"a record of {length} bytes")
             data = stream.read(length)
             if len(data) != length or len(stream.read(4)) != 4:
@@ -75,7 +75,7 @@ def _records(file: Path) -> Iterator[bytes]:
 
 
 def _key(matrix: str, operations: list[str]) -> str:
-    """Return the canonical form of a cell, as the search space writes it."""
+    """Return the canonical form of a cell in the search space."""
     count = len(operations)
     if len(matrix) != count * count:
         raise ValueError(f"a matrix of {len(matrix)} entries for {count} operations")
@@ -91,7 +91,7 @@ def _key(matrix: str, operations: list[str]) -> str:
 
 
 def _evaluations(message: bytes) -> list[dict[int, float]]:
-    """Return the doubles by field number of each ``EvaluationData`` in a ``ModelMetrics``."""
+    """Return the doubles of each ``EvaluationData`` in a ``ModelMetrics``, by field number."""
     return [
         {
             number: struct.unpack("<d", value)[0]

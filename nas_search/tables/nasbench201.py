@@ -1,4 +1,4 @@
-"""NAS-Bench-201: its official files, or the same table as a CSV (Dong and Yang, ICLR 2020)."""
+"""NAS-Bench-201: the official files, or the same table as a CSV (Dong and Yang, ICLR 2020)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Nasbench201Options:
     """Options of the NAS-Bench-201 table.
 
     Attributes:
-        path: CSV with the column ``arch_str`` and columns of accuracies in per cent, or an official
+        path: CSV with the column ``arch_str`` and columns of accuracies in percent, or an official
             file, see :mod:`nas_search.tables.nasbench201_files`.
         validation: column that ``proxy=oracle`` searches on; empty means CIFAR-10's validation
             accuracy after 200 epochs, under either of its names in :data:`VALIDATION`.
@@ -43,10 +43,10 @@ class Nasbench201Options:
 
 
 def read_nasbench201(space: SearchSpace[Any], options: Nasbench201Options) -> Table:
-    """Return the table; a CSV's columns of accuracies end in ``_12`` or ``_200``.
+    """Return the table; accuracy columns of a CSV end in ``_12`` or ``_200``.
 
     Raises:
-        InputError: the file is not such a table, or the space is another.
+        InputError: the file is not such a table, or the search space is another one.
     """
     check_space(space, "nasbench201")
     file = Path(options.path).expanduser()
@@ -55,14 +55,14 @@ def read_nasbench201(space: SearchSpace[Any], options: Nasbench201Options) -> Ta
     if is_official(file):
         texts, columns = read_official(file)
     else:
-        found = read_columns(file)
-        if ARCHITECTURE not in found:
+        cells = read_columns(file)
+        if ARCHITECTURE not in cells:
             raise InputError(f"{file} is not a table of NAS-Bench-201: no column '{ARCHITECTURE}'")
-        texts = list(map(str, found[ARCHITECTURE]))
-        accuracies = [name for name in found if name.endswith(("_12", "_200"))]
-        columns = {name: numbers(file, name, found[name]) for name in accuracies}
-    known = [name for name in VALIDATION if name in columns]
-    validation = options.validation or next(iter(known), VALIDATION[0])
+        texts = list(map(str, cells[ARCHITECTURE]))
+        accuracies = [name for name in cells if name.endswith(("_12", "_200"))]
+        columns = {name: numbers(file, name, cells[name]) for name in accuracies}
+    default = next((name for name in VALIDATION if name in columns), VALIDATION[0])
+    validation = options.validation or default
     return Table(space, [space.parse(text) for text in texts], columns, validation, options.test)
 
 

@@ -1,15 +1,15 @@
-"""The official files of NAS-Bench-201 and NATS-Bench (topology), read without their packages.
+"""Reader of the official files of NAS-Bench-201 and NATS-Bench (topology), without their packages.
 
 NATS-tss-*.pickle.pbz2   one pickle under bz2: ``meta_archs`` (texts by index) and ``arch2infos``
                          (by index, then by hyper-parameters)
 NATS-tss-*-simple/       the same as a folder: ``meta.pickle.pbz2`` and ``000000.pickle.pbz2``, ...
 NAS-Bench-201-*.pth      the same dictionary written by torch
 
-What one architecture's training looks like is the same in all: ``dataset_seed`` (seeds by data
-set) and ``all_results`` by (data set, seed) with ``epochs`` and ``eval_acc1es``, per cent by
+All files store the training of an architecture in one form: ``dataset_seed`` (seeds by data set)
+and ``all_results`` by (data set, seed), with ``epochs`` and ``eval_acc1es``, percent by
 ``"x-valid@199"``: the split and the epoch from 0.
 
-A pickle can run code; here it may hold nothing but containers, text, and numpy's numbers.
+A pickle can run code; only containers, text and numpy's numbers are allowed here.
 
 Source: github.com/D-X-Y/NATS-Bench, ``api_topology.py`` and ``api_utils.py``.
 """
@@ -30,8 +30,8 @@ from nas_search.core.errors import InputError
 
 PICKLE = ".pickle.pbz2"
 
-# Which split of which training is which column; CIFAR-10's test accuracy is that of the training
-# on all 50,000 images, its validation accuracy that of the training on half of them.
+# Column by training and split. The test accuracy on CIFAR-10 is from the training on all 50,000
+# images, the validation accuracy from the training on half of them.
 SPLITS = {
     ("cifar10-valid", "x-valid"): "c10valid_val",
     ("cifar10-valid", "ori-test"): "c10valid_test",
@@ -59,25 +59,25 @@ _HARMLESS = {
 
 
 def is_official(file: Path) -> bool:
-    """Say whether ``file`` is named as one of the official files or is a folder."""
+    """Whether ``file`` has the name of an official file or is a folder."""
     return file.is_dir() or file.name.endswith((PICKLE, ".pth"))
 
 
 def read_official(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Return texts (n) and accuracies in per cent (n,) by column, means over training seeds.
+    """Return texts (n) and accuracies in percent (n,) by column, means over training seeds.
 
-    Columns are named as in :data:`SPLITS` with the number of epochs behind: ``c10_test_200``.
+    A column is named as in :data:`SPLITS`, then the number of epochs: ``c10_test_200``.
 
     Raises:
-        InputError: the file cannot be read as such, or holds what a table has no need of.
+        InputError: the file is not official, or contains objects that a table does not need.
     """
     try:
         return _columns(_architectures(file))
     except (OSError, EOFError, ValueError, pickle.UnpicklingError, RuntimeError) as error:
         if file.suffix == ".pth":
             raise InputError(
-                f"cannot read {file}: it is not written by torch, or holds more than containers, "
-                "text and numbers"
+                f"cannot read {file}: it was not written by torch, or contains more than "
+                "containers, text and numbers"
             ) from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise InputError(f"cannot read {file} ({reason})") from None
@@ -86,7 +86,7 @@ def read_official(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
 
 
 def _architectures(file: Path) -> Iterator[tuple[str, Mapping[Any, Any]]]:
-    """Yield (text, trainings by hyper-parameters) of each architecture that was trained."""
+    """Yield (text, trainings by hyper-parameters) of each trained architecture."""
     if file.is_dir():
         texts = _unpickle(file / f"meta{PICKLE}")["meta_archs"]
         for part in sorted(file.glob(f"[0-9]*{PICKLE}")):
@@ -94,11 +94,11 @@ def _architectures(file: Path) -> Iterator[tuple[str, Mapping[Any, Any]]]:
         return
     if file.suffix == ".pth":
         with torch.serialization.safe_globals(_safe_for_torch()):
-            whole = torch.load(file, map_location="cpu", weights_only=True)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     else:
-        whole = _unpickle(file)
-    for index, trainings in sorted(whole["arch2infos"].items()):
-        yield whole["meta_archs"][index], trainings
+        content = _unpickle(file)
+    for index, trainings in sorted(content["arch2infos"].items()):
+        yield content["meta_archs"][index], trainings
 
 
 def _columns(
@@ -107,7 +107,7 @@ def _columns(
     texts: list[str] = []
     rows: list[dict[str, float]] = []
     for text, trainings in architectures:
-        found: dict[str, list[float]] = defaultdict(list)
+        accuracies: dict[str, list[float]] = defaultdict(list)
         for training in trainings.values():
             for dataset, seeds in training["dataset_seed"].items():
                 for seed in seeds:
@@ -115,15 +115,17 @@ def _columns(
                     for (trained, split), name in SPLITS.items():
                         key = f"{split}@{result['epochs'] - 1}"
                         if trained == dataset and key in result["eval_acc1es"]:
-                            found[f"{name}_{result['epochs']}"].append(result["eval_acc1es"][key])
+                            accuracies[f"{name}_{result['epochs']}"].append(
+                                result["eval_acc1es"][key]
+                            )
         texts.append(str(text))
-        rows.append({name: float(np.mean(values)) for name, values in found.items()})
+        rows.append({name: float(np.mean(values)) for name, values in accuracies.items()})
     names = sorted({name for row in rows for name in row})
     return texts, {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
 
 
 def _safe_for_torch() -> list[Any]:
-    """Return numpy's numbers under the names that its versions gave them."""
+    """Return numpy's number types under the names of its different versions."""
     scalar = np.float64(0).__reduce__()[0]
     names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
     kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
@@ -133,7 +135,9 @@ def _safe_for_torch() -> list[Any]:
 class _Harmless(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _HARMLESS:
-            raise pickle.UnpicklingError(f"it holds {module}.{name}, which a table does not need")
+            raise pickle.UnpicklingError(
+                f"it contains {module}.{name}, which a table does not need"
+            )
         return super().find_class(module, name)
 
 

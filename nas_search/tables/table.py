@@ -1,4 +1,4 @@
-"""The contract of a tabular benchmark: architectures, their accuracies by column, a reader."""
+"""The interface of a tabular benchmark: architectures, their accuracies by column, a reader."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Array = NDArray[np.float64]
 class Table:
     """Accuracies of the architectures of one search space.
 
-    An architecture is found by its own text first: isomorphic cells that were trained one by one
-    keep their own accuracies. Otherwise by its canonical form: the first row of the same network.
+    An architecture is looked up by its text first: isomorphic cells that were trained separately
+    have separate accuracies. Otherwise by its canonical form: the first row of the same network.
 
     Args:
         space: the search space of the architectures.
         architectures: (n) genotypes, no two with the same text.
-        columns: accuracies (n,) in per cent by name; NaN where one is not known.
+        columns: accuracies (n,) in percent by name; NaN if unknown.
         validation: the column that ``proxy=oracle`` searches on.
         test: the columns that a search reports.
-        canonical: canonical forms of the architectures where they are known; then these alone are
-            the key, and ``architectures`` may make its genotypes one by one.
+        canonical: canonical forms of the architectures, if available; then look-up uses only these,
+            and ``architectures`` may make its genotypes on access.
 
     Raises:
         InputError: there is no architecture or no column, or a named column does not exist.
@@ -51,7 +51,7 @@ class Table:
                     f"the benchmark has no column '{name}'; possible: {', '.join(columns)}"
                 )
         if not len(architectures):
-            raise InputError("the benchmark's table holds no architecture")
+            raise InputError("the benchmark's table has no architectures")
         self.space = space
         self.architectures = architectures
         self.columns = dict(columns)
@@ -69,16 +69,16 @@ class Table:
         return tuple(dict.fromkeys((self.validation, *self.test)))
 
     def row(self, genotype: Hashable) -> int | None:
-        """Return the row of ``genotype``, or None when the table does not hold it."""
+        """Return the row of ``genotype``; None if the table does not contain it."""
         row = self._by_text.get(str(genotype)) if self._by_text else None
         if row is not None:
             return row
-        if self._by_canonical is None:  # a complete table never comes here
+        if self._by_canonical is None:  # never reached for a complete table
             self._by_canonical = _first_rows([self.space.canonical(a) for a in self.architectures])
         return self._by_canonical.get(self.space.canonical(genotype))
 
     def accuracy(self, genotype: Hashable, column: str) -> float | None:
-        """Return the accuracy of ``genotype`` in per cent, or None when it is not known."""
+        """Return the accuracy of ``genotype`` in percent; None if unknown."""
         row = self.row(genotype)
         value = float("nan") if row is None else float(self.columns[column][row])
         return value if np.isfinite(value) else None
@@ -101,9 +101,9 @@ class BenchmarkRecord:
 
     Attributes:
         name: the name in ``benchmark=...``.
-        read: from the search space and the options to the table.
+        read: maps the search space and the options to the table.
         options: dataclass of its options.
-        source: the paper or the format that it reads.
+        source: paper or file format.
     """
 
     name: str
@@ -115,14 +115,14 @@ class BenchmarkRecord:
 BENCHMARKS: Registry[BenchmarkRecord] = Registry("benchmark", "nas_search.tables")
 
 NONE = "none"
-"""The choice ``benchmark=none``: there is no table."""
+"""The choice ``benchmark=none``: no table."""
 
 
 def existing_file(path: str, benchmark: str) -> Path:
     """Return ``path`` as a path.
 
     Raises:
-        InputError: it is empty or there is no such file.
+        InputError: it is empty, or no file exists there.
     """
     if not path:
         raise InputError(f"benchmark={benchmark} needs a file; add benchmark.path=FILE")
@@ -133,12 +133,12 @@ def existing_file(path: str, benchmark: str) -> Path:
 
 
 def check_space(space: SearchSpace[Any], wanted: str) -> None:
-    """Refuse a search space that a benchmark is not about.
+    """Check that a benchmark covers the search space.
 
     Raises:
-        InputError: ``space`` is not the one called ``wanted``.
+        InputError: the name of ``space`` is not ``wanted``.
     """
     if space.name != wanted:
         raise InputError(
-            f"benchmark={wanted} is of search_space={wanted}, not of search_space={space.name}"
+            f"benchmark={wanted} is for search_space={wanted}, not for search_space={space.name}"
         )

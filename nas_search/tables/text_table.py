@@ -1,4 +1,4 @@
-"""Any table that a user has: CSV or Parquet, an architecture column and columns of accuracies."""
+"""A user's own table: CSV or Parquet, with an architecture column and columns of accuracies."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class TextTableOptions:
     """Options of a user's own table.
 
     Attributes:
-        path: the file; Parquet when it ends in .parquet or .pq, else CSV with a header.
+        path: the file; Parquet if it ends in .parquet or .pq, otherwise CSV with a header.
         architecture: column of architectures in the search space's text form.
         validation: column of accuracies (%) that ``proxy=oracle`` searches on.
         test: columns of accuracies (%) that a search reports; empty means the validation column.
-        where: only the rows that have these values in these columns; None means all rows.
+        where: keep only rows with these values by column; None keeps all rows.
     """
 
     path: str = ""
@@ -37,40 +37,40 @@ class TextTableOptions:
 
 
 def read_text_table(space: SearchSpace[Any], options: TextTableOptions) -> Table:
-    """Return the table in a CSV or Parquet file; architectures that stand twice are averaged.
+    """Return the table in a CSV or Parquet file; repeated architectures are averaged.
 
-    Every named column of accuracies is kept; empty cells are accuracies that are not known.
+    The columns of accuracies are those named in ``options``; empty cells are unknown accuracies.
 
     Raises:
-        InputError: the file or a column is absent, or a cell is not what its column should hold;
-            the message says in which row.
+        InputError: the file or a column is missing, or a cell has a wrong value; the message names
+            the row.
     """
     file = existing_file(options.path, "csv")
-    found = read_columns(file)
+    cells = read_columns(file)
     where = options.where or {}
     test = tuple(options.test) or (options.validation,)
     accuracies = tuple(dict.fromkeys((options.validation, *test)))
     for name in (options.architecture, *accuracies, *where):
-        if name not in found:
-            raise InputError(f"{file} has no column '{name}'; it has {', '.join(found)}")
-    texts = found[options.architecture]
+        if name not in cells:
+            raise InputError(f"{file} has no column '{name}'; it has {', '.join(cells)}")
+    texts = cells[options.architecture]
     rows = [
         row
         for row in range(len(texts))
-        if all(str(found[key][row]) == value for key, value in where.items())
+        if all(str(cells[key][row]) == value for key, value in where.items())
     ]
     genotypes: dict[str, tuple[int, Any]] = {}
-    places = np.empty(len(rows), dtype=np.int64)
+    indices = np.empty(len(rows), dtype=np.int64)
     for number, row in enumerate(rows):
         try:
             genotype = space.parse(str(texts[row]))
         except InputError as error:
             raise InputError(f"{file}, row {row + 1}: {error}") from None
-        places[number] = genotypes.setdefault(str(genotype), (len(genotypes), genotype))[0]
+        indices[number] = genotypes.setdefault(str(genotype), (len(genotypes), genotype))[0]
     columns = {}
     for name in accuracies:
-        values = numbers(file, name, [found[name][row] for row in rows])
-        columns[name] = _means(values, places, len(genotypes))
+        values = numbers(file, name, [cells[name][row] for row in rows])
+        columns[name] = _means(values, indices, len(genotypes))
     architectures = [genotype for _, genotype in genotypes.values()]
     return Table(space, architectures, columns, options.validation, test)
 
@@ -79,7 +79,7 @@ def read_columns(file: Path) -> Mapping[str, Sequence[Any]]:
     """Return the columns of a CSV or Parquet file by name.
 
     Raises:
-        InputError: it cannot be read, or Parquet is asked for and pyarrow is not installed.
+        InputError: it cannot be read, or it is Parquet and pyarrow is not installed.
     """
     if file.suffix.lower() in PARQUET:
         return _read_parquet(file)
@@ -95,7 +95,7 @@ def read_columns(file: Path) -> Mapping[str, Sequence[Any]]:
             raise InputError(
                 f"{file}, row {number}: {len(row)} cells under a header of {len(header)}"
             )
-    return {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    return {name: [row[index] for row in rows] for index, name in enumerate(header)}
 
 
 def _read_parquet(file: Path) -> Mapping[str, Sequence[Any]]:
@@ -131,11 +131,11 @@ def numbers(file: Path, name: str, values: Sequence[Any]) -> np.ndarray:
     return result
 
 
-def _means(values: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
-    """Return the means (count,) of the known values of each place; NaN where there is none."""
-    known = np.isfinite(values)
-    sums = np.bincount(places[known], values[known], minlength=count)
-    counts = np.bincount(places[known], minlength=count)
+def _means(values: np.ndarray, indices: np.ndarray, count: int) -> np.ndarray:
+    """Return the mean (count,) of the finite values per index; NaN if there are none."""
+    finite = np.isfinite(values)
+    sums = np.bincount(indices[finite], values[finite], minlength=count)
+    counts = np.bincount(indices[finite], minlength=count)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 

@@ -1,4 +1,4 @@
-"""What a table says of what a search found: true accuracies, regret, and how they came about."""
+"""True accuracies of a search's results from a table: accuracy, regret, and the best so far."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from nas_search.tables.table import Table
 
 
 def accuracies(table: Table, genotype: str) -> dict[str, float | None]:
-    """Return the true accuracies (%) of ``genotype`` by reported column; None where unknown."""
+    """Return the true accuracies (%) of ``genotype`` by reported column; None if unknown."""
     parsed = table.space.parse(genotype)
     return {column: table.accuracy(parsed, column) for column in table.reported}
 
 
 def regrets(table: Table, genotype: str) -> dict[str, dict[str, float | None]]:
-    """Return for each reported column accuracy, the best of the table, and the regret between.
+    """Return the accuracy, the table's best accuracy and the regret per reported column.
 
-    The regret is what a search that knew the table would have gained, in points; 0 or more.
+    The regret is the difference of the two in percentage points, 0 or more.
     """
     result: dict[str, dict[str, float | None]] = {}
     for column, accuracy in accuracies(table, genotype).items():
@@ -34,21 +34,21 @@ def incumbents(
 ) -> list[tuple[int, float, dict[str, float | None]]]:
     """Return (number, score, true accuracies) of every evaluation that was the best so far.
 
-    Numbers count from 1; the first of two equal scores stays the best. The true accuracies may
-    fall where the score is wrong.
+    Numbers count from 1; of equal scores the first remains the best. The true accuracies may fall,
+    since the score is not the accuracy.
     """
-    found: list[tuple[int, float, dict[str, float | None]]] = []
+    best_so_far: list[tuple[int, float, dict[str, float | None]]] = []
     for number, evaluation in enumerate(evaluations, 1):
         if evaluation.status != "ok":
             continue
         value = evaluation.scores[score]
-        if not found or value > found[-1][1]:
-            found.append((number, value, accuracies(table, evaluation.genotype)))
-    return found
+        if not best_so_far or value > best_so_far[-1][1]:
+            best_so_far.append((number, value, accuracies(table, evaluation.genotype)))
+    return best_so_far
 
 
 def fingerprint(table: Table) -> dict[str, Any]:
-    """Return what makes an oracle's search reproducible: the column and a digest of its values."""
+    """Return the identity of an oracle's table: the column and a digest of its values."""
     values = table.columns[table.validation].tobytes()
     return {
         "validation": table.validation,

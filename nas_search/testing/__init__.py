@@ -1,4 +1,4 @@
-"""Conformance suites that any search space or proxy, a user's own too, inherits in its tests.
+"""Conformance suites for search spaces, proxies and layer rules, a user's own too.
 
-They need the ``test`` extra (pytest, hypothesis) and are imported by tests only.
+They need the ``test`` extra (pytest, hypothesis); only tests import them.
 """

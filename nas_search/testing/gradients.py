@@ -13,7 +13,7 @@ from nas_search.stacked.candidates import Members
 
 
 class MatrixSink:
-    """Keeps every gradient as a whole: for tests of small networks.
+    """Keeps full per-sample gradients, for tests of small networks.
 
     Attributes:
         rows: (n, P) by parameter.
@@ -23,7 +23,7 @@ class MatrixSink:
         self.rows: dict[str, Tensor] = {}
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
-        """Keep the rows of ``gradient``."""
+        """Store the rows of ``gradient``."""
         assert parameter not in self.rows
         assert members == (0,)
         self.rows[parameter] = gradient.matrix()
@@ -32,18 +32,18 @@ class MatrixSink:
 def gradients_by_loop(
     network: nn.Module, images: Tensor, labels: Tensor, mode: str
 ) -> dict[str, Tensor]:
-    """Return (n, P) gradients by parameter name; parameters without gradient are left out.
+    """Return (n, P) gradients by parameter name, without parameters that have no gradient.
 
     Args:
-        network: left as it is.
+        network: any network; it is not changed.
         images: (n, ...).
         labels: (n,) int64.
-        mode: statistics of batch-norm, one of those in which samples are independent.
+        mode: batch-norm statistics under which samples are independent: sample, frozen or eval.
     """
     network = copy.deepcopy(network)
     if mode == "frozen":
         freeze_statistics(network, images)
-    # One image at a time in train mode: its own statistics.
+    # In train mode, one image at a time is normalized by its own statistics.
     for module in network.modules():
         module.training = mode == "sample" and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
     rows: dict[str, list[Tensor]] = {}

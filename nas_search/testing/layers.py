@@ -1,6 +1,6 @@
-"""The laws of a layer rule, as tests that a rule's test file inherits.
+"""The laws of a layer rule, as tests to inherit.
 
-Example, a whole test file::
+Example of a complete test file::
 
     class TestMyLayer(LayerConformance):
         rule = "my_layer"
@@ -8,7 +8,7 @@ Example, a whole test file::
         def cases(self) -> list[LayerCase]:
             return [LayerCase(MyLayer(4), (4, 5, 6), macs=120)]
 
-The module of a case and the shape of its input should be small: a Jacobian is made of them.
+The module and the input of a case should be small: the suite computes their Jacobian.
 """
 
 # ruff: noqa: D102  (a test's name says what it checks)
@@ -46,13 +46,13 @@ MODES: tuple[Normalization, ...] = ("sample", "frozen", "eval")
 
 @dataclass(frozen=True)
 class LayerCase:
-    """One module of the kind under test, and an input of it.
+    """A module of a kind under test, and its input.
 
     Attributes:
-        module: any of the rule's kinds.
-        shape: of the input of one sample.
+        module: module of one of the rule's kinds.
+        shape: shape of the input of one sample.
         macs: multiply-accumulates for one sample, counted by hand.
-        tokens: number of different tokens, where the input is int64; 0 where it is real.
+        tokens: number of different tokens if the input is int64; 0 if it is real.
     """
 
     module: nn.Module
@@ -68,15 +68,15 @@ class LayerCase:
             return torch.randint(self.tokens, shape, generator=generator)
         return torch.rand(shape, generator=generator, dtype=torch.float64) * (high - low) + low
 
-    def layer(self, seed: int = 0, *, positive: bool = False) -> nn.Module:
-        """Return a copy of the module in float64, in evaluation, with random values."""
+    def layer(self, seed: int = 0) -> nn.Module:
+        """Return a copy of the module in float64, in eval mode, with random values."""
         layer = copy.deepcopy(self.module).double().eval()
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for name, values in layer.state_dict(keep_vars=True).items():
                 if not values.is_floating_point():
                     continue
-                if "var" in name or positive:
+                if "var" in name:
                     values.uniform_(0.5, 2, generator=generator)
                 else:
                     values.normal_(generator=generator)
@@ -106,7 +106,8 @@ class _Network(nn.Module):
         if self.folded > 1:
             x = x.flatten(0, 1)
         y = self.layer(self.before(x))
-        return self.head(torch.tanh(y).reshape(samples, -1))
+        logits: Tensor = self.head(torch.tanh(y).reshape(samples, -1))
+        return logits
 
 
 class _AddedInPlace(nn.Module):
@@ -116,18 +117,19 @@ class _AddedInPlace(nn.Module):
 
 
 class _Twice(nn.Module):
-    """The layer used on two inputs."""
+    """A network that uses the layer on two inputs."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.shared = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.shared(x) + 2 * self.shared(x.flip(1)).sin()
+        y: Tensor = self.shared(x) + 2 * self.shared(x.flip(1)).sin()
+        return y
 
 
 def _with_own_forward(layer: nn.Module, rule: LayerRule, function: Callable[..., Any]) -> nn.Module:
-    """Return the layer as an object of a subclass whose forward calls ``function`` itself."""
+    """Return the layer as an instance of a subclass whose forward calls ``function``."""
     arguments = rule.arguments
     assert arguments is not None
 
@@ -137,13 +139,13 @@ def _with_own_forward(layer: nn.Module, rule: LayerRule, function: Callable[...,
             mode = {"training": self.training, "momentum": self.momentum}
         return function(x, **(arguments(self) or {}), **mode)
 
-    own = copy.deepcopy(layer)
-    own.__class__ = type("Own" + type(layer).__name__, (type(layer),), {"forward": forward})
-    return own
+    instance = copy.deepcopy(layer)
+    instance.__class__ = type("Own" + type(layer).__name__, (type(layer),), {"forward": forward})
+    return instance
 
 
 class LayerConformance:
-    """What every rule of the book keeps; inherit it, set :attr:`rule` and give :meth:`cases`.
+    """The laws of a registered layer rule; inherit it, set :attr:`rule`, define :meth:`cases`.
 
     Attributes:
         rule: the registered name of the rule under test.
@@ -152,7 +154,7 @@ class LayerConformance:
     rule: ClassVar[str]
 
     def cases(self) -> list[LayerCase]:
-        """Return modules with inputs: every setting that changes how gradients are found."""
+        """Return modules with inputs: every setting that affects how gradients are computed."""
         raise NotImplementedError
 
     @property
@@ -160,7 +162,7 @@ class LayerConformance:
         """The rule."""
         return LAYERS.get(self.rule)
 
-    def test_the_record_says_what_it_is(self) -> None:
+    def test_record_is_complete(self) -> None:
         record = self.record
         assert record.name == self.rule
         assert record.name.isidentifier()
@@ -172,25 +174,25 @@ class LayerConformance:
             assert record.per_sample and record.stacked and record.initial_weights
         for case in cases:
             arguments = record.arguments(case.module) if record.arguments else {}
-            assert arguments is not None, f"the rule does not know {case.module}"
+            assert arguments is not None, f"the rule does not cover {case.module}"
             weight = arguments.get(record.weight) if record.weight else None
             assert record.weight is None or isinstance(weight, nn.Parameter)
 
-    def test_its_functions_compute_what_the_module_does(self) -> None:
+    def test_functions_compute_the_same_as_the_module(self) -> None:
         for case, layer in self._layers():
             x = case.input(SAMPLES)
             for function in self.record.functions:
-                found = function(x.clone(), **self._arguments(layer))
-                torch.testing.assert_close(found, layer(x), msg=f"{function} of {layer}")
+                output = function(x.clone(), **self._arguments(layer))
+                torch.testing.assert_close(output, layer(x), msg=f"{function} of {layer}")
 
-    def test_gradients_are_those_of_one_backward_pass_per_sample(self) -> None:
+    def test_gradients_equal_those_of_one_backward_pass_per_sample(self) -> None:
         for case, layer in self._layers():
             self._check_gradients(_Network(case, layer), case.input(SAMPLES), layer)
 
     def test_gradients_of_several_uses_are_summed(self) -> None:
         for case, layer in self._layers():
             network = _Network(case, _Twice(layer))
-            # Of two uses the reference freezes the statistics of one only.
+            # The reference freezes the statistics of only one of two uses.
             self._check_gradients(network, case.input(SAMPLES), layer, modes=("sample", "eval"))
 
     def test_rows_of_one_sample_may_be_folded_into_the_batch(self) -> None:
@@ -198,20 +200,20 @@ class LayerConformance:
             x = case.input(2 * SAMPLES).unflatten(0, (SAMPLES, 2))
             self._check_gradients(_Network(case, layer, folded=2), x, layer)
 
-    def test_gradients_are_the_same_where_a_forward_calls_the_function(self) -> None:
+    def test_gradients_are_the_same_if_a_forward_calls_the_function(self) -> None:
         for function in self.record.functions:
             for case, layer in self._layers():
-                own = _with_own_forward(layer, self.record, function)
-                self._check_gradients(_Network(case, own), case.input(SAMPLES), layer)
+                changed = _with_own_forward(layer, self.record, function)
+                self._check_gradients(_Network(case, changed), case.input(SAMPLES), layer)
 
-    def test_its_output_may_be_changed_in_place(self) -> None:
+    def test_output_may_be_changed_in_place(self) -> None:
         if self.record.per_sample is None:  # an activation may need its output
             return
         for case, layer in self._layers():
             network = _Network(case, nn.Sequential(layer, _AddedInPlace()))
             self._check_gradients(network, case.input(SAMPLES), layer)
 
-    def test_candidates_in_a_stack_run_as_each_runs_alone(self) -> None:
+    def test_stacked_candidates_compute_the_same_as_alone(self) -> None:
         if self.record.stacked is None:
             return
         for case, _ in self._layers():
@@ -237,40 +239,40 @@ class LayerConformance:
                 continue
             together = _derivatives(y.tanh().sum(), list(per_candidate.values()))
             for number, layer in enumerate(layers):
-                own = [self._arguments(layer)[key] for key in per_candidate]
-                expected = _derivatives(alone[number].tanh().sum(), own)
+                parameters = [self._arguments(layer)[key] for key in per_candidate]
+                expected = _derivatives(alone[number].tanh().sum(), parameters)
                 for order in range(2):
-                    for seen, gradient in zip(together[order], expected[order], strict=True):
+                    for stacked, gradient in zip(together[order], expected[order], strict=True):
                         torch.testing.assert_close(
-                            seen[number], gradient, rtol=1e-9, atol=1e-11, msg=str(layer)
+                            stacked[number], gradient, rtol=1e-9, atol=1e-11, msg=str(layer)
                         )
 
-    def test_gradients_of_gradients_are_those_of_the_network(self) -> None:
+    def test_second_derivatives_equal_those_of_the_network(self) -> None:
         if self.record.stacked is None:
             return
         for case, layer in self._layers():
-            entrances = [layer]
+            variants = [layer]
             if self.record.arguments and self.record.functions:
                 function = self.record.functions[0]
-                entrances.append(_with_own_forward(layer, self.record, function))
-            for entrance in entrances:
-                network = _Network(case, entrance)
+                variants.append(_with_own_forward(layer, self.record, function))
+            for variant in variants:
+                network = _Network(case, variant)
                 x = case.input(SAMPLES)
                 labels = torch.arange(SAMPLES) % 3
                 parameters = dict(network.named_parameters())
                 expected = _derivatives(
                     F.cross_entropy(network(x), labels), list(parameters.values())
                 )
-                own = StackedParameters(network, parameters="all")
-                with own.in_place("eval", x):
+                stacked = StackedParameters(network, parameters="all")
+                with stacked.in_place("eval"):
                     loss = F.cross_entropy(network(x), labels)
-                    found = {use.parameter: values for use, values in own.values.items()}
-                    seen = _derivatives(loss, [found[name] for name in parameters])
+                    values = {use.parameter: value for use, value in stacked.values.items()}
+                    derivatives = _derivatives(loss, [values[name] for name in parameters])
                 for order in range(2):
-                    for a, b in zip(seen[order], expected[order], strict=True):
+                    for a, b in zip(derivatives[order], expected[order], strict=True):
                         torch.testing.assert_close(a[0], b, rtol=1e-9, atol=1e-11, msg=str(layer))
 
-    def test_multiplications_are_counted(self) -> None:
+    def test_macs_equal_those_counted_by_hand(self) -> None:
         for case, layer in self._layers():
             x = case.input(1)
             counted = self.record.macs
@@ -278,29 +280,29 @@ class LayerConformance:
             assert macs == case.macs, (layer, macs)
             params = sum(p.numel() for p in layer.parameters())
             for device in ("cpu", "meta"):
-                found = count_network(layer.to(device), case.input(3).to(device))
-                assert (found.params, found.macs) == (params, 3 * case.macs), layer
+                counts = count_network(layer.to(device), case.input(3).to(device))
+                assert (counts.params, counts.macs) == (params, 3 * case.macs), layer
 
-    def test_saved_elements_are_those_that_autograd_keeps(self) -> None:
+    def test_saved_elements_equal_those_kept_by_autograd(self) -> None:
         if self.record.saved is None:
             return
         for case, layer in self._layers():
             x = case.input(2)
             if not case.tokens:
                 x = (x.requires_grad_() * 1).view_as(x)
-            own = {p.data_ptr() for p in (*layer.parameters(), *layer.buffers())}
+            state = {p.data_ptr() for p in (*layer.parameters(), *layer.buffers())}
             kept: dict[tuple[int, torch.Size], int] = {}
 
-            def keep(value: Tensor, own: Any = own, kept: Any = kept) -> Tensor:
-                if value.data_ptr() not in own:
+            def keep(value: Tensor, state: Any = state, kept: Any = kept) -> Tensor:
+                if value.data_ptr() not in state:
                     kept[value.data_ptr(), value.shape] = value.numel()
                 return value
 
             with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
                 y = layer(x)
-            found = self.record.saved(y, x, **self._arguments(layer))
-            assert found == sum(kept.values()), (layer, kept)
-            assert count_network(layer, x.detach()).saved == found
+            saved = self.record.saved(y, x, **self._arguments(layer))
+            assert saved == sum(kept.values()), (layer, kept)
+            assert count_network(layer, x.detach()).saved == saved
 
     def test_every_parameter_has_an_initial_distribution(self) -> None:
         if self.record.initial_weights is None:
@@ -315,7 +317,7 @@ class LayerConformance:
                 for name, parameter in network.named_parameters():
                     assert parameter.isfinite().all(), (case.module, scheme, name)
 
-    def test_the_default_distribution_is_torchs_own(self) -> None:
+    def test_default_distribution_is_that_of_torch(self) -> None:
         if self.record.initial_weights is None:
             return
         for _, layer in self._layers():
@@ -337,38 +339,12 @@ class LayerConformance:
             for name, values in theirs.items():
                 _check_same_distribution(torch.stack(values), torch.stack(ours[name]), str(layer))
 
-    def test_paths_are_those_of_the_layer(self) -> None:
-        for case, _ in self._layers():
-            layer = case.layer(positive=True)
-            stand_in = self._paths(layer)
-            expected = _dependence(layer, case)
-            outputs, inputs = expected.shape
-            if case.tokens:
-                begins = torch.eye(inputs).view(inputs, *case.shape)
-            else:
-                begins = torch.eye(inputs, dtype=torch.float64).view(inputs, *case.shape)
-            values = stand_in(begins)
-            assert values.shape[1:] == layer(case.input(1)).shape[1:], layer
-            if self.record.reachable is not None:
-                assert (values >= 0).all(), layer
-                assert torch.equal((values > 0).reshape(inputs, outputs).T, expected), layer
-            if not case.tokens:
-                found = _jacobian(stand_in, case.input(1, 0.1, 0.9))
-                assert (found >= 0).all(), layer
-                assert torch.equal(found > 0, expected), layer
-
     def _layers(self) -> Iterator[tuple[LayerCase, nn.Module]]:
         for case in self.cases():
             yield case, case.layer()
 
     def _arguments(self, layer: nn.Module) -> dict[str, Any]:
         return (self.record.arguments(layer) or {}) if self.record.arguments else {}
-
-    def _paths(self, layer: nn.Module) -> Callable[[Tensor], Tensor]:
-        reachable = self.record.reachable
-        if reachable is None:
-            return layer
-        return lambda x: reachable(x, **self._arguments(layer))
 
     def _check_gradients(
         self,
@@ -382,7 +358,7 @@ class LayerConformance:
         local = next((n for n, p in layer.named_parameters() if p is weight), None)
         for mode in modes:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # no parameter takes one backward pass per sample
+                warnings.simplefilter("error")  # every parameter has a batched way
                 way = way_of(network, x, labels, mode, _cross_entropy)
                 assert way != "one_by_one", layer
                 expected = gradients_by_loop(network, x, labels, mode)
@@ -409,7 +385,7 @@ class LayerConformance:
                             )
                         }
                     assert sink.rows.keys() == wanted.keys() == grams.grams.keys(), layer
-                    # What the layer undoes has gradient zero but for rounding.
+                    # Gradients that the layer cancels are zero up to rounding.
                     largest = max(float(rows.norm()) for rows in expected.values())
                     for name, rows in wanted.items():
                         scale = max(float(rows.norm()), 1e-4 * largest)
@@ -426,7 +402,7 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _derivatives(of: Tensor, values: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the first derivatives and those of their squares' sum, zero where there are none."""
+    """Return the first derivatives and those of the sum of their squares; zero if undefined."""
     first = torch.autograd.grad(
         of, values, create_graph=True, allow_unused=True, materialize_grads=True
     )
@@ -438,7 +414,7 @@ def _derivatives(of: Tensor, values: list[Tensor]) -> tuple[list[Tensor], list[T
 
 
 def _check_same_distribution(theirs: Tensor, ours: Tensor, what: str) -> None:
-    """Compare draws (R, ...) of two distributions: what is constant, and the rest as a whole."""
+    """Compare draws (R, ...) of two distributions: constant elements, and all others together."""
     constant = (theirs == theirs[0]).all(0)
     assert torch.equal(constant, (ours == ours[0]).all(0)), what
     assert torch.equal(theirs[0][constant], ours[0][constant]), what
@@ -451,26 +427,3 @@ def _check_same_distribution(theirs: Tensor, ours: Tensor, what: str) -> None:
     distance = float((below[0] - below[1]).abs().max())
     assert distance < 2 * math.sqrt(2 / len(a)), (what, distance)  # p < 0.001
     assert abs(float(a.abs().max() - b.abs().max())) < 0.2 * float(a.abs().max()), what
-
-
-def _dependence(layer: nn.Module, case: LayerCase) -> Tensor:
-    """Return which output elements depend on which input elements, (outputs, inputs)."""
-    if case.tokens:
-        first = case.input(1)
-        inputs = first.numel()
-        changed = first.repeat(inputs, *(1,) * len(case.shape)).view(inputs, inputs)
-        changed[range(inputs), range(inputs)] = (first.flatten() + 1) % case.tokens
-        differ = layer(changed.view(inputs, *case.shape)) != layer(first)
-        return differ.reshape(inputs, -1).T
-    found = [
-        _jacobian(layer, case.input(1, low, low + 0.8, seed=seed)).abs()
-        for seed, low in enumerate((0.1, 1.0, 4.0))
-    ]
-    largest = torch.stack(found).amax(0)
-    return largest > 1e-9 * largest.max()
-
-
-def _jacobian(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    jacobian = torch.autograd.functional.jacobian(function, x)
-    assert isinstance(jacobian, Tensor)
-    return jacobian.reshape(-1, x.numel())

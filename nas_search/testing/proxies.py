@@ -1,6 +1,6 @@
-"""The laws of a proxy, as tests that a proxy's test file inherits.
+"""The laws of a proxy, as tests to inherit.
 
-Example, a whole test file::
+Example of a complete test file::
 
     class TestMyProxy(ProxyConformance):
         proxy = "my_proxy"
@@ -40,7 +40,7 @@ _law = settings(
 
 
 def random_gradients(seed: int) -> list[Tensor]:
-    """Return per-sample gradients, (n, P_l) float64 for each of some layers, on varied scales."""
+    """Return per-sample gradients, (n, P_l) float64 per layer, on different scales."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(2, 9))
     common = rng.uniform(0, 2)
@@ -52,13 +52,13 @@ def random_gradients(seed: int) -> list[Tensor]:
 
 
 def measurement(gradients: list[Tensor]) -> Measurement:
-    """Return what a pass would have collected from these (n, P_l) ``gradients``."""
+    """Return the measurement of these (n, P_l) ``gradients``."""
     grams = torch.stack([rows @ rows.T for rows in gradients])
     return Measurement(Grams(tuple(f"layer{i}.weight" for i in range(len(gradients))), grams))
 
 
 class SmallNetwork(nn.Module):
-    """A stem, two cells and a head: all that scores look at, in little."""
+    """A small network with all parts that scores use: a stem, two cells and a head."""
 
     def __init__(self, image_channels: int = 3) -> None:
         super().__init__()
@@ -81,19 +81,19 @@ class SmallNetwork(nn.Module):
 
 def small_network(seed: int, image_channels: int = 3) -> SmallNetwork:
     """Return the small network in float64 with weights drawn from ``seed``."""
-    with torch.device("meta"):  # building a network for real draws from the global generator
+    with torch.device("meta"):  # building on a real device would draw from the global generator
         network = SmallNetwork(image_channels)
     initialize(network.to_empty(device="cpu"), seed)
     return network.double()
 
 
 def measured(record: ProxyRecord, seed: int, *, reverse: bool = False) -> Measurement:
-    """Return what ``record`` needs of a small random network on eight random images.
+    """Return the measurement for ``record`` of a small random network on eight random images.
 
     Args:
-        record: the score.
-        seed: of the network's weights and the images.
-        reverse: hand over the images in reverse order.
+        record: record of the score.
+        seed: seed of the network's weights and the images.
+        reverse: use the images in reverse order.
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(8, 3, 8, 8, generator=generator, dtype=torch.float64)
@@ -111,11 +111,11 @@ def measured(record: ProxyRecord, seed: int, *, reverse: bool = False) -> Measur
 
 
 class ProxyConformance:
-    """What every proxy keeps; inherit it and set :attr:`proxy`.
+    """The laws of every proxy; inherit it and set :attr:`proxy`.
 
     Attributes:
         proxy: the registered name of the proxy under test.
-        order_matters: whether the order of the images changes the score by its definition.
+        order_matters: whether the score depends on the order of the images by definition.
     """
 
     proxy: ClassVar[str]
@@ -126,7 +126,7 @@ class ProxyConformance:
         """The proxy's record."""
         return PROXIES.get(self.proxy)
 
-    def test_the_record_says_what_it_is(self) -> None:
+    def test_record_is_complete(self) -> None:
         record = self.record
         assert record.name == self.proxy
         assert record.name.isidentifier()
@@ -146,19 +146,19 @@ class ProxyConformance:
 
     @_law
     @given(_seeds)
-    def test_is_a_finite_float_and_a_pure_function(self, seed: int) -> None:
+    def test_score_is_a_finite_float_and_a_pure_function(self, seed: int) -> None:
         random_state = torch.get_rng_state()
-        seen = measured(self.record, seed)
-        score = self.record.score(seen)
+        result = measured(self.record, seed)
+        score = self.record.score(result)
         assert type(score) is float
         assert math.isfinite(score)
-        assert self.record.score(seen) == score  # nothing in the measurement was changed
+        assert self.record.score(result) == score  # the measurement was not changed
         assert self.record.score(measured(self.record, seed)) == score
         assert torch.equal(torch.get_rng_state(), random_state)
 
     @_law
     @given(_seeds)
-    def test_the_order_of_the_images_does_not_matter(self, seed: int) -> None:
+    def test_score_does_not_depend_on_the_order_of_the_images(self, seed: int) -> None:
         if self.order_matters:
             return
         score = self.record.score(measured(self.record, seed))
@@ -167,38 +167,38 @@ class ProxyConformance:
 
 
 class GramConformance(ProxyConformance):
-    """What a proxy keeps that is a function of the per-sample gradients' Gram matrices alone."""
+    """The laws of a proxy that is a function of the per-sample Gram matrices alone."""
 
     @_law
     @given(_seeds)
-    def test_is_a_finite_float_of_any_gradients(self, seed: int) -> None:
+    def test_score_of_any_gradients_is_a_finite_float(self, seed: int) -> None:
         score = self.record.score(measurement(random_gradients(seed)))
         assert type(score) is float
         assert math.isfinite(score)
 
     @_law
     @given(_seeds)
-    def test_is_a_pure_function_of_the_gradients(self, seed: int) -> None:
+    def test_score_is_a_pure_function_of_the_gradients(self, seed: int) -> None:
         gradients = random_gradients(seed)
-        seen = measurement(gradients)
-        before = seen.grams.clone()
-        first = self.record.score(seen)
-        assert torch.equal(seen.grams, before)
-        assert self.record.score(seen) == first  # cached parts included
+        result = measurement(gradients)
+        before = result.grams.clone()
+        first = self.record.score(result)
+        assert torch.equal(result.grams, before)
+        assert self.record.score(result) == first  # cached parts included
         assert self.record.score(measurement(gradients)) == first
 
     @_law
     @given(_seeds)
-    def test_the_order_of_the_gradients_does_not_matter(self, seed: int) -> None:
+    def test_score_does_not_depend_on_the_order_of_the_gradients(self, seed: int) -> None:
         gradients = random_gradients(seed)
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(gradients[0])))
         shuffled = [rows[order] for rows in gradients]
         score = self.record.score(measurement(gradients))
-        # Down to the ridge of 1e-6, differences of 1e-15 in K are amplified a billion times.
+        # The ridge of 1e-6 amplifies differences of 1e-15 in K up to a billion times.
         assert self.record.score(measurement(shuffled)) == pytest.approx(score, rel=1e-7, abs=1e-7)
 
-    def test_works_in_double_precision(self) -> None:
-        # A difference of 1e-9 in one direction, which single precision cannot hold, is seen.
+    def test_score_is_computed_in_double_precision(self) -> None:
+        # A difference of 1e-9 in one direction is below single precision.
         rng = np.random.default_rng(0)
         rows = torch.from_numpy(rng.normal(size=(6, 30)))
         moved = rows.clone()

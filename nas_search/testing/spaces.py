@@ -1,12 +1,12 @@
-"""The laws of a search space, as tests that a space's test file inherits.
+"""The laws of a search space, as tests to inherit.
 
-Example, a whole test file::
+Example of a complete test file::
 
     class TestMySpace(SearchSpaceConformance):
         space = MySpace()
         macro = {"cells": 3}
 
-``macro`` should make the network small: every example builds one.
+``macro`` should give a small network: every example builds one.
 """
 
 # ruff: noqa: D102  (a test's name says what it checks)
@@ -34,8 +34,8 @@ _seeds = st.integers(0, 2**32 - 1)
 
 
 def _law(examples: int) -> settings:
-    # The same examples in every run: a failure is reproducible, a pass is no luck. One test body
-    # runs for several spaces, which is what differing_executors warns about.
+    # The same examples in every run, so results are reproducible. One test body runs for several
+    # spaces, which differing_executors warns about.
     return settings(
         max_examples=examples,
         deadline=None,
@@ -46,16 +46,16 @@ def _law(examples: int) -> settings:
 
 
 class SearchSpaceConformance:
-    """What every search space keeps; inherit it and set :attr:`space`.
+    """The laws of every search space; inherit it and set :attr:`space`.
 
     Attributes:
         space: the space under test.
         macro: sizes of a small skeleton.
-        input_shape: (channels, height, width) of the images that networks are built for.
+        input_shape: (channels, height, width) of the networks' images.
         num_classes: number of classes.
         symmetric: whether g is a neighbor of each of its neighbors, for sampled g.
-        fixed_shapes: whether a module has one shape in every network that has it; not so where the
-            rest of the cell decides how wide it is.
+        fixed_shapes: whether a module has the same shape in all networks; false if its width
+            depends on the rest of the cell.
     """
 
     space: ClassVar[SearchSpace[Any]]
@@ -66,7 +66,7 @@ class SearchSpaceConformance:
     fixed_shapes: ClassVar[bool] = True
 
     def genes(self, genotype: Any) -> Sequence[Hashable]:
-        """Return what crossover inherits whole; by default the words of the text form."""
+        """Return the genes that crossover inherits; by default the words of the text form."""
         return re.findall(r"\w+", str(genotype))
 
     @_law(30)
@@ -79,7 +79,7 @@ class SearchSpaceConformance:
         assert self.space.parse(f"\n  {genotype} \n") == genotype
 
     @pytest.mark.parametrize("text", ["", "?", "(", "none", "|", "Genotype()", "\0", "a" * 10**5])
-    def test_malformed_text_is_one_clear_line(self, text: str) -> None:
+    def test_malformed_text_is_refused_in_one_line(self, text: str) -> None:
         with pytest.raises(InputError) as caught:
             self.space.parse(text)
         assert "\n" not in str(caught.value)
@@ -128,7 +128,7 @@ class SearchSpaceConformance:
         assert self.space.parse(str(child)) == child
         assert self.space.crossover(first, first, rng) == first
 
-    def test_crossover_mixes(self) -> None:
+    def test_crossover_mixes_the_parents(self) -> None:
         rng = np.random.default_rng(0)
         first, second = self.space.sample(rng), self.space.sample(rng)
         children = {self.space.crossover(first, second, rng) for _ in range(50)}
@@ -136,7 +136,7 @@ class SearchSpaceConformance:
 
     @_law(20)
     @given(_seeds)
-    def test_all_randomness_is_the_generators(self, seed: int) -> None:
+    def test_all_randomness_comes_from_the_generator(self, seed: int) -> None:
         def moves() -> list[Any]:
             rng = np.random.default_rng(seed)
             first, second = self.space.sample(rng), self.space.sample(rng)
@@ -158,7 +158,7 @@ class SearchSpaceConformance:
 
     @_law(20)
     @given(_seeds)
-    def test_canonical_form_belongs_to_the_genotype(self, seed: int) -> None:
+    def test_canonical_form_depends_on_the_genotype_alone(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         genotype = self.space.sample(rng)
         text = self.space.canonical(genotype)
@@ -173,7 +173,7 @@ class SearchSpaceConformance:
 
     @_law(8)
     @given(_seeds)
-    def test_network_has_the_right_output_and_the_cost_that_was_foretold(self, seed: int) -> None:
+    def test_network_has_the_right_output_and_the_predicted_cost(self, seed: int) -> None:
         genotype = self.space.sample(np.random.default_rng(seed))
         network = self.space.build(genotype, self.input_shape, self.num_classes, **self.macro)
         logits = network(torch.randn(2, *self.input_shape))
@@ -195,34 +195,34 @@ class SearchSpaceConformance:
             for name, parameter in network.named_parameters():
                 assert parameter.is_meta
                 shared += name in shapes
-                known = shapes.setdefault(name, parameter.shape)
-                assert len(known) == len(parameter.shape)
-                assert known == parameter.shape or not self.fixed_shapes, name
+                shape = shapes.setdefault(name, parameter.shape)
+                assert len(shape) == len(parameter.shape)
+                assert shape == parameter.shape or not self.fixed_shapes, name
         assert shared  # at least the skeleton is the same
 
     @_law(5)
     @given(_seeds)
-    def test_a_stack_runs_every_candidate_as_it_runs_alone(self, seed: int) -> None:
+    def test_stacked_candidates_compute_the_same_as_alone(self, seed: int) -> None:
         if not builds_stacked(self.space):
             pytest.skip("the space builds networks one at a time")
         rng = np.random.default_rng(seed)
         genotypes = [self.space.sample(rng) for _ in range(4)]
         genotypes += [self.space.mutate(genotypes[0], rng), genotypes[0]]
-        alike: dict[Hashable, list[Any]] = {}
+        groups: dict[Hashable, list[Any]] = {}
         for genotype in genotypes:
-            alike.setdefault(self.space.skeleton(genotype), []).append(genotype)
+            groups.setdefault(self.space.skeleton(genotype), []).append(genotype)
         problem = (self.input_shape, self.num_classes)
         images = torch.randn(2, *self.input_shape, generator=torch.Generator().manual_seed(0))
         pool = ModulePool("cpu", 0, "default", 0)
-        for group in alike.values():
+        for group in groups.values():
             together = self.space.build_stacked(group, pool, *problem, **self.macro).eval()
             logits = together(images).unflatten(0, (len(group), -1))
-            known: set[str] = set()
-            for genotype, seen in zip(group, logits, strict=True):
+            names: set[str] = set()
+            for genotype, stacked in zip(group, logits, strict=True):
                 alone = initialize(self.space.build(genotype, *problem, **self.macro), 0).eval()
-                torch.testing.assert_close(seen, alone(images), rtol=1e-4, atol=1e-5)
-                known |= {name for name, _ in alone.named_parameters()}
-            assert {name for name, _ in together.named_parameters()} <= known
+                torch.testing.assert_close(stacked, alone(images), rtol=1e-4, atol=1e-5)
+                names |= {name for name, _ in alone.named_parameters()}
+            assert {name for name, _ in together.named_parameters()} <= names
 
     @_law(15)
     @given(_seeds)
@@ -231,12 +231,12 @@ class SearchSpaceConformance:
         assert graphs
         assert len({graph.name for graph in graphs}) == len(graphs)
         for graph in graphs:
-            place = {node: i for i, node in enumerate(graph.nodes)}
-            assert len(place) == len(graph.nodes)
+            position = {node: i for i, node in enumerate(graph.nodes)}
+            assert len(position) == len(graph.nodes)
             assert graph.nodes[: len(graph.inputs)] == graph.inputs
             assert graph.nodes[-1] == graph.output
             for edge in graph.edges:
-                assert place[edge.source] < place[edge.target]
+                assert position[edge.source] < position[edge.target]
                 assert edge.label != "none"
 
     def test_impossible_networks_are_refused(self) -> None:

@@ -1,4 +1,4 @@
-"""Training for real: recipes, the loop, finalists, fine-tuning, and taking a network away."""
+"""Training: recipes, the loop, finalists, fine-tuning, and export as a standalone folder."""
 
 from nas_search.training.choice import FinalistsConfig, choose_finalists, edit_distance
 from nas_search.training.finalist import Finalist, Renderers, TrainingPlan

@@ -1,8 +1,8 @@
-"""Augmentation of whole batches, on whatever device they lie.
+"""Augmentation of whole batches, on the device that holds them.
 
-Crops, mirrors and holes differ from image to image yet are made for a batch at once, which
-torchvision's transforms (one draw a call) do not do; policies and mixing are torchvision's.
-All draws come from torch's global generator of the CPU, so that a seed fixes them on any device.
+Crops, mirrors and holes differ per image and are made for a whole batch at once; torchvision's
+transforms make one draw per call. Policies and mixing are torchvision's. All draws come from
+torch's global CPU generator, so a seed fixes them on any device.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def augment(raw: Tensor, how: Augmentation, statistics: Statistics) -> Tensor:
 
     Args:
         raw: (b, C, H, W) pixels, uint8 or float32.
-        how: what is done; the policy comes first, then the crop and the mirror, on raw pixels;
-            the hole comes last, on normalized ones, so that it holds the channel means.
-        statistics: what :func:`nas_search.data.normalize` takes.
+        how: the augmentation. Policy, crop and mirror act on raw pixels, in this order; the hole
+            comes last, on normalized pixels, so its zeros are the channel means.
+        statistics: channel means and deviations, as for :func:`nas_search.data.normalize`.
 
     Raises:
-        InputError: a policy is asked for images that are not 8-bit.
+        InputError: a policy is requested for images that are not 8-bit.
     """
     if how.policy != "none":
         raw = _by_policy(raw, how.policy)
@@ -45,12 +45,12 @@ def augment(raw: Tensor, how: Augmentation, statistics: Statistics) -> Tensor:
         center = torch.stack(
             [torch.randint(height, (len(raw),)), torch.randint(width, (len(raw),))], dim=1
         )
-        images = images * kept(center, how.cutout, height, width).to(images.device)
+        images = images * cutout_mask(center, how.cutout, height, width).to(images.device)
     return images
 
 
 def shift(raw: Tensor, offset: Tensor) -> Tensor:
-    """Return images (b, C, H, W) moved by ``offset`` (b, 2) rows and columns, zeros coming in.
+    """Return images (b, C, H, W) moved by ``offset`` (b, 2) rows and columns, padded with zeros.
 
     A crop at (top, left) of an image padded by p is a shift by (top - p, left - p).
     """
@@ -65,10 +65,10 @@ def shift(raw: Tensor, offset: Tensor) -> Tensor:
     return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
-def kept(center: Tensor, side: int, height: int, width: int) -> Tensor:
-    """Return (b, 1, H, W) ones with a square of zeros of ``side`` around each center (b, 2).
+def cutout_mask(center: Tensor, side: int, height: int, width: int) -> Tensor:
+    """Return ones (b, 1, H, W) with a square of zeros of ``side`` around each center (b, 2).
 
-    As published (DeVries and Taylor 2017), a square may reach over the edge and is smaller there.
+    As published (DeVries and Taylor 2017), a square that reaches over the edge is clipped there.
     """
     start = center - side // 2
     rows = torch.arange(height)[None] - start[:, :1]
@@ -80,7 +80,7 @@ def kept(center: Tensor, side: int, height: int, width: int) -> Tensor:
 
 
 def mix_images(images: Tensor, labels: Tensor, mix: str, classes: int) -> tuple[Tensor, Tensor]:
-    """Return images and labels, the latter (b, classes) shares where ``mix`` is not ``none``."""
+    """Return images and labels; unless ``mix`` is ``none``, labels are shares (b, classes)."""
     if mix == "none":
         return images, labels
     kind = v2.MixUp if mix == "mixup" else v2.CutMix
@@ -100,5 +100,5 @@ def _by_policy(raw: Tensor, policy: str) -> Tensor:
             f"recipe.augmentation.policy={policy} is for 1 or 3 channels, these images have "
             f"{raw.shape[1]}; set recipe.augmentation.policy=none"
         )
-    change = v2.TrivialAugmentWide() if policy == "trivial_augment" else v2.RandAugment()
-    return torch.stack([change(image) for image in raw])
+    policy_transform = v2.TrivialAugmentWide() if policy == "trivial_augment" else v2.RandAugment()
+    return torch.stack([policy_transform(image) for image in raw])

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent: written beside the old one, then renamed over it."""
+"""Atomic checkpoints: written to a file beside the old one, which then replaces it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nas_search.core.errors import InputError, RunError
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file so that a killed process or a full disk leaves the one before.
+    """Write a file atomically: a killed process or a full disk leaves the previous file.
 
     Raises:
-        RunError: the disk refuses; what was there before still is.
+        RunError: the disk refuses; the previous file is kept.
     """
     beside = path.with_name(path.name + ".part")
     try:
@@ -40,7 +40,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path, device: str) -> dict[str, Any] | None:
-    """Return what :func:`save` wrote; None when there is nothing.
+    """Return the state that :func:`save` wrote, or None if there is no file.
 
     Raises:
         InputError: the file is damaged.
@@ -49,7 +49,7 @@ def load(path: Path, device: str) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # damage surfaces as a dozen types
+    except Exception as error:  # a damaged file raises a dozen types
         raise InputError(
             f"{path} is damaged ({type(error).__name__}); delete it to train anew"
         ) from error
@@ -57,7 +57,7 @@ def load(path: Path, device: str) -> dict[str, Any] | None:
 
 
 def on_disk(write: Callable[[], None]) -> None:
-    """Call ``write``, which writes a file that can be made again from the checkpoints.
+    """Call ``write`` for a file that can be made again from the checkpoints.
 
     Raises:
         RunError: the disk refuses.

@@ -1,4 +1,4 @@
-"""Which of the scored architectures are trained: the best, but no two near-copies."""
+"""Choose the finalists: the best-scored architectures, skipping near-duplicates."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class FinalistsConfig:
     """How many finalists are trained, and how.
 
     Attributes:
-        k: the number of them; 0 trains none.
-        distance: least number of cell edges in which any two differ; 1 asks only that they are
-            different networks.
-        seeds: of the trainings of each; the mean validation accuracy ranks.
+        k: number of finalists; 0 trains none.
+        distance: number of cell edges in which any two differ at least; 1 requires only different
+            networks.
+        seeds: seeds of the trainings of each finalist, ranked by the mean validation accuracy.
         halving: eta, 2 or more: at 1/eta, 1/eta^2, ... of the epochs only the best 1/eta of the
-            finalists go on (successive halving, Jamieson and Talwalkar 2016); 0 trains all to
-            the end.
+            finalists continue (successive halving, Jamieson and Talwalkar 2016); 0 trains all
+            to the end.
         export: further formats of the winner: ``pt2`` (torch.export), ``onnx``.
         tensorboard: write TensorBoard's event files too.
     """
@@ -49,7 +49,7 @@ class FinalistsConfig:
 
 
 def edit_distance(space: SearchSpace[Any], first: Any, second: Any) -> int:
-    """Return how many labeled cell edges must be replaced to make one genotype the other."""
+    """Return the number of labeled cell edges to replace to turn one genotype into the other."""
     total = 0
     for one, other in zip(space.graphs(first), space.graphs(second), strict=True):
         a, b = Counter(one.edges), Counter(other.edges)
@@ -63,10 +63,11 @@ def choose_finalists(
     k: int,
     distance: int,
 ) -> list[tuple[int, Evaluation]]:
-    """Return at most ``k`` of ``ranked`` (best first), no two of them near-copies.
+    """Return at most ``k`` of ``ranked`` (best first), skipping near-duplicates.
 
-    One is taken when its canonical form is new and it is ``distance`` edges or more from all taken
-    before it. Where fewer than ``k`` are so, the best different networks among the rest fill up.
+    An architecture is taken if its canonical form is new and it is ``distance`` edges or more from
+    all those taken before. If that gives fewer than ``k``, the best different networks among the
+    rest are added.
     """
     taken: list[tuple[int, Evaluation]] = []
     near: list[tuple[int, Evaluation]] = []
@@ -83,18 +84,18 @@ def choose_finalists(
             for _, other in taken
         )
         (taken if far else near).append((number, evaluation))
-    order = {number: place for place, (number, _) in enumerate(ranked)}
-    chosen = taken + near[: k - len(taken)]
-    return sorted(chosen, key=lambda pair: order[pair[0]])
+    order = {number: position for position, (number, _) in enumerate(ranked)}
+    finalists = taken + near[: k - len(taken)]
+    return sorted(finalists, key=lambda pair: order[pair[0]])
 
 
 def rungs(epochs: int, count: int, eta: int) -> list[tuple[int, int]]:
-    """Return (epoch, how many finalists go on after it) of successive halving, last rung included.
+    """Return (epoch, number of survivors) per rung of successive halving, the last included.
 
     Args:
-        epochs: of a whole training.
-        count: finalists.
-        eta: 0 for one rung at the end.
+        epochs: epochs of a complete training.
+        count: number of finalists.
+        eta: as in :class:`FinalistsConfig`; 0 gives one rung, at the end.
     """
     plan: list[tuple[int, int]] = []
     at, left = epochs, 1

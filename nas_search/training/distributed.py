@@ -1,4 +1,4 @@
-"""Several processes as one training, started by torchrun: who they are, and what they share."""
+"""One training on several processes that torchrun started."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class ProcessGroup:
     """The processes of one training.
 
     Attributes:
-        rank: this one's number, from 0.
-        size: how many there are.
-        device: where this one computes.
+        rank: number of this process, from 0.
+        size: number of processes.
+        device: device of this process.
     """
 
     rank: int
@@ -30,11 +30,11 @@ class ProcessGroup:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """Whether this process writes the files and prints."""
         return self.rank == 0
 
-    def share(self, batch: Tensor) -> Tensor:
-        """Return this process's part of a batch's positions."""
+    def share_of(self, batch: Tensor) -> Tensor:
+        """Return this process's part of the positions of a batch."""
         return batch.tensor_split(self.size)[self.rank]
 
     def total(self, values: Tensor) -> Tensor:
@@ -43,34 +43,34 @@ class ProcessGroup:
             dist.all_reduce(values)
         return values
 
-    def agree(self, problem: str) -> str:
-        """Return the first problem that any process has; empty where none has."""
+    def first_problem(self, problem: str) -> str:
+        """Return the first problem of any process, empty if there is none."""
         if self.size == 1:
             return problem
         problems: list[str] = [""] * self.size
         dist.all_gather_object(problems, problem)
         return next((text for text in problems if text), "")
 
-    def leaders(self, value: str) -> str:
-        """Return the leading process's ``value``."""
+    def from_leader(self, value: str) -> str:
+        """Return the ``value`` of the process with rank 0."""
         values = [value]
         if self.size > 1:
             dist.broadcast_object_list(values, src=0)
         return values[0]
 
-    def wrapped(self, network: nn.Module) -> nn.Module:
-        """Return what averages gradients, and on GPUs batch statistics, over all processes."""
+    def distribute(self, network: nn.Module) -> nn.Module:
+        """Return ``network`` averaging gradients, on GPUs also batch statistics, over processes."""
         if self.size == 1:
             return network
         if torch.device(self.device).type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        # An architecture may have branches that no path leads on from.
+        # An architecture may have branches from which no path leads to the output.
         return nn.parallel.DistributedDataParallel(network, find_unused_parameters=True)
 
 
 @contextmanager
-def team(device: str) -> Iterator[ProcessGroup]:
-    """Join the processes that torchrun started; alone where it did not.
+def process_group(device: str) -> Iterator[ProcessGroup]:
+    """Join the processes that torchrun started; a group of one without torchrun.
 
     Raises:
         InputError: more processes on this machine than GPUs.

@@ -1,7 +1,7 @@
-"""Drop path: in training, an operation's output is dropped for single images at random.
+"""Drop path: drops an operation's output for random images during training.
 
-Source: Larsson, Maire and Shakhnarovich, ICLR 2017, arXiv 1605.07648; as DARTS uses it, on every
-operation of a cell but identities, the rest scaled up to keep the expectation.
+Source: Larsson, Maire and Shakhnarovich, ICLR 2017, arXiv 1605.07648; as in DARTS, on
+every operation of a cell but identities; kept outputs are scaled up to keep the expectation.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torchvision.ops import stochastic_depth
 
 
 class DropPath:
-    """Drops the outputs of ``modules`` while they are in training mode.
+    """Drops outputs of ``modules`` while they are in train mode.
 
     Attributes:
-        rate: present probability, in [0, 1).
+        rate: current probability of a drop, in [0, 1).
     """
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
@@ -27,5 +27,5 @@ class DropPath:
     def _drop(self, module: nn.Module, _: object, output: Tensor) -> Tensor | None:
         if not module.training or self.rate == 0:
             return None
-        kept: Tensor = stochastic_depth(output, self.rate, mode="row")
-        return kept
+        dropped: Tensor = stochastic_depth(output, self.rate, mode="row")
+        return dropped

@@ -1,4 +1,4 @@
-"""What is trained, how, and what became of it: one record an architecture, its row, its facts."""
+"""A finalist, its training plan and its result, as a record, a table row and ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ COLUMNS = (
 
 @dataclass
 class Finalist:
-    """An architecture to train, and what became of it.
+    """An architecture to train, and its result.
 
     Attributes:
-        architecture: in the sizes in which it is trained, for the data that it is trained on.
-        score: its training-free score, where it has one.
+        architecture: the architecture, with the sizes and data shape of its training.
+        score: its training-free score; None if it has none.
         status: ``waiting``, ``trained``, ``stopped`` (by successive halving) or ``failed``.
         reason: why it failed or was stopped.
-        validation: accuracy of each seed, %, at the last epoch that all have.
-        test: likewise on test images; the winner's alone.
-        epochs: trained ones.
-        seconds: of training, all seeds together.
-        micro_batch: images at a time; less than the batch where memory ended.
+        validation: accuracy per seed, %, at the last epoch that all seeds reached.
+        test: the same on test images; only the winner has it.
+        epochs: number of epochs trained.
+        seconds: training time of all seeds together.
+        micro_batch: images per forward pass; smaller than the batch if memory ran out.
     """
 
     architecture: Architecture
@@ -52,27 +52,27 @@ class Finalist:
 
     @property
     def key(self) -> str:
-        """Eight characters that name the architecture: its folder."""
+        """Eight characters that identify the architecture; the name of its folder."""
         space = self.architecture.space
         canonical = space.canonical(space.parse(self.architecture.genotype))
         return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
     @property
     def accuracy(self) -> float:
-        """Mean validation accuracy over seeds, %; NaN when there is none."""
+        """Mean validation accuracy over seeds, %; NaN if there is none."""
         return statistics.fmean(self.validation) if self.validation else math.nan
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How candidates are trained.
+    """How finalists are trained.
 
     Attributes:
         recipe: the recipe.
-        finalists: seeds, halving, exports.
-        device: where.
-        versions: to write beside results.
-        pretrained: weights to start from.
+        finalists: seeds, halving, export formats.
+        device: torch device to train on.
+        versions: package versions to write beside the results.
+        pretrained: weights to start from; None for fresh ones.
     """
 
     recipe: Recipe
@@ -84,65 +84,65 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Renderers:
-    """How results are shown: given from outside, since what draws builds on what trains.
+    """Functions that show results; passed in, since the report room is above this one.
 
     Attributes:
-        curve: draws a training's log, one mapping an epoch, to a file; may raise OSError.
-        table: makes of the names and the rows of ``finalists.csv`` what a console prints.
+        curve: draws the log of a training, one mapping per epoch, to a file; may raise OSError.
+        table: makes a console table from the column names and rows of ``finalists.csv``.
     """
 
     curve: Callable[[Sequence[Mapping[str, Any]], Path], None]
     table: Callable[[Sequence[str], Sequence[Sequence[Any]]], RenderableType]
 
 
-def metrics(candidate: Finalist, plan: TrainingPlan, device: str) -> dict[str, Any]:
-    """Return what ``metrics.json`` says of a candidate."""
-    cost = candidate.architecture.cost()
-    facts = {
-        "status": candidate.status,
-        "reason": candidate.reason,
-        "score": candidate.score,
-        "validation_accuracy": mean(candidate.validation),
-        "validation_accuracies": candidate.validation,
-        "test_accuracy": mean(candidate.test),
-        "test_accuracies": candidate.test,
+def metrics(finalist: Finalist, plan: TrainingPlan, device: str) -> dict[str, Any]:
+    """Return the content of ``metrics.json``."""
+    cost = finalist.architecture.cost()
+    values = {
+        "status": finalist.status,
+        "reason": finalist.reason,
+        "score": finalist.score,
+        "validation_accuracy": mean(finalist.validation),
+        "validation_accuracies": finalist.validation,
+        "test_accuracy": mean(finalist.test),
+        "test_accuracies": finalist.test,
         "seeds": list(plan.finalists.seeds),
-        "epochs": candidate.epochs,
-        "micro_batch": candidate.micro_batch,
-        "seconds": round(candidate.seconds, 2),
+        "epochs": finalist.epochs,
+        "micro_batch": finalist.micro_batch,
+        "seconds": round(finalist.seconds, 2),
         "params": cost.params,
         "macs": cost.macs,
         "recipe": plan.recipe.name,
         "device": device,
         "versions": dict(plan.versions),
     }
-    finite: dict[str, Any] = _without_nan(facts)
+    finite: dict[str, Any] = _without_nan(values)
     return finite
 
 
-def row(place: int, candidate: Finalist) -> list[Any]:
-    """Return a candidate's row in ``finalists.csv``, cells as :data:`COLUMNS` names them."""
-    c = candidate
+def row(rank: int, finalist: Finalist) -> list[Any]:
+    """Return the row of ``finalists.csv``, cells in the order of :data:`COLUMNS`."""
+    f = finalist
     return [
-        *(place, c.key, c.status, c.score, mean(c.validation), mean(c.test), c.epochs),
-        *(round(c.seconds, 1), c.architecture.cost().params, c.architecture.genotype),
-        c.reason,
+        *(rank, f.key, f.status, f.score, mean(f.validation), mean(f.test), f.epochs),
+        *(round(f.seconds, 1), f.architecture.cost().params, f.architecture.genotype),
+        f.reason,
     ]
 
 
-def best_first(candidates: Sequence[Finalist]) -> list[Finalist]:
-    """Sort by validation accuracy; in ties the order given (by score) decides."""
-    return sorted(candidates, key=lambda c: -c.accuracy if c.validation else math.inf)
+def by_accuracy(finalists: Sequence[Finalist]) -> list[Finalist]:
+    """Return ``finalists`` by validation accuracy, best first; ties keep the given order."""
+    return sorted(finalists, key=lambda f: -f.accuracy if f.validation else math.inf)
 
 
-def ranked(candidates: Sequence[Finalist]) -> list[Finalist]:
-    """Sort the trained first, then the stopped, longest first, then failed; by accuracy."""
+def ranked(finalists: Sequence[Finalist]) -> list[Finalist]:
+    """Return the trained, then the stopped (most epochs first), then the failed; by accuracy."""
     order = {"trained": 0, "stopped": 1, "failed": 2, "waiting": 3}
-    return sorted(best_first(candidates), key=lambda c: (order[c.status], -c.epochs))
+    return sorted(by_accuracy(finalists), key=lambda f: (order[f.status], -f.epochs))
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """Return the mean of accuracies to four places; None of none."""
+    """Return the mean to four decimals, None for no values."""
     return round(statistics.fmean(values), 4) if values else None
 
 

@@ -1,4 +1,4 @@
-"""Start a training from the weights of another one: what fits is taken, the rest is new."""
+"""Start a training from trained weights: those that fit are copied, the rest are fresh."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Pretrained:
     """A trained network to start from.
 
     Attributes:
-        folder: the finalist's folder.
-        architecture: what the network is.
-        weights: its weights by name.
+        folder: folder of the finalist.
+        architecture: architecture of the network.
+        weights: weights by name.
     """
 
     folder: Path
@@ -35,29 +35,28 @@ def read_pretrained(folder: Path) -> Pretrained:
     Raises:
         InputError: there is none.
     """
-    found = architecture.load(folder / "genotype.json")
-    return Pretrained(folder, found, read_weights(folder))
+    return Pretrained(folder, architecture.load(folder / "genotype.json"), read_weights(folder))
 
 
 def take_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
     """Copy the weights that fit by name and shape into ``network``.
 
     Returns:
-        Names of the network's weights that keep their fresh values, such as the new head's.
+        Names of the weights that keep their fresh values, e.g. those of a new head.
 
     Raises:
-        InputError: not even half of the weights fit: it is another network.
+        InputError: fewer than half of the weights fit, so it is another network.
     """
-    own = network.state_dict()
+    fresh = network.state_dict()
     fitting = {
         name: value
         for name, value in weights.items()
-        if name in own and own[name].shape == value.shape
+        if name in fresh and fresh[name].shape == value.shape
     }
-    if 2 * len(fitting) < len(own):
+    if 2 * len(fitting) < len(fresh):
         raise InputError(
-            f"only {len(fitting)} of {len(own)} weights fit the network; keep its sizes "
+            f"only {len(fitting)} of {len(fresh)} weights fit the network; keep its sizes "
             "(recipe.network) or name the folder of this architecture"
         )
     network.load_state_dict(fitting, strict=False)
-    return [name for name in own if name not in fitting]
+    return [name for name in fresh if name not in fitting]

@@ -1,4 +1,4 @@
-"""Other forms of a trained network, each checked against it before it counts as written."""
+"""Export formats of a trained network; each file is checked against the network."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from torch import Tensor, nn
 from nas_search.core.errors import InputError, RunError
 
 TOLERANCE = 1e-4
-"""Greatest difference of logits, in units of the largest."""
+"""Largest allowed difference of logits, relative to the largest logit."""
 
 
 def export(network: nn.Module, images: Tensor, folder: Path, name: str) -> float:
     """Write ``network`` as ``model.pt2`` or ``model.onnx`` for batches of any size.
 
     Args:
-        network: in evaluation mode, on the CPU.
-        images: (n, C, H, W) prepared images, 2 or more, that the check compares logits on.
-        folder: where the file goes.
+        network: network in eval mode, on the CPU.
+        images: (n, C, H, W) normalized images for the check, n >= 2.
+        folder: folder of the file.
         name: ``pt2`` (torch.export) or ``onnx``.
 
     Returns:
-        The greatest difference of logits between file and network, in units of the largest logit.
+        The largest difference between logits of file and network, relative to the largest logit.
 
     Raises:
         InputError: a package is missing.
-        RunError: the written form computes something else.
+        RunError: the file computes other logits.
     """
     path = folder / f"model.{name}"
     with torch.no_grad():
@@ -38,10 +38,10 @@ def export(network: nn.Module, images: Tensor, folder: Path, name: str) -> float
         if name == "pt2":
             program = torch.export.export(network, (images,), dynamic_shapes=({0: batch},))
             torch.export.save(program, path)
-            got = torch.export.load(path).module()(images[:-1])
+            logits = torch.export.load(path).module()(images[:-1])
         else:
-            got = _by_onnx(network, images, path, batch)
-    difference = float((got - expected[:-1]).abs().max() / expected.abs().max())
+            logits = _by_onnx(network, images, path, batch)
+    difference = float((logits - expected[:-1]).abs().max() / expected.abs().max())
     if not difference <= TOLERANCE:
         path.unlink()
         raise RunError(
@@ -51,7 +51,7 @@ def export(network: nn.Module, images: Tensor, folder: Path, name: str) -> float
 
 
 def check_formats(names: Sequence[str]) -> None:
-    """Raise InputError, before anything is trained, where a format's packages are missing."""
+    """Raise InputError if packages of a format are missing; call it before training."""
     missing = [
         package
         for package in ("onnx", "onnxscript", "onnxruntime")

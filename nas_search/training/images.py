@@ -1,4 +1,4 @@
-"""Images by the batch: held on the device where they fit, read ahead by threads where not."""
+"""Batches of images: kept on the device if they fit, otherwise read ahead by threads."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from nas_search.data import Split
 
 RESIDENT_BYTES = 2 << 30
-"""Pixels of a part that are held in a CPU's memory at most."""
-DEVICE_SHARE = 0.25
-"""Share of a GPU's free memory that they may take there."""
+"""Images up to this size are kept in CPU memory."""
+GPU_MEMORY_FRACTION = 0.25
+"""Images up to this fraction of a GPU's free memory are kept there."""
 READERS = 4
-"""Threads that read ahead, as many batches as there are threads."""
+"""Number of threads that read ahead, one batch each."""
 _CHUNK = 512
 
 
 class Images:
-    """Some rows of a split, raw pixels and labels, in batches on a device.
+    """Raw pixels and labels of some rows of a split, in batches on a device.
 
     Args:
         split: the labeled images.
-        rows: (n,) int64, which of them.
-        device: where batches go.
+        rows: (n,) int64, rows of the split.
+        device: device of the batches.
 
     Raises:
         InputError: an image cannot be read or holds NaN; the message names it.
@@ -40,7 +40,7 @@ class Images:
         self._held: Tensor | None = None
         if len(rows):
             one = split.raw(rows[:1])
-            if one.nbytes * len(rows) <= _room(device):
+            if one.nbytes * len(rows) <= _memory_limit(device):
                 held = torch.empty((len(rows), *one.shape[1:]), dtype=one.dtype, device=device)
                 for at in torch.arange(len(rows)).split(_CHUNK):
                     held[at[0] : at[-1] + 1] = split.raw(rows[at]).to(device)
@@ -53,7 +53,7 @@ class Images:
         """Yield raw pixels (b, C, H, W) and labels (b,) on the device for each of ``parts``.
 
         Args:
-            parts: positions (b,) int64 among these images, one batch each.
+            parts: positions (b,) int64 among these images, one tensor per batch.
         """
         if self._held is not None:
             for part in parts:
@@ -70,7 +70,7 @@ class Images:
                 yield pixels.to(self._device), self._labels[part.to(self._device)]
 
 
-def _room(device: str) -> float:
+def _memory_limit(device: str) -> float:
     if torch.device(device).type == "cuda":
-        return DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]
+        return GPU_MEMORY_FRACTION * torch.cuda.mem_get_info(device)[0]
     return RESIDENT_BYTES

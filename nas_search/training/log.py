@@ -1,4 +1,4 @@
-"""What a person sees of a training under way: a line an epoch, and TensorBoard where asked."""
+"""Progress of a training: one console line per epoch, and TensorBoard on request."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from nas_search.training.loop import Epoch
 
 
 class TrainingLog:
-    """Prints epochs of one training; a context manager.
+    """Reports the epochs of one training; a context manager.
 
     Raises:
-        InputError: TensorBoard is asked for and not installed.
+        InputError: TensorBoard is requested and not installed.
     """
 
     def __init__(self, folder: Path, console: Console, plan: TrainingPlan, key: str) -> None:
@@ -48,7 +48,7 @@ class TrainingLog:
             self._writer.close()
 
     def epoch(self, epoch: Epoch, seed: int) -> None:
-        """Say what an epoch came to."""
+        """Report the result of an epoch."""
         parts = [f"{self._key} seed {seed}", f"epoch {epoch.epoch}/{self._recipe.epochs}"]
         parts.append(f"loss {epoch.loss:.4f}")
         for name, value in (

@@ -1,8 +1,7 @@
-"""The training loop: one network, one recipe, one seed; continued wherever it was killed.
+"""The training loop: one network, one recipe, one seed; continues from its last checkpoint.
 
-All randomness of an epoch (order, augmentation, drop path) follows from (seed, epoch), so that a
-training that continues from the checkpoint of an epoch does what the uninterrupted one did: to
-the last bit on a CPU.
+All randomness of an epoch (order, augmentation, drop path) follows from (seed, epoch), so a
+training that continues from a checkpoint equals an uninterrupted one, to the last bit on a CPU.
 """
 
 from __future__ import annotations
@@ -36,22 +35,22 @@ _ORDER, _DRAWS = 0, 1
 
 
 class TrainingFailure(Exception):
-    """A network that cannot be trained as asked; the message says why and what may help."""
+    """A network cannot be trained as requested; the message gives the reason and a remedy."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to.
+    """The result of one epoch.
 
     Attributes:
-        epoch: its number, from 1.
-        lr: learning rate at its end.
+        epoch: number of the epoch, from 1.
+        lr: learning rate at the end of the epoch.
         loss: mean training loss.
-        train_accuracy: on the augmented training images as they passed, %; NaN with mixed labels.
-        validation_loss: NaN without validation images.
-        validation_accuracy: %, likewise.
-        images_per_second: of training, validation not counted.
-        seconds: of all epochs so far.
+        train_accuracy: accuracy on the augmented training images, %; NaN for mixed labels.
+        validation_loss: mean validation loss; NaN without validation images.
+        validation_accuracy: validation accuracy, %; NaN without validation images.
+        images_per_second: training speed, validation not included.
+        seconds: duration of all epochs so far.
     """
 
     epoch: int
@@ -65,18 +64,18 @@ class Epoch:
 
 
 class Training:
-    """A training under way.
+    """A training in progress.
 
     Args:
-        network: fresh weights, on the CPU; trained in place.
-        recipe: how.
-        train: images to learn from.
-        validation: images to choose by; may be empty.
-        seed: of order, augmentation and drop path, 0 or more.
-        folder: where ``checkpoint.pt`` and ``log.csv`` are kept; what is there is continued.
-        facts: what defines this training; a checkpoint of another one is refused.
-        team: the processes that train together.
-        drop_path: modules that drop path acts on.
+        network: network with its initial weights, on the CPU; trained in place.
+        recipe: the recipe.
+        train: training images.
+        validation: validation images; may be empty.
+        seed: seed of order, augmentation and drop path, 0 or more.
+        folder: folder of ``checkpoint.pt`` and ``log.csv``; a checkpoint in it is continued.
+        identity: the settings that define this training; a checkpoint with others is refused.
+        group: the processes that train together.
+        drop_path: modules whose outputs drop path drops.
 
     Raises:
         InputError: the recipe does not fit the network, or ``folder`` holds another training.
@@ -90,8 +89,8 @@ class Training:
         validation: Images,
         seed: int,
         folder: Path,
-        facts: dict[str, Any],
-        team: ProcessGroup,
+        identity: dict[str, Any],
+        group: ProcessGroup,
         drop_path: tuple[nn.Module, ...] = (),
     ) -> None:
         if recipe.drop_path and not drop_path:
@@ -99,23 +98,23 @@ class Training:
                 f"recipe.drop_path={recipe.drop_path}: this search space does not say which "
                 "operations it acts on; set recipe.drop_path=0"
             )
-        if len(train) < 2 * team.size:
+        if len(train) < 2 * group.size:
             raise InputError(f"{len(train)} training images are too few; give more")
         self.recipe = recipe
         self.log: list[Epoch] = []
         self.micro_batch = min(recipe.batch_size, len(train))
         self._train, self._validation = train, validation
         self._classes = int(train.split.labels.max()) + 1
-        self._seed, self._folder, self._facts, self._team = seed, folder, facts, team
+        self._seed, self._folder, self._identity, self._group = seed, folder, identity, group
         self._drop_path = DropPath(drop_path)
-        self._network = network.to(team.device)
+        self._network = network.to(group.device)
         if recipe.channels_last:
             self._network.to(memory_format=torch.channels_last)
         self._frozen = frozen_layers(network, recipe)
         for layer in self._frozen:
             layer.requires_grad_(False)
         run = torch.compile(self._network) if recipe.compile else self._network
-        self._run = team.wrapped(run)  # type: ignore[arg-type]
+        self._run = group.distribute(run)  # type: ignore[arg-type]
         self._optimizer = make_optimizer(network, recipe)
         self._steps = len(self._parts(torch.arange(len(train))))
         self._schedule = make_schedule(self._optimizer, recipe, self._steps)
@@ -128,15 +127,15 @@ class Training:
 
     @property
     def done(self) -> int:
-        """Epochs that are trained."""
+        """Number of epochs trained."""
         return len(self.log)
 
-    def run(self, until: int, watch: Callable[[Epoch], None]) -> None:
-        """Train to the end of epoch ``until``, with a checkpoint after each.
+    def run(self, until: int, on_epoch: Callable[[Epoch], None]) -> None:
+        """Train to the end of epoch ``until``; save, then call ``on_epoch``, after every epoch.
 
         Raises:
-            TrainingFailure: the loss is no number, or one image is too much for the memory.
-            RunError: the disk refuses; the checkpoint before is whole.
+            TrainingFailure: the loss is NaN or infinite, or two images do not fit in memory.
+            RunError: the disk refuses; the previous checkpoint is kept.
         """
         while self.done < until:
             epoch = self._epoch(self.done + 1)
@@ -146,12 +145,12 @@ class Training:
             ):
                 weights = {k: v.detach().clone() for k, v in self._evaluated().state_dict().items()}
                 self._best = (epoch.validation_accuracy, weights)
-            if self._team.leads:
+            if self._group.leads:
                 self._save()
-            watch(epoch)
+            on_epoch(epoch)
 
     def result(self) -> nn.Module:
-        """Return the network with the weights that the recipe keeps, in evaluation mode."""
+        """Return the network in eval mode, with the weights that the recipe keeps."""
         if self.recipe.keep == "best" and self._best is not None:
             self._network.load_state_dict(self._best[1])
         elif self._average is not None:
@@ -159,56 +158,59 @@ class Training:
         return self._network.eval()
 
     def accuracy(self) -> float:
-        """Return the validation accuracy of :meth:`result`, %; NaN when there is none."""
+        """Return the validation accuracy of :meth:`result`, %; NaN if there is none."""
         values = [epoch.validation_accuracy for epoch in self.log]
         if not values:
             return math.nan
         return max(values) if self.recipe.keep == "best" else values[-1]
 
     def _epoch(self, number: int) -> Epoch:
-        recipe, team = self.recipe, self._team
+        recipe, group = self.recipe, self._group
         self._drop_path.rate = recipe.drop_path * (number - 1) / max(recipe.epochs - 1, 1)
         self._run.train()
         for layer in self._frozen:
-            layer.eval()  # their running statistics stay as they are too
+            layer.eval()  # keeps their running statistics too
         begun = time.perf_counter()
-        sums = torch.zeros(3, dtype=torch.float64, device=team.device)  # loss, right, images
-        with _seeded(team.device, self._seed, number, _ORDER):
+        sums = torch.zeros(3, dtype=torch.float64, device=group.device)  # loss, correct, images
+        with _seeded(group.device, self._seed, number, _ORDER):
             parts = self._parts(torch.randperm(len(self._train)))
-        with _seeded(team.device, self._seed, number, _DRAWS, team.rank):
-            for raw, labels in self._train.batches([team.share(part) for part in parts]):
+        with _seeded(group.device, self._seed, number, _DRAWS, group.rank):
+            for raw, labels in self._train.batches([group.share_of(part) for part in parts]):
                 sums += self._step(raw, labels)
                 if recipe.schedule.interval == "step":
                     self._schedule.step()
         if recipe.schedule.interval == "epoch":
             self._schedule.step()
-        loss, right, images = team.total(sums).tolist()
+        loss, correct, images = group.total(sums).tolist()
         seconds = time.perf_counter() - begun
         if not math.isfinite(loss):
             raise TrainingFailure(
                 f"the loss is {loss / images} in epoch {number}; lower recipe.optimizer.lr="
                 f"{recipe.optimizer.lr} or set recipe.optimizer.clip=5"
             )
-        held, accuracy = evaluate(self._evaluated(), self._validation, recipe, team)
+        evaluation = evaluate(self._evaluated(), self._validation, recipe, group)
+        validation_loss, validation_accuracy = evaluation
         before = self.log[-1].seconds if self.log else 0.0
         return Epoch(
             epoch=number,
-            lr=max(group["lr"] for group in self._optimizer.param_groups),
+            lr=max(parameters["lr"] for parameters in self._optimizer.param_groups),
             loss=loss / images,
-            train_accuracy=math.nan if recipe.augmentation.mix != "none" else 100 * right / images,
-            validation_loss=held,
-            validation_accuracy=accuracy,
+            train_accuracy=math.nan
+            if recipe.augmentation.mix != "none"
+            else 100 * correct / images,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
             images_per_second=images / seconds,
             seconds=before + time.perf_counter() - begun,
         )
 
     def _parts(self, order: Tensor) -> list[Tensor]:
-        """Cut an order into batches; a last one too small for batch statistics is left out."""
+        """Cut an order into batches, without a last one too small for batch statistics."""
         parts = list(order.split(min(self.recipe.batch_size, len(order))))
-        return parts if len(parts[-1]) >= 2 * self._team.size else parts[:-1]
+        return parts if len(parts[-1]) >= 2 * self._group.size else parts[:-1]
 
     def _step(self, raw: Tensor, labels: Tensor) -> Tensor:
-        """Take one step on a batch, in smaller pieces where memory ends; return sums."""
+        """Take one step on a batch, in smaller pieces if memory runs out; return the sums."""
         split = self._train.split
         images = augment(raw, self.recipe.augmentation, (split.mean, split.std))
         images, targets = mix_images(images, labels, self.recipe.augmentation.mix, self._classes)
@@ -217,7 +219,7 @@ class Training:
                 sums = self._forward_backward(images, targets, labels)
                 break
             except torch.OutOfMemoryError as error:
-                if self._team.size > 1 or self.micro_batch <= 2:
+                if self._group.size > 1 or self.micro_batch <= 2:
                     raise TrainingFailure(
                         f"out of memory at {self.micro_batch} images; lower recipe.batch_size or "
                         "recipe.network.channels"
@@ -240,27 +242,27 @@ class Training:
         pieces = -(-len(images) // self.micro_batch)
         for part in torch.arange(len(images), device=images.device).tensor_split(pieces):
             with autocast(recipe, images.device.type):
-                output = self._run(memory_form(images[part], recipe))
-                logits, aside = output if isinstance(output, tuple) else (output, None)
+                output = self._run(memory_format(images[part], recipe))
+                logits, auxiliary = output if isinstance(output, tuple) else (output, None)
                 smoothing = recipe.label_smoothing
                 loss = functional.cross_entropy(logits, targets[part], label_smoothing=smoothing)
-                whole = loss
-                if aside is not None:
-                    whole = loss + recipe.auxiliary_weight * functional.cross_entropy(
-                        aside, targets[part], label_smoothing=smoothing
+                total = loss
+                if auxiliary is not None:
+                    total = loss + recipe.auxiliary_weight * functional.cross_entropy(
+                        auxiliary, targets[part], label_smoothing=smoothing
                     )
-            (whole * (len(part) / len(images))).backward()
-            right = (logits.detach().argmax(1) == labels[part]).sum()
+            (total * (len(part) / len(images))).backward()
+            correct = (logits.detach().argmax(1) == labels[part]).sum()
             sums += torch.stack(
-                [loss.detach().double() * len(part), right.double(), sums.new_tensor(len(part))]
+                [loss.detach().double() * len(part), correct.double(), sums.new_tensor(len(part))]
             )
         return sums
 
     def _averaged(self, average: Tensor, value: Tensor, _: int | Tensor) -> Tensor:
-        """Return the moving average after a step; first ones count more: it forgets its start.
+        """Return the moving average after a step; first steps weigh more, to forget the start.
 
-        The steps are counted here, since reading torch's own count would wait for the device.
-        Counts of batches are no averages: the present one stays.
+        The steps are counted here, since reading torch's count would wait for the device. Integer
+        buffers (counts of batches) are copied.
         """
         if not average.is_floating_point():
             return value
@@ -274,7 +276,7 @@ class Training:
         checkpoint.save(
             self._folder / "checkpoint.pt",
             {
-                "facts": self._facts,
+                "identity": self._identity,
                 "network": self._network.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "schedule": self._schedule.state_dict(),
@@ -285,21 +287,21 @@ class Training:
             },
         )
         names = list(asdict(self.log[0]))
-        rows = [[_shown(value) for value in asdict(epoch).values()] for epoch in self.log]
+        rows = [[_csv_cell(value) for value in asdict(epoch).values()] for epoch in self.log]
         checkpoint.on_disk(lambda: write_csv(self._folder / "log.csv", names, rows))
 
     def _continue(self) -> None:
-        state = checkpoint.load(self._folder / "checkpoint.pt", self._team.device)
+        state = checkpoint.load(self._folder / "checkpoint.pt", self._group.device)
         if state is None:
             return
-        other = sorted(
+        differing = sorted(
             key
-            for key in {**self._facts, **state["facts"]}
-            if self._facts.get(key) != state["facts"].get(key)
+            for key in {**self._identity, **state["identity"]}
+            if self._identity.get(key) != state["identity"].get(key)
         )
-        if other:
+        if differing:
             raise InputError(
-                f"{self._folder} holds a training with another {', '.join(other)}; repeat its "
+                f"{self._folder} holds a training with another {', '.join(differing)}; repeat its "
                 "command to continue it, or choose another hydra.run.dir"
             )
         self._network.load_state_dict(state["network"])
@@ -315,31 +317,31 @@ class Training:
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, images: Images, recipe: Recipe, team: ProcessGroup
+    network: nn.Module, images: Images, recipe: Recipe, group: ProcessGroup
 ) -> tuple[float, float]:
-    """Return (mean loss, accuracy in %) in evaluation mode; NaN for no images."""
+    """Return (mean loss, accuracy in %) in eval mode; NaN for no images."""
     if not len(images):
         return math.nan, math.nan
     network.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=team.device)
+    sums = torch.zeros(3, dtype=torch.float64, device=group.device)
     parts = torch.arange(len(images)).split(recipe.batch_size)
-    for raw, labels in images.batches([team.share(part) for part in parts]):
-        shown = augment(raw, _PLAIN, (images.split.mean, images.split.std))
+    for raw, labels in images.batches([group.share_of(part) for part in parts]):
+        normalized = augment(raw, _PLAIN, (images.split.mean, images.split.std))
         with autocast(recipe, raw.device.type):
-            logits = network(memory_form(shown, recipe)).float()
+            logits = network(memory_format(normalized, recipe)).float()
         loss = functional.cross_entropy(logits, labels, reduction="sum")
-        right = (logits.argmax(1) == labels).sum()
-        sums += torch.stack([loss.double(), right.double(), sums.new_tensor(len(labels))])
-    loss_sum, right_sum, count = team.total(sums).tolist()
-    return loss_sum / count, 100 * right_sum / count
+        correct = (logits.argmax(1) == labels).sum()
+        sums += torch.stack([loss.double(), correct.double(), sums.new_tensor(len(labels))])
+    loss_sum, correct_sum, count = group.total(sums).tolist()
+    return loss_sum / count, 100 * correct_sum / count
 
 
 def autocast(recipe: Recipe, device_type: str) -> torch.autocast:
-    """Return the context of the recipe's precision."""
+    """Return the autocast context of the recipe's precision."""
     return torch.autocast(device_type, torch.bfloat16, enabled=recipe.precision == "bf16")
 
 
-def memory_form(images: Tensor, recipe: Recipe) -> Tensor:
+def memory_format(images: Tensor, recipe: Recipe) -> Tensor:
     """Return ``images`` in the recipe's memory format."""
     if recipe.channels_last:
         return images.contiguous(memory_format=torch.channels_last)
@@ -348,14 +350,14 @@ def memory_form(images: Tensor, recipe: Recipe) -> Tensor:
 
 @contextmanager
 def _seeded(device: str, *words: int) -> Iterator[None]:
-    """Seed torch's global generators by ``words`` and restore them afterwards."""
+    """Seed torch's global generators by ``words``; restore them afterwards."""
     devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0]) >> 1)
         yield
 
 
-def _shown(value: float) -> object:
+def _csv_cell(value: float) -> object:
     if isinstance(value, float):
         return None if math.isnan(value) else f"{value:.6g}"
     return value

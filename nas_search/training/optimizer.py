@@ -1,4 +1,4 @@
-"""From a recipe to torch's optimizer and schedule, with frozen and slower first layers."""
+"""The torch optimizer and schedule of a recipe, with frozen and slower first layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nas_search.training.recipe import Recipe
 
 
 def layers(network: nn.Module) -> list[nn.Module]:
-    """Return the network's layers in order: its children, a list of cells cell by cell."""
+    """Return the layers with parameters in order: the children, lists of cells unrolled."""
 
     def unrolled() -> Iterator[nn.Module]:
         for child in network.children():
@@ -25,29 +25,29 @@ def frozen_layers(network: nn.Module, recipe: Recipe) -> list[nn.Module]:
     """Return the first ``recipe.freeze`` layers.
 
     Raises:
-        InputError: none would be left to train.
+        InputError: no layer would be left to train.
     """
-    found = layers(network)
-    if recipe.freeze >= len(found):
+    every = layers(network)
+    if recipe.freeze >= len(every):
         raise InputError(
             f"recipe.freeze={recipe.freeze} leaves nothing to train: the network has "
-            f"{len(found)} layers; freeze at most {len(found) - 1}"
+            f"{len(every)} layers; freeze at most {len(every) - 1}"
         )
-    return found[: recipe.freeze]
+    return every[: recipe.freeze]
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     """Return the recipe's optimizer over the layers that are not frozen.
 
-    A layer i places before the last learns at ``lr * layer_decay ** i``.
+    The layer i positions before the last has the learning rate ``lr * layer_decay ** i``.
     """
     how = recipe.optimizer
-    found = layers(network)
+    every = layers(network)
     groups: list[dict[str, object]] = []
-    for place, layer in enumerate(found):
-        if place < recipe.freeze:
+    for position, layer in enumerate(every):
+        if position < recipe.freeze:
             continue
-        lr = how.lr * recipe.layer_decay ** (len(found) - 1 - place)
+        lr = how.lr * recipe.layer_decay ** (len(every) - 1 - position)
         parameters = list(layer.parameters())
         decayed = [p for p in parameters if how.decay_all or p.ndim > 1]
         others = [p for p in parameters if not (how.decay_all or p.ndim > 1)]
@@ -62,24 +62,26 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
 def make_schedule(
     optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int
 ) -> lr_scheduler.LRScheduler:
-    """Return the recipe's schedule, to be moved after every step or epoch as the recipe says."""
+    """Return the recipe's schedule; step it after every batch or epoch, as the recipe says."""
     how = recipe.schedule
     total = recipe.epochs * (steps_per_epoch if how.interval == "step" else 1)
     if how.name == "one_cycle":
         return lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=total + 1,  # it is moved once more after the last step
+            total_steps=total + 1,  # it is stepped once more after the last batch
             pct_start=how.warmup or 0.3,
             cycle_momentum=False,
         )
-    warm = round(how.warmup * total)
+    warmup_steps = round(how.warmup * total)
     main: lr_scheduler.LRScheduler
     if how.name == "cosine":
-        main = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(total - warm, 1))
+        main = lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(total - warmup_steps, 1))
     else:
         main = lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
-    if not warm:
+    if not warmup_steps:
         return main
-    rising = lr_scheduler.LinearLR(optimizer, start_factor=1 / (warm + 1), total_iters=warm)
-    return lr_scheduler.SequentialLR(optimizer, [rising, main], milestones=[warm])
+    warmup = lr_scheduler.LinearLR(
+        optimizer, start_factor=1 / (warmup_steps + 1), total_iters=warmup_steps
+    )
+    return lr_scheduler.SequentialLR(optimizer, [warmup, main], milestones=[warmup_steps])

@@ -1,6 +1,6 @@
-"""A recipe: everything that decides how a network is trained, in one typed record.
+"""A recipe: all settings of a training in one typed record.
 
-The yaml files of ``conf/recipe`` are the recipes by name; each says which publication it follows.
+The yaml files of ``conf/recipe`` are the recipes by name; each cites the publication it follows.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Optimizer:
     Attributes:
         name: ``sgd`` or ``adamw``.
         lr: the highest learning rate, positive.
-        momentum: of SGD, in [0, 1); AdamW's first beta.
+        momentum: momentum of SGD, first beta of AdamW, in [0, 1).
         nesterov: Nesterov's form of SGD's momentum.
         weight_decay: 0 or more.
         decay_all: decay biases and batch-norm too, as published recipes do; otherwise only
             weights of two or more dimensions.
-        clip: greatest norm of the gradient; None for no bound.
+        clip: largest norm of the gradient; None for no bound.
     """
 
     name: str = "sgd"
@@ -53,12 +53,12 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate moves over a training.
+    """How the learning rate changes over a training.
 
     Attributes:
         name: ``cosine`` (to 0), ``one_cycle`` (Smith 2018: up, then down to 0) or ``constant``.
-        interval: ``step`` moves it after every batch, ``epoch`` after every epoch.
-        warmup: share of the training over which it rises, in [0, 1).
+        interval: ``step`` changes it after every batch, ``epoch`` after every epoch.
+        warmup: fraction of the training over which it rises, in [0, 1).
     """
 
     name: str = "cosine"
@@ -70,17 +70,17 @@ class Schedule:
         _one_of("schedule.interval", self.interval, INTERVALS)
         _between("schedule.warmup", self.warmup, 0, 1)
         if self.name == "one_cycle" and self.interval == "epoch":
-            raise InputError("recipe.schedule: one_cycle moves by step; set interval=step")
+            raise InputError("recipe.schedule: one_cycle changes by step; set interval=step")
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images, anew in every epoch.
+    """Augmentation of the training images, drawn anew in every epoch.
 
     Attributes:
         crop: pixels of zeros around the image before a random crop of its own size; 0 for none.
         flip: mirror left and right with probability 1/2.
-        cutout: side of a square of zeros (the channel means) put at a random place; 0 for none.
+        cutout: side of a square of channel means at a random position; 0 for none.
         policy: ``none``, ``trivial_augment`` (Mueller and Hutter 2021) or ``rand_augment``
             (Cubuk et al. 2020), torchvision's; for 8-bit images.
         mix: ``none``, ``mixup`` or ``cutmix``: pairs of images and labels, torchvision's.
@@ -104,30 +104,29 @@ class Recipe:
     """How networks are trained.
 
     Attributes:
-        name: what it is called.
-        source: the publication that it follows, or what it is for.
-        network: sizes of the skeleton that differ from those in which candidates were scored;
-            None for none.
+        name: name of the recipe.
+        source: the publication that it follows, or its purpose.
+        network: sizes of the skeleton that replace those of the scored network; None for none.
         epochs: passes over the training images, 1 or more.
-        batch_size: images a step, 2 or more; all devices together.
+        batch_size: images per step over all devices, 2 or more.
         optimizer: see :class:`Optimizer`.
         schedule: see :class:`Schedule`.
         augmentation: see :class:`Augmentation`.
-        label_smoothing: in [0, 1).
-        drop_path: probability at the last epoch, in [0, 1), with which an operation's output is
-            dropped for an image; it rises linearly from 0 (Larsson et al. 2017).
-        auxiliary_weight: of the auxiliary head's loss, where ``network`` has one.
-        ema: decay of the moving average of weights that is evaluated, a step; None for none.
+        label_smoothing: share of the label spread over all classes, in [0, 1).
+        drop_path: probability, at the last epoch, that an operation's output is dropped for an
+            image, in [0, 1); it rises linearly from 0 (Larsson et al. 2017).
+        auxiliary_weight: weight of the auxiliary head's loss, if ``network`` has one.
+        ema: decay per step of the moving average of weights, which is evaluated; None for none.
         precision: ``fp32``, or ``bf16`` for autocast.
         channels_last: memory format of images and weights.
         compile: run through ``torch.compile``.
-        validation: share of the training images kept to choose by, in [0, 1).
-        keep: weights of the ``last`` epoch, or of that with the ``best`` validation accuracy.
-        freeze: first layers (stem, cells, ..., head, in order) that keep their weights.
-        layer_decay: learning rate of a layer in units of that of the next one, in (0, 1].
+        validation: fraction of the training images held out for validation, in [0, 1).
+        keep: weights of the ``last`` epoch, or of the one with the ``best`` validation accuracy.
+        freeze: number of first layers (in order: stem, cells, head) that keep their weights.
+        layer_decay: learning rate of a layer relative to that of the next one, in (0, 1].
 
     Raises:
-        InputError: an impossible value; the message says which and what is possible.
+        InputError: a value is impossible; the message names it and the possible ones.
     """
 
     name: str

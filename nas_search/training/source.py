@@ -1,8 +1,8 @@
-"""The source of a class as one file that needs only torch: what it uses, and nothing else.
+"""The source of a class, with everything it uses, as one file that needs only torch.
 
-The definitions that a class refers to, directly or through others, are collected from the modules
-that they stand in and written out in an order in which they can be run. This works for a user's own
-search space as for ours, as long as its network uses torch and the standard library alone.
+The definitions that a class refers to, directly or through others, are collected from their modules
+and written in an order in which they can run. This works for a user's own search space too, if its
+network uses only torch and the standard library.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from nas_search.core.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class _Module:
-    """What stands at the top level of a module.
+    """The definitions and imports at the top level of a module.
 
     Attributes:
         name: dotted name.
-        lines: its source by line.
-        definitions: for each name the statements that make it.
-        imports: for each imported name (module, original name); None for the module itself.
+        lines: source by line.
+        definitions: statements that define each name.
+        imports: (module, original name) per imported name; None instead of the name of a module.
     """
 
     name: str
@@ -37,20 +37,20 @@ class _Module:
 
 
 def standalone_source(roots: Iterable[type]) -> str:
-    """Return Python source that defines ``roots`` and whatever they use.
+    """Return Python source that defines ``roots`` and everything they use.
 
     Raises:
         InputError: they use a package other than torch and the standard library, or two different
             definitions of one name, or their source cannot be found.
     """
-    written: dict[str, tuple[str, str]] = {}  # name -> (module, name) that defines it
+    written: dict[str, tuple[str, str]] = {}  # name -> (module, name) of its definition
     externals: dict[str, str] = {}
     texts: list[str] = []
 
     def add(module_name: str, name: str) -> None:
         module = _read(module_name)
         if name not in module.definitions:
-            if name in module.imports:  # passed on from where it is defined
+            if name in module.imports:  # re-exported from the module that defines it
                 source, original = module.imports[name]
                 if original is not None:
                     add(source, original)
@@ -66,7 +66,7 @@ def standalone_source(roots: Iterable[type]) -> str:
             return
         used = {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)}
         position = len(texts)
-        texts.append("")  # a place held, so that circular references end
+        texts.append("")  # a placeholder, so that circular references end
         for other in sorted(used - {name}):
             if other in module.definitions:
                 if written.get(other) != (module_name, other):
@@ -99,10 +99,10 @@ def standalone_source(roots: Iterable[type]) -> str:
 
 
 def literal(value: Any) -> str:
-    """Return Python source that makes ``value`` anew.
+    """Return Python source that evaluates to ``value``.
 
     Raises:
-        InputError: it is no number, text, list, tuple, dictionary or dataclass of such.
+        InputError: it is not a number, text, list, tuple, dictionary or dataclass of these.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [f.name for f in dataclasses.fields(value) if f.init]
@@ -123,7 +123,7 @@ def literal(value: Any) -> str:
 
 
 def classes_in(value: Any) -> set[type]:
-    """Return the dataclasses that :func:`literal` names."""
+    """Return the dataclasses that occur in :func:`literal` of ``value``."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         inner = [getattr(value, f.name) for f in dataclasses.fields(value) if f.init]
         return {type(value)}.union(*map(classes_in, inner))
@@ -173,7 +173,7 @@ def _text(module: _Module, statement: ast.stmt) -> str:
 
 
 def _is_ours(source: str, asking: str) -> bool:
-    """Say whether a module is written out: neither torch nor the standard library."""
+    """Whether a module is written out: neither torch nor the standard library."""
     top = source.split(".")[0]
     return top == "nas_search" or (
         top == asking.split(".")[0] and top != "torch" and top not in sys.stdlib_module_names

@@ -1,4 +1,4 @@
-"""A trained network as a folder that stands alone: source, weights, and what was done to get it."""
+"""A trained network as a standalone folder: source, weights, recipe and preprocessing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WEIGHTS = "weights.safetensors"
 
 _HEAD = '''"""{title}
 
-Written by nas_search {version}. It needs nothing but torch, and lies beside its weights:
+Written by nas_search {version}. It needs only torch, and its weights in the same folder:
 
     import model
     network = model.load()
@@ -51,26 +51,26 @@ def build_network() -> nn.Module:
 
 
 def load(path=None) -> nn.Module:
-    """Return the network with the weights beside this file, or those in ``path``, to evaluate."""
+    """Return the network in eval mode, with the weights beside this file or in ``path``."""
     raw = (Path(path) if path else Path(__file__).with_name("{weights}")).read_bytes()
     end = 8 + int.from_bytes(raw[:8], "little")
     state = {{}}
-    for name, facts in json.loads(raw[8:end]).items():
+    for name, entry in json.loads(raw[8:end]).items():
         if name != "__metadata__":
-            low, high = (end + offset for offset in facts["data_offsets"])
-            values = torch.frombuffer(bytearray(raw[low:high]), dtype=_TYPES[facts["dtype"]])
-            state[name] = values.reshape(facts["shape"])
+            low, high = (end + offset for offset in entry["data_offsets"])
+            values = torch.frombuffer(bytearray(raw[low:high]), dtype=_TYPES[entry["dtype"]])
+            state[name] = values.reshape(entry["shape"])
     network = build_network()
     network.load_state_dict(state)
     return network.eval()
 
 
 def prepare(images: torch.Tensor) -> torch.Tensor:
-    """Return what the network takes: float32 (n, *INPUT_SHAPE).
+    """Return the network's input: normalized float32 (n, *INPUT_SHAPE).
 
     Args:
         images: (n, channels, height, width) or one image without n; uint8 from 0 to 255, or floats
-            {float_note}. Another size is scaled by its shorter side and cropped to the middle.
+            {float_note}. Other sizes are scaled by the shorter side and center-cropped.
     """
     images = images if images.dim() == 4 else images[None]
     pixels = images.float() / 255 if images.dtype == torch.uint8 else images.float()
@@ -105,22 +105,22 @@ def write_folder(
     """Write ``model.py``, weights, genotype, preprocessing and recipe of a trained network.
 
     Args:
-        folder: exists.
+        folder: an existing folder.
         network: the trained network of ``architecture``.
-        architecture: what it is.
-        data: the images that it was trained on.
-        recipe: how.
-        version: of this package.
+        architecture: its architecture.
+        data: its training data.
+        recipe: its recipe.
+        version: version of this package.
 
     Raises:
-        InputError: the network's source cannot be written by itself; everything else is written.
+        InputError: the source cannot be written as one file; everything else is written.
         RunError: the disk refuses.
     """
     state = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
     write_whole(folder / WEIGHTS, lambda file: file.write(to_safetensors(state)))
-    write_json(folder / "genotype.json", architecture.facts())
+    write_json(folder / "genotype.json", architecture.as_dict())
     write_json(
         folder / "preprocessing.json",
         {
@@ -138,15 +138,15 @@ def write_folder(
 
 
 def model_source(architecture: Architecture, data: ImageData, version: str) -> str:
-    """Return ``model.py``: the network's classes, how it is built, loaded and used.
+    """Return the text of ``model.py``: the network's classes, and functions to build and use it.
 
     Raises:
         InputError: see :func:`nas_search.training.source.standalone_source`.
     """
     kind, arguments, keywords = _constructor(architecture.build)
     call = f"{kind.__name__}({_arguments(arguments, keywords)})"
-    own = {kind, *classes_in(tuple(arguments)), *classes_in(keywords)}
-    roots = sorted(own, key=lambda c: (c is kind, c.__name__))
+    classes = {kind, *classes_in(tuple(arguments)), *classes_in(keywords)}
+    roots = sorted(classes, key=lambda c: (c is kind, c.__name__))
     body = standalone_source(roots)
     for line in ("import json", "from pathlib import Path", "import torch", "from torch import nn"):
         if f"\n{line}" not in body.split("\n\n\n")[0]:
@@ -193,7 +193,7 @@ def _arguments(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> str:
 def _constructor(
     build: Callable[[], nn.Module],
 ) -> tuple[type[nn.Module], tuple[Any, ...], dict[str, Any]]:
-    """Return the class of the network that ``build`` makes and what its constructor was given."""
+    """Return the class of the network that ``build`` makes, and its constructor's arguments."""
     kind = type(build())
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     with _spied(kind, calls):

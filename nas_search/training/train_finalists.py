@@ -1,4 +1,4 @@
-"""Train finalists for real, rank them by validation accuracy, test the winner once."""
+"""Train the finalists, rank them by validation accuracy, test the winner once."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from nas_search.core.files import write_csv, write_json
 from nas_search.data import ImageData, stratified_holdout
 from nas_search.training import checkpoint
 from nas_search.training.choice import rungs
-from nas_search.training.distributed import ProcessGroup, team
+from nas_search.training.distributed import ProcessGroup, process_group
 from nas_search.training.finalist import (
     COLUMNS,
     Finalist,
     Renderers,
     TrainingPlan,
-    best_first,
+    by_accuracy,
     mean,
     metrics,
     ranked,
@@ -38,93 +38,94 @@ from nas_search.training.recipe import Recipe
 from nas_search.training.standalone import write_folder
 
 SPLIT_SEED = 0
-"""Which training images are kept to choose by: the same for all finalists and seeds."""
+"""Seed of the validation split, the same for all finalists and training seeds."""
 
 
 def train_finalists(
-    candidates: Sequence[Finalist],
+    finalists: Sequence[Finalist],
     data: ImageData,
     plan: TrainingPlan,
     directory: Path,
     console: Console,
-    views: Renderers,
+    renderers: Renderers,
 ) -> list[Finalist]:
-    """Train ``candidates``, or go on where ``directory`` stopped, and write their folders there.
+    """Train ``finalists``, or continue in ``directory``, and write their folders there.
 
     Args:
-        candidates: what to train; their fields are filled in.
+        finalists: architectures to train; their result fields are filled in.
         data: the images; ``data.test`` is read once, for the winner.
-        plan: how.
+        plan: recipe, seeds, halving and device.
         directory: the run directory; ``finalists/`` is made in it.
-        console: where progress and the table go.
-        views: how the table and the learning curves are made.
+        console: console for progress and the table.
+        renderers: functions that make the table and the learning curves.
 
     Returns:
-        The candidates, best first.
+        The finalists, best first.
 
     Raises:
-        InputError: the request cannot be carried out as written.
-        RunError: none could be trained, or the winner not tested; what could be is written.
+        InputError: the request is impossible.
+        RunError: no finalist could be trained, or the winner could not be tested; all other
+            results are written.
     """
     check_formats(plan.finalists.export)
-    _check(candidates, data, plan.recipe)
-    with team(plan.device) as members:
-        return _FinalistsRun(candidates, data, plan, directory, console, views, members).run()
+    _check(finalists, data, plan.recipe)
+    with process_group(plan.device) as group:
+        return _FinalistsRun(finalists, data, plan, directory, console, renderers, group).run()
 
 
 class _FinalistsRun:
-    """One run of :func:`confirm`."""
+    """One call of :func:`train_finalists`."""
 
     def __init__(
         self,
-        candidates: Sequence[Finalist],
+        finalists: Sequence[Finalist],
         data: ImageData,
         plan: TrainingPlan,
         directory: Path,
         console: Console,
-        views: Renderers,
-        members: ProcessGroup,
+        renderers: Renderers,
+        group: ProcessGroup,
     ) -> None:
-        self._candidates, self._data, self._plan, self._team = candidates, data, plan, members
-        self._views = views
-        # Each process may have been given a directory named after its own clock.
-        self._directory = Path(members.leaders(str(directory.resolve()))) / "finalists"
-        self._console = console if members.leads else Console(quiet=True)
+        self._finalists, self._data, self._plan, self._group = finalists, data, plan, group
+        self._renderers = renderers
+        # By default the directory is named after the time at which each process started.
+        self._directory = Path(group.from_leader(str(directory.resolve()))) / "finalists"
+        self._console = console if group.leads else Console(quiet=True)
         labels, share = data.train.labels, plan.recipe.validation
-        train, held = torch.arange(len(labels)), torch.arange(0)
+        train, held_out = torch.arange(len(labels)), torch.arange(0)
         if share:
-            train, held = stratified_holdout(labels, share, SPLIT_SEED)
-        self._train = Images(data.train, train, members.device)
-        self._held = Images(data.train, held, members.device)
+            train, held_out = stratified_holdout(labels, share, SPLIT_SEED)
+        self._train = Images(data.train, train, group.device)
+        self._validation = Images(data.train, held_out, group.device)
 
     def run(self) -> list[Finalist]:
         plan, recipe = self._plan, self._plan.recipe
-        alive = list(self._candidates)
-        self._say(
+        alive = list(self._finalists)
+        self._print(
             f"training {len(alive)} network{'s' * (len(alive) > 1)} by recipe {recipe.name}: "
-            f"{len(self._train)} images to learn from, {len(self._held)} to choose by, "
-            f"{recipe.epochs} epochs, on {self._team.device}"
+            f"{len(self._train)} training images, {len(self._validation)} for validation, "
+            f"{recipe.epochs} epochs, on {self._group.device}"
         )
         for until, survivors in rungs(recipe.epochs, len(alive), plan.finalists.halving):
-            for candidate in alive:
-                self._train_one(candidate, until)
-            alive = best_first([c for c in alive if c.status != "failed"])
+            for finalist in alive:
+                self._train_one(finalist, until)
+            alive = by_accuracy([f for f in alive if f.status != "failed"])
             if until < recipe.epochs:
-                for candidate in alive[survivors:]:
-                    candidate.status = "stopped"
-                    candidate.reason = f"not among the best {survivors} after {until} epochs"
+                for finalist in alive[survivors:]:
+                    finalist.status = "stopped"
+                    finalist.reason = f"not among the best {survivors} after {until} epochs"
                 alive = alive[:survivors]
-        for candidate in self._candidates:
-            if candidate.status == "waiting":
-                candidate.status = "trained"
-        ranking = ranked(self._candidates)
+        for finalist in self._finalists:
+            if finalist.status == "waiting":
+                finalist.status = "trained"
+        ranking = ranked(self._finalists)
         untested = ""
         if ranking[0].status == "trained":
             try:
                 self._test(ranking[0])
             except InputError as error:
                 ranking[0].test, untested = [], str(error)
-        if self._team.leads:
+        if self._group.leads:
             self._write(ranking)
         if untested:
             raise RunError(
@@ -133,45 +134,45 @@ class _FinalistsRun:
             )
         return ranking
 
-    def _train_one(self, candidate: Finalist, until: int) -> None:
-        """Train all seeds of one candidate to epoch ``until``; a failure is kept as its reason."""
-        candidate.validation, seconds = [], 0.0
+    def _train_one(self, finalist: Finalist, until: int) -> None:
+        """Train all seeds of one finalist to epoch ``until``; record the reason of a failure."""
+        finalist.validation, seconds = [], 0.0
         for seed in self._plan.finalists.seeds:
-            training = self._training(candidate, seed)
+            training = self._training(finalist, seed)
             problem = ""
-            folder = self._folder(candidate, seed)
-            with TrainingLog(folder, self._console, self._plan, candidate.key) as watch:
+            folder = self._folder(finalist, seed)
+            with TrainingLog(folder, self._console, self._plan, finalist.key) as log:
                 try:
-                    training.run(until, lambda epoch: watch.epoch(epoch, seed))  # noqa: B023
+                    training.run(until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
                 except (TrainingFailure, RunError, InputError) as error:
                     problem = str(error)
-            problem = self._team.agree(problem)
-            candidate.micro_batch = training.micro_batch
-            candidate.epochs = training.done
+            problem = self._group.first_problem(problem)
+            finalist.micro_batch = training.micro_batch
+            finalist.epochs = training.done
             if problem:
-                candidate.status, candidate.reason = "failed", problem
-                self._say(f"{candidate.key} seed {seed} failed: {problem}")
+                finalist.status, finalist.reason = "failed", problem
+                self._print(f"{finalist.key} seed {seed} failed: {problem}")
                 break
-            candidate.validation.append(training.accuracy())
+            finalist.validation.append(training.accuracy())
             seconds += training.log[-1].seconds
-            if until == self._plan.recipe.epochs and self._team.leads:
-                self._pack(candidate, seed, training)
-        candidate.seconds = seconds
-        if self._team.leads:
-            self._describe(candidate)
+            if until == self._plan.recipe.epochs and self._group.leads:
+                self._pack(finalist, seed, training)
+        finalist.seconds = seconds
+        if self._group.leads:
+            self._describe(finalist)
 
-    def _training(self, candidate: Finalist, seed: int) -> Training:
+    def _training(self, finalist: Finalist, seed: int) -> Training:
         plan = self._plan
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = candidate.architecture.build()
+            network = finalist.architecture.build()
         if plan.pretrained is not None:
             fresh = take_weights(network, plan.pretrained.weights)
             if fresh:
-                self._say(f"{candidate.key} seed {seed}: new weights for {', '.join(fresh)}")
-        space = candidate.architecture.space
-        folder = self._folder(candidate, seed)
-        if self._team.leads:
+                self._print(f"{finalist.key} seed {seed}: new weights for {', '.join(fresh)}")
+        space = finalist.architecture.space
+        folder = self._folder(finalist, seed)
+        if self._group.leads:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -180,54 +181,56 @@ class _FinalistsRun:
             network,
             plan.recipe,
             self._train,
-            self._held,
+            self._validation,
             seed,
             folder,
-            self._facts(candidate, seed),
-            self._team,
+            self._identity(finalist, seed),
+            self._group,
             tuple(space.droppable(network)),
         )
 
-    def _facts(self, candidate: Finalist, seed: int) -> dict[str, Any]:
-        """Return what defines a training: its checkpoint is continued by no other."""
+    def _identity(self, finalist: Finalist, seed: int) -> dict[str, Any]:
+        """Return the settings that define a training; its checkpoint continues no other."""
         labels = self._data.train.labels.numpy().tobytes()
-        started = self._plan.pretrained
+        pretrained = self._plan.pretrained
         return {
-            "architecture": repr(candidate.architecture),
+            "architecture": repr(finalist.architecture),
             "recipe": repr(self._plan.recipe),
             "seed": seed,
             "data": f"{self._data.name} {hashlib.sha256(labels).hexdigest()[:16]}",
-            "weights": str(started.folder.resolve()) if started else "",
-            "processes": self._team.size,
+            "weights": str(pretrained.folder.resolve()) if pretrained else "",
+            "processes": self._group.size,
         }
 
-    def _folder(self, candidate: Finalist, seed: int) -> Path:
-        return self._directory / candidate.key / f"seed{seed}"
+    def _folder(self, finalist: Finalist, seed: int) -> Path:
+        return self._directory / finalist.key / f"seed{seed}"
 
-    def _pack(self, candidate: Finalist, seed: int, training: Training) -> None:
-        """Write the folder that stands alone, with the weights of the best seed."""
-        before = candidate.validation[:-1]
-        if before and not training.accuracy() > max(before):  # of equal ones the first, as tested
+    def _pack(self, finalist: Finalist, seed: int, training: Training) -> None:
+        """Write the standalone folder, with the weights of the best seed."""
+        before = finalist.validation[:-1]
+        if before and not training.accuracy() > max(
+            before
+        ):  # of equal seeds the first, as in _test
             return
-        folder = self._directory / candidate.key
+        folder = self._directory / finalist.key
         network = training.result()
         try:
             version = self._plan.versions["nas_search"]
             write_folder(
-                folder, network, candidate.architecture, self._data, self._plan.recipe, version
+                folder, network, finalist.architecture, self._data, self._plan.recipe, version
             )
-            self._views.curve([asdict(e) for e in training.log], folder / "curve.png")
+            self._renderers.curve([asdict(e) for e in training.log], folder / "curve.png")
         except (InputError, RunError, OSError) as error:
-            self._say(f"{candidate.key}: {error}")
+            self._print(f"{finalist.key}: {error}")
 
     def _test(self, winner: Finalist) -> None:
-        """Measure the winner's networks on the test images, and write its other formats."""
-        test = Images(self._data.test, torch.arange(len(self._data.test)), self._team.device)
-        chosen = max(range(len(winner.validation)), key=lambda i: (winner.validation[i], -i))
-        for place, seed in enumerate(self._plan.finalists.seeds):
+        """Evaluate the winner's networks on the test images, and export the best one."""
+        test = Images(self._data.test, torch.arange(len(self._data.test)), self._group.device)
+        best = max(range(len(winner.validation)), key=lambda i: (winner.validation[i], -i))
+        for number, seed in enumerate(self._plan.finalists.seeds):
             network = self._training(winner, seed).result()
-            winner.test.append(evaluate(network, test, self._plan.recipe, self._team)[1])
-            if place == chosen and self._team.leads:
+            winner.test.append(evaluate(network, test, self._plan.recipe, self._group)[1])
+            if number == best and self._group.leads:
                 for name in self._plan.finalists.export:
                     self._export(network, winner, name)
 
@@ -236,55 +239,55 @@ class _FinalistsRun:
         folder = self._directory / winner.key
         try:
             difference = export(network.cpu(), images, folder, name)
-            self._say(
+            self._print(
                 f"{folder / f'model.{name}'}: logits within {difference:.0e} of the network's"
             )
         except (RunError, OSError) as error:
-            self._say(f"{winner.key}: {error}")
+            self._print(f"{winner.key}: {error}")
         finally:
-            network.to(self._team.device)
+            network.to(self._group.device)
 
-    def _describe(self, candidate: Finalist) -> None:
-        """Write a candidate's ``metrics.json``."""
-        facts = metrics(candidate, self._plan, self._team.device)
-        folder = self._directory / candidate.key
-        checkpoint.on_disk(lambda: write_json(folder / "metrics.json", facts))
+    def _describe(self, finalist: Finalist) -> None:
+        """Write ``metrics.json`` of a finalist."""
+        content = metrics(finalist, self._plan, self._group.device)
+        folder = self._directory / finalist.key
+        checkpoint.on_disk(lambda: write_json(folder / "metrics.json", content))
 
     def _write(self, ranking: Sequence[Finalist]) -> None:
-        for candidate in ranking:
-            self._describe(candidate)
-        rows = [row(place, candidate) for place, candidate in enumerate(ranking, 1)]
+        for finalist in ranking:
+            self._describe(finalist)
+        rows = [row(rank, finalist) for rank, finalist in enumerate(ranking, 1)]
         checkpoint.on_disk(lambda: write_csv(self._directory / "finalists.csv", COLUMNS, rows))
-        self._console.print(self._views.table(COLUMNS, rows))
-        if all(c.status == "failed" for c in ranking):
+        self._console.print(self._renderers.table(COLUMNS, rows))
+        if all(f.status == "failed" for f in ranking):
             raise RunError(f"no network could be trained: {ranking[0].reason}")
         winner = ranking[0]
         if winner.test:
-            spread = f" +- {statistics.stdev(winner.test):.2f}" if len(winner.test) > 1 else ""
-            self._say(
-                f"number 1, {winner.key}: test accuracy {mean(winner.test):.2f}{spread} %; "
+            deviation = f" +- {statistics.stdev(winner.test):.2f}" if len(winner.test) > 1 else ""
+            self._print(
+                f"number 1, {winner.key}: test accuracy {mean(winner.test):.2f}{deviation} %; "
                 f"model and weights in {self._directory / winner.key}"
             )
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
 
 
-def _check(candidates: Sequence[Finalist], data: ImageData, recipe: Recipe) -> None:
-    """Refuse before the first epoch what cannot work."""
-    if not candidates:
+def _check(finalists: Sequence[Finalist], data: ImageData, recipe: Recipe) -> None:
+    """Refuse impossible requests before the first epoch."""
+    if not finalists:
         raise InputError("there is no architecture to train; give architecture=... or run=...")
-    if len(candidates) > 1 and not recipe.validation:
+    if len(finalists) > 1 and not recipe.validation:
         raise InputError(
-            "recipe.validation=0 leaves nothing to choose among finalists by; set "
+            "recipe.validation=0 leaves no images to rank the finalists by; set "
             "recipe.validation=0.1 or train one architecture"
         )
-    keys = [c.key for c in candidates]
-    for candidate in candidates:
-        candidate.architecture.cost()
-        if keys.count(candidate.key) > 1:
+    keys = [f.key for f in finalists]
+    for finalist in finalists:
+        finalist.architecture.cost()
+        if keys.count(finalist.key) > 1:
             raise InputError(
-                f"{candidate.architecture.genotype} is given twice (or another writing of it)"
+                f"{finalist.architecture.genotype} is given twice (perhaps in another notation)"
             )
     if recipe.augmentation.crop >= min(data.input_shape[1:]):
         raise InputError(

@@ -187,7 +187,7 @@ def stored(store: Path) -> dict[str, Any]:
     ],
 )
 def test_scores_are_grouped_by_images_and_draws(
-    asked: dict[str, int], tasks: set[tuple[int, int]]
+    asked: dict[str, Any], tasks: set[tuple[int, int]]
 ) -> None:
     scores = ("swap", "gradalign", "linear_regions", "ntk_cond", *BASELINES)
     groups = measured_together(scores, Settings(init="kaiming_normal", **asked))
@@ -233,7 +233,7 @@ def test_repeated_and_enlarged_it_scores_nothing_twice(
 
     def counting(self: ScoringTask, genotype: object) -> object:
         seen.append((self.seed, str(genotype)))
-        return candidate(self, genotype)  # type: ignore[arg-type]
+        return candidate(self, genotype)
 
     monkeypatch.setattr(ScoringTask, "candidate", counting)
     assert call("hydra.run.dir=run")[0] == 0
@@ -304,7 +304,7 @@ def test_ctrl_c_says_that_the_command_continues(
     def interrupted(self: ScoringTask, genotype: object) -> object:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return candidate(self, genotype)  # type: ignore[arg-type]
+        return candidate(self, genotype)
 
     monkeypatch.setattr(ScoringTask, "candidate", interrupted)
     code, out, err = call("hydra.run.dir=run")

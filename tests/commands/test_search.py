@@ -420,7 +420,7 @@ BAD = [
     (1, "search_space.operations=[none]", "none of the 1 candidates got a score"),
     (1, "constraints.max_params=1", "most frequent reason .*constraints.max_params=1"),
     (2, "proxy.batch_size=5000", "has only 1438 training images"),
-    (2, "proxy.classes=11", "11 classes are asked, but dataset 'digits' has 10"),
+    (2, "proxy.classes=11", "11 classes are requested, but dataset 'digits' has 10"),
     (2, "proxy.normalization=nope", "possible: sample, frozen, batch, eval"),
     (2, "proxy.repeats=0", "proxy.repeats=0 must be 1 or more"),
     (2, "device=cuda:99", "device=cuda:99"),
@@ -443,7 +443,7 @@ def test_bad_input_is_one_line(
     call: Call, tmp_path: Path, code: int, argument: str, message: str
 ) -> None:
     _broken_files(tmp_path)
-    base = TINY
+    base: Sequence[str] = TINY
     if argument.startswith(("~dataset", "dataset=")):
         base = [a for a in TINY if not a.startswith("dataset.")]
     arguments = argument.split(" dataset.")

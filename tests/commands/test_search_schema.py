@@ -13,7 +13,7 @@ from pathlib import Path
 import hydra
 import pytest
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.commands.command import CONF
@@ -93,6 +93,7 @@ def test_an_experiment_changes_what_it_names_and_nothing_else() -> None:
     assert (hundred.budget.evaluations, hundred.budget.minutes) == (100, None)
     assert (hundred.proxy, hundred.seed, hundred.macro) == (plain.proxy, plain.seed, plain.macro)
     cifar = compose("experiment=cifar10", "finalists.k=7", "seed=3")
+    assert cifar.recipe is not None
     assert (cifar.dataset.name, cifar.recipe.name, cifar.seed) == ("cifar10", "darts", 3)
     assert (cifar.finalists.k, cifar.finalists.halving) == (7, 3)
 
@@ -280,6 +281,7 @@ def test_help_does_not_wait_for_torch(module: str) -> None:
 def test_the_composed_configuration_can_be_printed(tmp_path: Path) -> None:
     text = ask_command("--cfg", "job", "seed=5", f"hydra.run.dir={tmp_path / 'run'}")
     printed = OmegaConf.create(text)
+    assert isinstance(printed, DictConfig)
     assert printed.seed == 5
     assert read_config(printed).seed == 5
     assert not (tmp_path / "run").exists()

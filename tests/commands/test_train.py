@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -51,8 +52,10 @@ def table(directory: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def metrics(directory: Path, key: str) -> dict[str, object]:
-    return json.loads((directory / "finalists" / key / "metrics.json").read_text(encoding="utf-8"))
+def metrics(directory: Path, key: str) -> dict[str, Any]:
+    text = (directory / "finalists" / key / "metrics.json").read_text(encoding="utf-8")
+    read: dict[str, Any] = json.loads(text)
+    return read
 
 
 def test_a_search_trains_its_finalists_and_tests_the_winner_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The registry: names find records, and a mistake is one line that says what to do."""
+"""The registry: look-up by name, and errors with the remedy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def test_records_are_found_by_name_and_listed_in_order(tools: Registry[Tool]) ->
     assert list(tools) == [Tool("hammer"), Tool("saw")]
 
 
-def test_an_unknown_name_lists_what_is_possible_and_the_nearest(tools: Registry[Tool]) -> None:
+def test_error_of_an_unknown_name_lists_the_possible_ones_and_the_nearest(
+    tools: Registry[Tool],
+) -> None:
     with pytest.raises(InputError, match=r"unknown tool 'hamer' \(did you mean 'hammer'\?\)"):
         tools.get("hamer")
     with pytest.raises(InputError, match="unknown tool 'x'; possible: hammer, saw$"):
@@ -43,7 +45,7 @@ def test_two_records_cannot_share_a_name(tools: Registry[Tool]) -> None:
         tools.add(Tool("saw", "wood"))
 
 
-def test_a_temporary_record_replaces_its_namesake_for_a_block(tools: Registry[Tool]) -> None:
+def test_temporary_record_replaces_its_namesake_within_the_block(tools: Registry[Tool]) -> None:
     with pytest.raises(ZeroDivisionError), tools.temporarily(Tool("saw", "wood")):
         assert tools.get("saw").use == "wood"
         tools.add(Tool("plugin"))

@@ -1,4 +1,4 @@
-"""dataset=cifar10 and cifar100, without a network; the real images where they are at hand."""
+"""dataset=cifar10 and cifar100, without a network; the real images if they are available."""
 
 import socket
 import subprocess
@@ -19,7 +19,7 @@ from nas_search.data.npz import NpzOptions, load_npz
 
 
 class FakeCifar:
-    """Stands in for torchvision's class: the same attributes, 20 images a class."""
+    """A stand-in for torchvision's class: the same attributes, 20 images per class."""
 
     base_folder = "cifar-10-batches-py"
     num_classes = 10
@@ -63,7 +63,7 @@ def test_torchvision_arrays_become_splits(
     assert np.allclose(data.train.images([7])[0].permute(1, 2, 0), expected, atol=1e-5)
 
 
-def test_published_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_are_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchvision.datasets, "CIFAR10", FakeCifar)
     data = DATASETS.get("cifar10").load(CifarOptions())
     assert (data.mean, data.std) == CIFAR10_STATISTICS
@@ -79,7 +79,7 @@ def test_published_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
         (EOFError(), "EOFError"),
     ],
 )
-def test_no_network_names_the_choices(
+def test_error_without_network_names_the_alternatives(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, reason: str
 ) -> None:
     def fail(self: Any) -> None:

@@ -1,4 +1,4 @@
-"""dataset=digits, and that every registered data set has its yaml."""
+"""dataset=digits, and the yaml of every registered data set."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -39,8 +39,8 @@ def test_upscaling_keeps_the_digit(size: int) -> None:
     assert float(agreement) > 0.95  # bilinear interpolation smooths, it does not move
 
 
-def test_a_linear_look_tells_digits_apart() -> None:
-    """Labels belong to their images: the nearest class mean is right on most held-out digits."""
+def test_nearest_class_mean_classifies_most_digits() -> None:
+    """Labels match their images: the nearest class mean is right on most held-out digits."""
     data = load_digits(DigitsOptions(size=8))
     train = data.train.images(torch.arange(len(data.train))).flatten(1)
     means = torch.stack([train[data.train.labels == c].mean(0) for c in range(10)])
@@ -49,7 +49,7 @@ def test_a_linear_look_tells_digits_apart() -> None:
     assert float(right.float().mean()) > 0.85
 
 
-def test_probe_batch_of_digits() -> None:
+def test_probe_batch_of_digits_is_balanced() -> None:
     images, labels = probe_batch(load_digits(DigitsOptions()), 32, seed=3)
     assert images.shape == (32, 3, 16, 16)
     assert sorted(torch.bincount(labels).tolist()) == [3] * 8 + [4] * 2
@@ -58,23 +58,23 @@ def test_probe_batch_of_digits() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (DigitsOptions(size=7), "dataset.size=7 is below the digits' own 8 pixels; use 8 or more"),
+        (DigitsOptions(size=7), "dataset.size=7 is below the 8 pixels of the scans; use 8 or more"),
         (DigitsOptions(holdout=1.0), "dataset.holdout=1.0 is not between 0 and 1; try 0.2"),
         (DigitsOptions(holdout_seed=-2), "dataset.holdout_seed=-2 is negative; use 0 or more"),
     ],
 )
-def test_bad_options(options: DigitsOptions, message: str) -> None:
+def test_bad_options_are_refused(options: DigitsOptions, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_digits(options)
 
 
-def test_all_five_are_found() -> None:
+def test_all_five_data_sets_are_registered() -> None:
     assert DATASETS.names() == ["cifar10", "cifar100", "digits", "imagefolder", "npz"]
     with pytest.raises(InputError, match=r"unknown dataset 'digit' \(did you mean 'digits'\?\)"):
         DATASETS.get("digit")
 
 
-def test_every_data_set_has_a_yaml_of_its_own_options() -> None:
+def test_every_data_set_has_a_yaml_with_its_options() -> None:
     assert {path.stem for path in CONF.glob("*.yaml")} == set(DATASETS.names())
     for record in DATASETS:
         written = OmegaConf.to_container(OmegaConf.load(CONF / f"{record.name}.yaml"))

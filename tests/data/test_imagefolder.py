@@ -1,4 +1,4 @@
-"""dataset=imagefolder: a person's pictures, decoded only when asked for."""
+"""dataset=imagefolder: the user's images, decoded on demand."""
 
 from itertools import product
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image
 
 from nas_search.core.errors import InputError
 from nas_search.data import probe_batch
-from nas_search.data.imagefolder import ImageFolderOptions, load_imagefolder, read_picture
+from nas_search.data.imagefolder import ImageFolderOptions, load_imagefolder, read_image
 
 
 def write_pictures(folder: Path, count: int, color: tuple[int, int, int]) -> None:
@@ -33,7 +33,7 @@ def options(path: Path, size: int = 16) -> ImageFolderOptions:
     return ImageFolderOptions(path=str(path), size=size)
 
 
-def test_classes_shapes_and_holdout(pets: Path) -> None:
+def test_classes_shapes_and_holdout_follow_the_folders(pets: Path) -> None:
     data = load_imagefolder(options(pets))
     assert data.class_names == ("cat", "dog")
     assert data.input_shape == (3, 16, 16)
@@ -45,7 +45,7 @@ def test_classes_shapes_and_holdout(pets: Path) -> None:
 
 
 @pytest.mark.parametrize("held", ["test", "val"])
-def test_train_and_test_folders(tmp_path: Path, held: str) -> None:
+def test_train_and_test_folders_are_the_splits(tmp_path: Path, held: str) -> None:
     for part, count in (("train", 4), (held, 2)):
         for name in ("cat", "dog"):
             write_pictures(tmp_path / part / name, count, (90, 90, 90))
@@ -60,23 +60,23 @@ def test_train_folder_alone_is_split(tmp_path: Path) -> None:
     assert (len(data.train), len(data.test)) == (8, 2)
 
 
-def test_shorter_side_is_resized_and_the_centre_kept(tmp_path: Path) -> None:
+def test_shorter_side_is_resized_and_the_center_is_kept(tmp_path: Path) -> None:
     pixels = np.zeros((20, 60, 3), np.uint8)
     pixels[:, 20:40] = 255
     Image.fromarray(pixels).save(tmp_path / "wide.png")
-    square = read_picture(tmp_path / "wide.png", 10)
+    square = read_image(tmp_path / "wide.png", 10)
     assert square.shape == (10, 10, 3)
     assert (square[:, 1:-1] == 255).all()
     assert (square > 200).all()  # the border's filter reaches a little into the black
 
 
-def test_grey_palette_and_transparent_pictures_become_rgb(tmp_path: Path) -> None:
+def test_gray_palette_and_transparent_images_become_rgb(tmp_path: Path) -> None:
     for mode in ("L", "P", "RGBA", "1", "I;16"):
         Image.new(mode, (12, 12)).save(tmp_path / "a.png")
-        assert read_picture(tmp_path / "a.png", 8).shape == (8, 8, 3)
+        assert read_image(tmp_path / "a.png", 8).shape == (8, 8, 3)
 
 
-def test_only_asked_pictures_are_decoded(pets: Path) -> None:
+def test_only_requested_images_are_decoded(pets: Path) -> None:
     data = load_imagefolder(options(pets))
     for path in (pets / "dog").iterdir():
         path.write_bytes(b"broken after listing")
@@ -93,7 +93,7 @@ def test_only_asked_pictures_are_decoded(pets: Path) -> None:
         (".png", "overwritten"),  # the one format with checksums
     ],
 )
-def test_broken_picture_is_named(pets: Path, suffix: str, damage: str) -> None:
+def test_error_names_a_broken_image(pets: Path, suffix: str, damage: str) -> None:
     path = pets / "cat" / f"bad{suffix}"
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
@@ -114,7 +114,7 @@ def test_broken_picture_is_named(pets: Path, suffix: str, damage: str) -> None:
     assert str(path) in str(caught.value)
 
 
-def test_bad_folders(pets: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_bad_folders_are_refused(pets: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     empty = tmp_path_factory.mktemp("empty")
 
     def message(choice: ImageFolderOptions) -> str:
@@ -125,14 +125,14 @@ def test_bad_folders(pets: Path, tmp_path_factory: pytest.TempPathFactory) -> No
 
     assert "needs a folder; add dataset.path=FOLDER" in message(ImageFolderOptions())
     assert "there is no folder" in message(options(pets / "no"))
-    assert "has 0 class folders; put the pictures of each class" in message(options(empty))
+    assert "has 0 class folders; put the images of each class" in message(options(empty))
     assert "has 0 class folders" in message(options(pets / "cat"))
-    assert "dataset.size=4 is too small for pictures; use 8 or more" in message(options(pets, 4))
+    assert "dataset.size=4 is too small for images; use 8 or more" in message(options(pets, 4))
     (pets / "fish").mkdir()
-    assert "fish holds no picture (.bmp" in message(options(pets))
+    assert "fish holds no image (.bmp" in message(options(pets))
 
 
-def test_unknown_class_in_the_test_folder(tmp_path: Path) -> None:
+def test_unknown_class_in_the_test_folder_is_refused(tmp_path: Path) -> None:
     for folder in ("train/cat", "train/dog", "test/cat", "test/dog", "test/fish"):
         write_pictures(tmp_path / folder, 2, (90, 90, 90))
     with pytest.raises(InputError, match=r"test/fish has no class of this name .* rename or"):

@@ -1,4 +1,4 @@
-"""dataset=npz reads what people save and names what it cannot use."""
+"""dataset=npz: the layouts it reads, and errors that name unusable arrays."""
 
 import pickle
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def load(path: Path, **options: float) -> ImageData:
         (HWC[..., :1], (1, 8, 6)),
     ],
 )
-def test_layouts_give_the_same_pixels(
+def test_all_layouts_give_the_same_pixels(
     tmp_path: Path, save: Callable[..., None], images: np.ndarray, shape: tuple[int, int, int]
 ) -> None:
     path = tmp_path / "a.npz"
@@ -58,7 +58,7 @@ def test_normalized_images_have_mean_0_and_std_1(tmp_path: Path) -> None:
     assert data.mean == pytest.approx((HWC / 255).mean((0, 1, 2)))
 
 
-def test_float_pixels_are_taken_as_they_are_and_constant_channels_survive(tmp_path: Path) -> None:
+def test_float_pixels_are_not_scaled_and_constant_channels_stay_finite(tmp_path: Path) -> None:
     images = RNG.normal(100.0, 7.0, (40, 8, 8, 2))
     images[..., 1] = 5.0
     np.savez(tmp_path / "a.npz", x_train=images, y_train=LABELS)
@@ -74,7 +74,7 @@ def test_uncompressed_arrays_are_mapped_not_loaded(tmp_path: Path) -> None:
     assert all(isinstance(array, np.memmap) for array in read_npz(tmp_path / "a.npz").values())
 
 
-def test_without_a_test_part_a_stratified_one_is_held_out(tmp_path: Path) -> None:
+def test_stratified_part_is_held_out_if_there_is_no_test_part(tmp_path: Path) -> None:
     images = np.arange(40, dtype=np.uint8).reshape(40, 1, 1).repeat(8, 1).repeat(8, 2)
     np.savez(tmp_path / "a.npz", x_train=images, y_train=LABELS)
     data = load(tmp_path / "a.npz", holdout=0.3)
@@ -90,7 +90,7 @@ def test_without_a_test_part_a_stratified_one_is_held_out(tmp_path: Path) -> Non
     assert not torch.equal(other[:, 0, 0, 0].long(), test)
 
 
-def test_data_can_be_sent_to_a_worker(tmp_path: Path) -> None:
+def test_data_can_be_pickled_for_workers(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_train=HWC, y_train=LABELS)
     data = load(tmp_path / "a.npz")
     copy = pickle.loads(pickle.dumps(data))
@@ -116,14 +116,14 @@ GOOD = {"x_train": HWC, "y_train": LABELS, "x_test": HWC, "y_test": LABELS}
         ({"x_train": HWC.astype(np.int64)}, "x_train: pixels are int64; save them as uint8"),
         ({"x_train": HWC[:, 0, 0]}, r"x_train has shape \(40, 3\); expected \(n, H, W\), \(n, H"),
         ({"x_train": HWC[:, :0]}, r"x_train has shape \(40, 0, 6, 3\); expected"),
-        ({"x_train": HWC[:, :3]}, r"\(40, 3, 6, 3\), which does not tell the channels"),
+        ({"x_train": HWC[:, :3]}, r"\(40, 3, 6, 3\), whose channel axis is ambiguous"),
         ({"x_train": HWC[:0], "y_train": LABELS[:0]}, "y_train: there are no images; give"),
         ({"x_test": HWC[:, :7]}, "hold images of different shapes; save both with the same"),
         ({"x_train": np.full((40, 8, 8), np.nan)}, "image 0 holds NaN or infinite pixels; remove"),
         ({"y_train": np.array([None] * 40)}, "cannot read .* write it again with np.savez"),
     ],
 )  # fmt: skip
-def test_unusable_arrays(
+def test_errors_name_unusable_arrays(
     tmp_path: Path, change: dict[str, np.ndarray | None], message: str
 ) -> None:
     arrays: dict[str, Any] = {key: a for key, a in (GOOD | change).items() if a is not None}
@@ -146,13 +146,15 @@ def test_unusable_arrays(
         ({"holdout_seed": -1}, "dataset.holdout_seed=-1 is negative; use 0 or more"),
     ],
 )
-def test_bad_holdout(tmp_path: Path, options: dict[str, float], message: str) -> None:
+def test_bad_holdout_options_are_refused(
+    tmp_path: Path, options: dict[str, float], message: str
+) -> None:
     np.savez(tmp_path / "a.npz", x_train=HWC, y_train=LABELS)
     with pytest.raises(InputError, match=message):
         load(tmp_path / "a.npz", **options)
 
 
-def test_missing_path_and_file(tmp_path: Path) -> None:
+def test_missing_path_and_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"dataset=npz needs a file; add dataset.path=FILE.npz"):
         load_npz(NpzOptions())
     for path in (tmp_path / "no.npz", tmp_path):
@@ -162,7 +164,7 @@ def test_missing_path_and_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("damage", ["not a zip", "truncated", "overwritten"])
-def test_damaged_files(tmp_path: Path, save: Callable[..., None], damage: str) -> None:
+def test_damaged_files_are_refused(tmp_path: Path, save: Callable[..., None], damage: str) -> None:
     path = tmp_path / "a.npz"
     save(path, x_train=HWC, y_train=LABELS)
     whole = path.read_bytes()
@@ -179,7 +181,7 @@ def test_damaged_files(tmp_path: Path, save: Callable[..., None], damage: str) -
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_any_damage_is_one_clear_line_or_harmless(
+def test_any_damage_is_an_input_error_or_harmless(
     tmp_path: Path, save: Callable[..., None]
 ) -> None:
     save(tmp_path / "whole.npz", x_train=HWC, y_train=LABELS)
@@ -200,7 +202,7 @@ def test_any_damage_is_one_clear_line_or_harmless(
     assert refused > 75
 
 
-def test_registered() -> None:
+def test_npz_is_registered() -> None:
     record = DATASETS.get("npz")
     assert record.load is load_npz
     assert record.options is NpzOptions

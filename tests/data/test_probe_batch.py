@@ -1,4 +1,4 @@
-"""The probe batch is balanced, fixed by its seed, and says what it cannot do."""
+"""The probe batch: balance, dependence on the seed alone, and refused requests."""
 
 from functools import partial
 
@@ -28,7 +28,9 @@ def make_data(counts: list[int], broken: int | None = None) -> ImageData:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_counts_differ_by_at_most_one_and_images_match_their_labels(source: st.DataObject) -> None:
+def test_class_counts_differ_by_at_most_one_and_images_match_their_labels(
+    source: st.DataObject,
+) -> None:
     counts = source.draw(st.lists(st.integers(3, 12), min_size=2, max_size=9))
     data = make_data(counts)
     classes = source.draw(st.none() | st.integers(1, len(counts)))
@@ -51,7 +53,7 @@ def test_counts_differ_by_at_most_one_and_images_match_their_labels(source: st.D
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**63), noise=st.integers(0, 2**31))
-def test_seed_alone_decides(seed: int, noise: int) -> None:
+def test_batch_depends_on_the_seed_alone(seed: int, noise: int) -> None:
     data = make_data([9, 9, 9])
     first = probe_batch(data, 10, None, seed)
     np.random.seed(noise)  # noqa: NPY002 - the global generators must not matter
@@ -63,7 +65,7 @@ def test_seed_alone_decides(seed: int, noise: int) -> None:
     assert torch.equal(torch.get_rng_state(), state)  # nor are they used up
 
 
-def test_seeds_change_images_order_and_which_classes_get_more() -> None:
+def test_seeds_change_images_order_and_the_larger_classes() -> None:
     data = make_data([50] * 5)
     batches = [probe_batch(data, 7, None, seed) for seed in range(30)]
     assert len({tuple(images.flatten().tolist()) for images, _ in batches}) == 30
@@ -75,19 +77,19 @@ def test_seeds_change_images_order_and_which_classes_get_more() -> None:
     assert int((mixed[1:] != mixed[:-1]).sum()) > 50  # not grouped by class
 
 
-def test_chosen_classes_depend_on_the_seed() -> None:
+def test_drawn_classes_depend_on_the_seed() -> None:
     data = make_data([5] * 6)
     chosen = {tuple(sorted(set(probe_batch(data, 4, 2, s)[1].tolist()))) for s in range(40)}
     assert len(chosen) > 5
 
 
-def test_batch_smaller_than_the_classes_takes_one_image_of_each_of_n_classes() -> None:
+def test_batch_of_n_has_one_image_of_n_classes_if_there_are_more() -> None:
     _, labels = probe_batch(make_data([5] * 6), 4, None, 0)
     assert len(set(labels.tolist())) == 4
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_extra_image_comes_from_a_class_that_has_it(seed: int) -> None:
+def test_extra_image_comes_from_a_class_with_enough_images(seed: int) -> None:
     _, labels = probe_batch(make_data([2, 3, 2]), 7, None, seed)
     assert torch.bincount(labels).tolist() == [2, 3, 2]
 
@@ -109,18 +111,18 @@ def test_only_drawn_images_are_read() -> None:
 @pytest.mark.parametrize(
     ("counts", "n", "classes", "seed", "message"),
     [
-        ([5, 5], 0, None, 0, "a probe batch of 0 images is asked; ask for 1 or more"),
+        ([5, 5], 0, None, 0, "a probe batch of 0 images is requested; ask for 1 or more"),
         ([5, 5], 4, None, -1, "seed=-1 is negative; use 0 or more"),
         ([5, 5], 11, None, 0, "dataset 'fake' has only 10 training images; ask for fewer"),
-        ([5, 5], 4, 3, 0, "3 classes are asked, but dataset 'fake' has 2; ask for 1 to 2"),
-        ([5, 5], 4, 0, 0, "0 classes are asked, but dataset 'fake' has 2; ask for 1 to 2"),
+        ([5, 5], 4, 3, 0, "3 classes are requested, but dataset 'fake' has 2; ask for 1 to 2"),
+        ([5, 5], 4, 0, 0, "0 classes are requested, but dataset 'fake' has 2; ask for 1 to 2"),
         ([5, 5], 1, 2, 0, "a probe batch of 1 images cannot hold 2 classes; ask for 2 images"),
         ([1, 9], 6, None, 0, "class 'c0' has 1 training images, the probe batch of 6 over 2 classes"
          " needs 3 of it; ask for a smaller batch or fewer classes"),
         ([2, 2, 4], 8, None, 0, "class 'c[01]' has 2 training images, .* needs 3 of it"),
     ],
 )  # fmt: skip
-def test_impossible_requests(
+def test_impossible_requests_are_refused(
     counts: list[int], n: int, classes: int | None, seed: int, message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
@@ -128,6 +130,6 @@ def test_impossible_requests(
     assert "\n" not in str(caught.value)
 
 
-def test_broken_pixels_are_named() -> None:
+def test_error_names_broken_pixels() -> None:
     with pytest.raises(InputError, match="fake: image 3 holds NaN or infinite pixels; remove it"):
         probe_batch(make_data([2, 2], broken=3), 4, None, 0)

@@ -106,7 +106,8 @@ class Attention(nn.Module):
         x = self.embed(images).flatten(2).mT
         x = self.norm(torch.cat([self.token.expand(len(x), -1, -1), x], 1))
         self.unheard(x)
-        return self.head((x + self.attention(x, x, x)[0])[:, 0])
+        logits: Tensor = self.head((x + self.attention(x, x, x)[0])[:, 0])
+        return logits
 
 
 def test_a_transformer_has_paths_too() -> None:

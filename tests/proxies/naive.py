@@ -1,4 +1,4 @@
-"""Networks in float64 and gradients by ordinary autograd, for formulas written out naively."""
+"""Networks in float64 and gradients by ordinary autograd, for naive implementations of formulas."""
 
 from __future__ import annotations
 
@@ -53,12 +53,18 @@ def score(name: str, number: int = 0, n: int = N, seed: int = 0, **how: Any) -> 
     return record.score(measure(network, *batch(n), measuring, record.needs, facts))
 
 
-def layers(network: nn.Module) -> list[nn.Module]:
+def layers(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:
     """Return the convolutions and linear layers."""
     return [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
 
+def weights_and_gradients(network: nn.Module) -> list[tuple[Tensor, Tensor]]:
+    """Return the weights of convolutions and linear layers that received gradient, each with it."""
+    weights = [layer.weight for layer in layers(network)]
+    return [(weight, weight.grad) for weight in weights if weight.grad is not None]
+
+
 def backward(network: nn.Module, images: Tensor, labels: Tensor) -> None:
-    """Fill ``.grad`` with the gradient of the mean loss in ordinary train mode."""
+    """Fill ``.grad`` with the gradient of the mean loss in train mode."""
     network.train().zero_grad()
     F.cross_entropy(network(images), labels).backward()

@@ -30,7 +30,7 @@ def codes(network: nn.Module, images: Tensor) -> tuple[list[np.ndarray], list[bo
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
 @pytest.mark.parametrize("n", [2, 5, 70])
-def test_both_count_units(number: int, n: int) -> None:
+def test_naswot_and_swap_equal_loops_over_units(number: int, n: int) -> None:
     on, reached = codes(build(number), batch(n)[0])
     if number == 0:
         assert len(reached) > 4
@@ -45,7 +45,7 @@ def test_both_count_units(number: int, n: int) -> None:
     assert score("swap", number, n) == len(columns)
 
 
-def test_a_relu_that_leads_nowhere_does_not_count() -> None:
+def test_relu_in_a_dead_branch_does_not_count() -> None:
     # Node 2 has no way to the output: its convolution's ReLU is run for nothing.
     cell = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|"
     whole = "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
@@ -59,7 +59,7 @@ def test_a_relu_that_leads_nowhere_does_not_count() -> None:
     assert units[0] == units[1]
 
 
-def test_together_and_alone_they_are_the_same() -> None:
+def test_results_do_not_depend_on_the_other_kinds_measured() -> None:
     network, (images, labels) = small_network(0), batch()
     both = measure(network, images, labels, kinds=[PatternCount, CodeAgreement])
     alone = measure(network, images, labels, kinds=[CodeAgreement])
@@ -68,9 +68,9 @@ def test_together_and_alone_they_are_the_same() -> None:
         alone[PatternCount]
 
 
-def test_dead_networks_have_none() -> None:
+def test_dead_networks_have_no_score() -> None:
     network = small_network(0)
-    nn.init.zeros_(network.head[-1].weight)
+    nn.init.zeros_(network.get_parameter("head.3.weight"))
     for kind in (CodeAgreement, PatternCount):
         with pytest.raises(DeadNetwork, match="do not depend"):
             measure(network, *batch(), kinds=[kind])

@@ -1,4 +1,4 @@
-"""AZ-NAS's three scores against their formulas written out naively."""
+"""The three scores of AZ-NAS against naive implementations of their formulas."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tests.proxies.naive import CELLS, batch, build, score
 def features(number: int, generator: torch.Generator) -> list[Tensor]:
     """Return the stem's and each cell's output for standard normal images."""
     network = build(number, "kaiming_normal")
-    x = network.stem(torch.randn(batch()[0].shape, generator=generator).double())
+    x = network.get_submodule("stem")(torch.randn(batch()[0].shape, generator=generator).double())
     maps = [x]
-    for cell in network.cells:
+    for cell in network.get_submodule("cells").children():
         x = cell(x)
         maps.append(x)
     return maps
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
-def test_entropies_of_principal_components(number: int) -> None:
+def test_entropies_are_those_of_principal_components(number: int) -> None:
     entropies = []
     for feature in features(number, torch.Generator().manual_seed(0)):
         rows = feature.detach().permute(0, 2, 3, 1).reshape(-1, feature.shape[1]).numpy()
@@ -42,7 +42,7 @@ def test_entropies_of_principal_components(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
-def test_gains_of_random_signs(number: int) -> None:
+def test_gains_are_those_of_random_signs(number: int) -> None:
     generator = torch.Generator().manual_seed(7)
     maps = features(number, generator)
     terms = []
@@ -57,7 +57,7 @@ def test_gains_of_random_signs(number: int) -> None:
     assert score("az_trainability", number, seed=7) == pytest.approx(np.mean(terms), rel=1e-9)
 
 
-def test_images_are_not_looked_at() -> None:
+def test_scores_do_not_depend_on_the_images() -> None:
     images, labels = batch()
     both = [
         measure(build(0, "kaiming_normal"), x, labels, kinds=[CellFeatures])[CellFeatures]
@@ -66,14 +66,14 @@ def test_images_are_not_looked_at() -> None:
     assert both[0] == both[1]
 
 
-def test_a_cell_that_is_the_identity_cannot_be_trained() -> None:
+def test_identity_cell_has_no_trainability() -> None:
     seen = Measurement(CellFeatures((1.0, 1.5, 1.25), (None, 1.0)))
     assert PROXIES.get("az_trainability").score(seen) < -1e5
     assert PROXIES.get("az_expressivity").score(seen) == 3.75
     assert PROXIES.get("az_progressivity").score(seen) == -0.25
 
 
-def test_a_network_without_cells_is_refused() -> None:
+def test_network_without_cells_is_refused() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).double()
     with pytest.raises(InputError, match="list of cells"):
         measure(network, *batch(), kinds=[CellFeatures])

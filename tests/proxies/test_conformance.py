@@ -9,7 +9,7 @@ from nas_search.proxies import PROXIES
 from nas_search.testing.proxies import GramConformance, ProxyConformance
 
 OWN = [record.name for record in PROXIES if record.score.__module__.startswith("nas_search.")]
-"""The package's own scores: other tests may have registered those of plugins."""
+"""The scores of the package; other tests may have registered plugins."""
 
 OF_GRAMS = [name for name in OWN if PROXIES.get(name).needs == (Grams,)]
 OTHERS = [name for name in OWN if name not in OF_GRAMS]
@@ -31,5 +31,5 @@ class TestOtherScores(ProxyConformance):
         type(self).order_matters = request.param in ORDER_MATTERS
 
 
-def test_the_exceptions_are_scores() -> None:
+def test_exceptions_are_registered_scores() -> None:
     assert set(OTHERS) >= ORDER_MATTERS

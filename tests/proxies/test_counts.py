@@ -17,7 +17,7 @@ from tests.scoring.problem import task
 SPACE = Nasbench201Space()
 
 
-def test_params_and_flops_are_the_evaluations_own() -> None:
+def test_params_and_flops_equal_those_of_the_evaluation() -> None:
     evaluation = task(proxies=("params", "flops")).evaluate(CELLS[0])
     assert evaluation.scores == {"params": evaluation.params, "flops": evaluation.macs}
 
@@ -36,13 +36,13 @@ def depth(network: nn.Module) -> int:
         ("|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|none~2|", 1),  # dead end
     ],
 )
-def test_depth_is_that_of_the_longest_path(cell: str, longest: int) -> None:
+def test_depth_is_the_length_of_the_longest_path(cell: str, longest: int) -> None:
     # Stem, classifier, two residual blocks of two convolutions, three cells.
     network = SPACE.build(SPACE.parse(cell), (3, 8, 8), 3, cells=1, channels=4)
     assert depth(network) == 6 + 3 * longest
 
 
-def test_depth_leaves_the_network_alone_and_knows_the_dead() -> None:
+def test_depth_keeps_the_network_unchanged_and_refuses_dead_ones() -> None:
     network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(72, 3))
     network.train()
     before = {k: v.clone() for k, v in network.double().state_dict().items()}
@@ -75,7 +75,7 @@ def edges(genotype: Nasbench201Genotype) -> list[list[str]]:
     return [[edge.split("~")[0] for edge in node.strip("|").split("|")] for node in nodes]
 
 
-def test_live_parameters_are_those_of_the_network_without_its_dead_branches() -> None:
+def test_live_parameters_are_those_of_the_network_without_dead_branches() -> None:
     rng = np.random.default_rng(1)
     smaller = 0
     for _ in range(60):
@@ -85,11 +85,12 @@ def test_live_parameters_are_those_of_the_network_without_its_dead_branches() ->
             continue
         pruned = task().cost(alive(cell)).params
         assert live.scores["params_live"] == pruned, cell
+        assert live.params is not None
         smaller += pruned < live.params
     assert smaller > 5
 
 
-def test_a_layer_that_no_image_feeds_is_not_alive() -> None:
+def test_layer_without_image_input_is_not_live() -> None:
     class Fed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -100,7 +101,8 @@ def test_a_layer_that_no_image_feeds_is_not_alive() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.shared(self.shared(self.used(x.flatten(1)[:, :4])))
             self.unheard(x)
-            return self.head(x) + self.constant(torch.zeros_like(x))
+            logits: torch.Tensor = self.head(x) + self.constant(torch.zeros_like(x))
+            return logits
 
     seen = measure(Fed().double(), *batch(), Measuring("frozen"), [LiveParameters])
     assert seen[LiveParameters].count == (16 + 4) * 2 + 8 + 15  # used, shared once, and the head

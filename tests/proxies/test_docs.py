@@ -5,6 +5,6 @@ from __future__ import annotations
 from studies.score_table import PAGE, replaced
 
 
-def test_the_table_is_that_of_the_records() -> None:
+def test_table_of_scores_equals_the_records() -> None:
     page = PAGE.read_text()
     assert replaced(page) == page, "run: python -m studies.score_table --write"

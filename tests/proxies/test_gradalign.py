@@ -1,4 +1,4 @@
-"""The paper's two variants against loops over numbers, and the laws that mathematics promises."""
+"""The two variants of the paper against loops over numbers, and their mathematical laws."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def naive_log_det(rows: Tensor) -> float:
 
 @law
 @given(seeds)
-def test_all_four_equal_their_formulas(seed: int) -> None:
+def test_all_four_scores_equal_their_formulas(seed: int) -> None:
     layers = random_gradients(seed)
     whole = torch.cat(layers, 1)
     expected = {
@@ -86,7 +86,7 @@ def test_scores_stay_in_their_bounds(seed: int) -> None:
         assert n * math.log(EPS) - 1e-6 <= score(name, layers) <= n * math.log1p(EPS) + rounding
 
 
-def test_the_bounds_are_reached() -> None:
+def test_scores_reach_their_bounds() -> None:
     n = 5
     same = torch.ones(n, 3, dtype=torch.float64)
     orthogonal = torch.eye(n, dtype=torch.float64) * 7
@@ -101,7 +101,7 @@ def test_the_bounds_are_reached() -> None:
 
 @law
 @given(seeds)
-def test_the_length_of_one_samples_gradient_does_not_matter(seed: int) -> None:
+def test_scores_do_not_depend_on_the_length_of_a_gradient(seed: int) -> None:
     layers = random_gradients(seed)
     rng = np.random.default_rng(seed)
     factors = torch.from_numpy(10 ** rng.uniform(-4, 4, size=(len(layers[0]), 1)))
@@ -112,7 +112,7 @@ def test_the_length_of_one_samples_gradient_does_not_matter(seed: int) -> None:
 
 @law
 @given(seeds)
-def test_the_coordinates_of_parameter_space_do_not_matter(seed: int) -> None:
+def test_scores_do_not_depend_on_the_coordinates_of_parameter_space(seed: int) -> None:
     layers = random_gradients(seed)
     rng = np.random.default_rng(seed)
     rotated = [
@@ -125,7 +125,7 @@ def test_the_coordinates_of_parameter_space_do_not_matter(seed: int) -> None:
 
 @law
 @given(seeds)
-def test_only_the_first_variant_sees_the_sign_of_a_gradient(seed: int) -> None:
+def test_only_the_first_variant_depends_on_the_sign_of_a_gradient(seed: int) -> None:
     layers = random_gradients(seed)
     flipped = [rows.clone() for rows in layers]
     for rows in flipped:
@@ -139,7 +139,7 @@ def test_only_the_first_variant_sees_the_sign_of_a_gradient(seed: int) -> None:
 
 @law
 @given(seeds)
-def test_less_conflict_of_one_pair_scores_higher(seed: int) -> None:
+def test_less_conflict_in_one_pair_scores_higher(seed: int) -> None:
     # Two samples at angle t: I falls with t, II rises until they are orthogonal.
     t = np.sort(np.random.default_rng(seed).uniform(0.01, math.pi / 2, size=2))
     near, far = ([torch.tensor([[1.0, 0], [math.cos(a), math.sin(a)]]).double()] for a in t)
@@ -148,7 +148,7 @@ def test_less_conflict_of_one_pair_scores_higher(seed: int) -> None:
         assert score("gradalign_ii", far) > score("gradalign_ii", near)
 
 
-def test_a_sample_without_gradient_has_no_direction() -> None:
+def test_sample_without_gradient_has_zero_cosines() -> None:
     rows = torch.tensor([[3.0, 4.0], [0.0, 0.0], [4.0, -3.0]], dtype=torch.float64)
     cosines = normalized(rows @ rows.T)
     assert torch.equal(cosines, torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 0, 1]]).double())
@@ -156,7 +156,7 @@ def test_a_sample_without_gradient_has_no_direction() -> None:
     assert log_det(cosines).item() == pytest.approx(2 * math.log1p(EPS) + math.log(EPS))
 
 
-def test_whole_and_layerwise_on_numbers_done_by_hand() -> None:
+def test_whole_and_layerwise_scores_equal_those_computed_by_hand() -> None:
     # Layer a: equal gradients of length 3. Layer b: orthogonal ones of lengths 4 and 4.
     a = torch.tensor([[9.0, 9.0], [9.0, 9.0]])
     b = torch.tensor([[16.0, 0.0], [0.0, 16.0]])
@@ -169,7 +169,7 @@ def test_whole_and_layerwise_on_numbers_done_by_hand() -> None:
     assert PROXIES.get("gradalign_ii_layerwise").score(seen) == pytest.approx(layers, rel=1e-9)
 
 
-def test_log_det_of_many_matrices_is_that_of_each() -> None:
+def test_batched_log_det_equals_that_of_each_matrix() -> None:
     rows = torch.from_numpy(np.random.default_rng(0).normal(size=(4, 3, 9)))
     stack = torch.stack([normalized(r @ r.T) for r in rows])
     for whole, one in zip(log_det(stack), stack, strict=True):

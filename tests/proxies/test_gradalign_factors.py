@@ -1,4 +1,4 @@
-"""The default score on numbers done by hand, and the laws that its formula promises."""
+"""The default score against values computed by hand, and the laws of its formula."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def linear_layers(seed: int, n: int = 6) -> tuple[list[tuple[Tensor, Tensor]], T
 
 
 def measurement(layers: list[tuple[Tensor, Tensor]], labels: Tensor, depth: int = 1) -> Measurement:
-    """Return what the passes would have collected of linear layers with these factors."""
+    """Return the measurement of linear layers with these factors."""
     names = tuple(f"layer{i}.weight" for i in range(len(layers)))
     inputs = torch.stack([a @ a.T for a, _ in layers])
     errors = torch.stack([b @ b.T for _, b in layers])
@@ -50,7 +50,7 @@ def score(layers: list[tuple[Tensor, Tensor]], labels: Tensor) -> float:
     return PROXIES.get("gradalign").score(measurement(layers, labels))
 
 
-def test_on_numbers_done_by_hand() -> None:
+def test_score_equals_that_computed_by_hand() -> None:
     # Inputs orthogonal: spread 1, and K is the identity: no contrast at all.
     eye = torch.eye(4, dtype=torch.float64)
     labels = torch.tensor([0, 1, 0, 1])
@@ -71,7 +71,7 @@ def test_on_numbers_done_by_hand() -> None:
     assert score([(inputs, -errors.abs())], torch.tensor([0, 1])) == 0
 
 
-def test_spread_and_contrast_at_their_bounds() -> None:
+def test_spread_and_contrast_reach_their_bounds() -> None:
     eye = torch.eye(8, dtype=torch.float64)
     assert spread(torch.linalg.eigvalsh(eye)).item() == pytest.approx(1 - DEPENDENT)
     assert spread(torch.linalg.eigvalsh(torch.ones_like(eye))).item() == 0
@@ -84,7 +84,7 @@ def test_spread_and_contrast_at_their_bounds() -> None:
 
 @law
 @given(seeds)
-def test_stays_in_its_bounds_and_adds_up_over_layers(seed: int) -> None:
+def test_score_stays_in_its_bounds_and_adds_up_over_layers(seed: int) -> None:
     layers, labels = linear_layers(seed)
     value = score(layers, labels)
     assert 0 <= value <= sum(math.sqrt(a.shape[1] * b.shape[1]) for a, b in layers)
@@ -94,7 +94,7 @@ def test_stays_in_its_bounds_and_adds_up_over_layers(seed: int) -> None:
 
 @law
 @given(seeds)
-def test_the_length_of_one_samples_input_or_error_does_not_matter(seed: int) -> None:
+def test_score_does_not_depend_on_the_length_of_an_input_or_error(seed: int) -> None:
     layers, labels = linear_layers(seed)
     generator = torch.Generator().manual_seed(seed)
     scales = torch.rand(6, 1, generator=generator, dtype=torch.float64) * 100 + 1e-3
@@ -104,14 +104,14 @@ def test_the_length_of_one_samples_input_or_error_does_not_matter(seed: int) -> 
 
 @law
 @given(seeds)
-def test_only_which_samples_share_a_class_matters(seed: int) -> None:
+def test_score_depends_only_on_which_samples_share_a_class(seed: int) -> None:
     layers, labels = linear_layers(seed)
     assert score(layers, 7 - labels) == score(layers, labels)
 
 
 @law
 @given(seeds)
-def test_samples_that_repeat_each_other_score_lower(seed: int) -> None:
+def test_repeated_samples_score_lower(seed: int) -> None:
     layers, labels = linear_layers(seed)
     common = [(a + 3, b) for a, b in layers]  # inputs that share most of their direction
     seen, less = measurement(layers, labels), measurement(common, labels)

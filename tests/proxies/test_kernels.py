@@ -1,4 +1,4 @@
-"""The tangent kernel's condition and MeCo against their formulas written out naively."""
+"""The tangent kernel's condition and MeCo against naive implementations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NUMBERS = range(len(CELLS))
 
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("mode", ["batch", "sample", "eval"])
-def test_condition_of_gradients_taken_image_by_image(number: int, mode: str) -> None:
+def test_condition_equals_that_of_gradients_per_image(number: int, mode: str) -> None:
     network = build(number, "kaiming_fan_out")
     images = batch()[0]
     rows = []
@@ -42,17 +42,18 @@ def test_condition_of_gradients_taken_image_by_image(number: int, mode: str) -> 
     assert score("ntk_cond", number, normalization=mode) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_smallest_eigenvalue_of_rounding_is_rounding() -> None:
+def test_condition_is_bounded_by_rounding_error() -> None:
     row = torch.tensor([[1.0, 2.0]]).double()
     seen = Measurement(LogitKernel((row.T @ row), 1e-7))
     assert PROXIES.get("ntk_cond").score(seen) == pytest.approx(-1e7, rel=1e-6)
 
 
-def test_meco_of_every_feature_map() -> None:
+def test_meco_sums_over_every_feature_map() -> None:
     network = small_network(3).train()
     image = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(4)).double()
     maps: list[Tensor] = []
-    for module in [*network.stem, *network.cells[0], *network.cells[1], *network.head]:
+    cells = (layer for cell in network.cells for layer in cell.children())
+    for module in [*network.stem, *cells, *network.head]:
         module.register_forward_hook(lambda m, i, o: maps.append(o.detach()))
     network(image)
     expected = 0.0

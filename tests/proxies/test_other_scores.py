@@ -1,4 +1,4 @@
-"""SynFlow, Zen, the Jacobian's scores and ZiCo against their formulas written out naively."""
+"""SynFlow, Zen, the Jacobian's scores and ZiCo against naive implementations."""
 
 from __future__ import annotations
 
@@ -16,13 +16,23 @@ from nas_search.passes.synflow import SynapticFlow
 from nas_search.passes.two_batches import TwoBatchGradients
 from nas_search.scoring import DeadNetwork, Measuring, initialize, measure
 from nas_search.testing.proxies import small_network
-from tests.proxies.naive import CELLS, CLASSES, SPACE, backward, batch, build, layers, score
+from tests.proxies.naive import (
+    CELLS,
+    CLASSES,
+    SPACE,
+    backward,
+    batch,
+    build,
+    layers,
+    score,
+    weights_and_gradients,
+)
 
 NUMBERS = range(len(CELLS))
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_synflow_without_batch_norm(number: int) -> None:
+def test_synflow_equals_that_of_the_network_without_batch_norm(number: int) -> None:
     network = build(number)
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:  # the identity, by other means: evaluation with exact unit variance
@@ -32,33 +42,36 @@ def test_synflow_without_batch_norm(number: int) -> None:
         for parameter in network.parameters():
             parameter.abs_()
     network(torch.ones(1, 3, 8, 8).double()).sum().backward()
-    seen = [m.weight for m in layers(network) if m.weight.grad is not None]
-    total = sum((w * w.grad).sum().item() for w in seen)
+    total = sum((w * g).sum().item() for w, g in weights_and_gradients(network))
     assert score("synflow", number) == pytest.approx(math.log(total), rel=1e-9)
 
 
-def test_synflow_leaves_the_network_alone_and_knows_the_dead() -> None:
+def test_synflow_keeps_the_network_unchanged_and_refuses_dead_ones() -> None:
     network = small_network(0).float()
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    measure(
-        network, *(t.float() if t.is_floating_point() else t for t in batch()), kinds=[SynapticFlow]
-    )
+    images, labels = batch()
+    measure(network, images.float(), labels, kinds=[SynapticFlow])
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
     dead = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     with pytest.raises(DeadNetwork):
         measure(
-            SPACE.build(dead, (3, 8, 8), 3, cells=1, channels=4), *batch(), kinds=[SynapticFlow]
+            SPACE.build(dead, (3, 8, 8), 3, cells=1, channels=4),
+            images,
+            labels,
+            kinds=[SynapticFlow],
         )
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_zen_by_hooks_in_train_mode(number: int) -> None:
+def test_zen_equals_that_by_hooks_in_train_mode(number: int) -> None:
     network = build(number, "standard_normal")
     generator = torch.Generator().manual_seed(5)
     x, e = (torch.randn(16, 3, 8, 8, generator=generator).double() for _ in range(2))
     maps: list[Tensor] = []
     inputs: list[Tensor] = []
-    network.head[2].register_forward_hook(lambda m, i, o: maps.append(i[0].detach()))
+    network.get_submodule("head.2").register_forward_hook(
+        lambda m, i, o: maps.append(i[0].detach())
+    )
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_hook(lambda m, i, o: inputs.append(i[0].detach()))
@@ -76,7 +89,7 @@ def test_zen_by_hooks_in_train_mode(number: int) -> None:
     assert score("zen", number, seed=6) != score("zen", number, seed=5)
 
 
-def test_zen_says_what_it_needs() -> None:
+def test_zen_error_names_what_is_missing() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).double()
     with pytest.raises(InputError, match="AdaptiveAvgPool2d"):
         measure(network, *batch(), kinds=[Perturbation])
@@ -89,7 +102,7 @@ def jacobian(number: int, n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_jacob_cov_is_that_of_numpys_correlations(number: int) -> None:
+def test_jacob_cov_equals_that_of_numpys_correlations(number: int) -> None:
     v = np.linalg.eigvalsh(np.corrcoef(jacobian(number, 7)))
     expected = -np.sum(np.log(v + 1e-5) + 1 / (v + 1e-5))
     assert score("jacob_cov", number, 7) == pytest.approx(expected, rel=1e-6)
@@ -97,7 +110,7 @@ def test_jacob_cov_is_that_of_numpys_correlations(number: int) -> None:
 
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("n", [7, 3])  # with three images every class has one
-def test_epe_nas_is_that_of_numpys_correlations_by_class(number: int, n: int) -> None:
+def test_epe_nas_equals_that_of_numpys_correlations_per_class(number: int, n: int) -> None:
     rows, labels = jacobian(number, n), batch(n)[1].numpy()
     expected = 0.0
     for label in set(labels):
@@ -107,7 +120,7 @@ def test_epe_nas_is_that_of_numpys_correlations_by_class(number: int, n: int) ->
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_zico_from_two_ordinary_batches(number: int) -> None:
+def test_zico_equals_that_of_two_ordinary_batches(number: int) -> None:
     images, labels = batch(12)
     network = build(number)
     gradients = []
@@ -126,7 +139,7 @@ def test_zico_from_two_ordinary_batches(number: int) -> None:
     assert score("zico", number, 12) == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_weight_whose_gradient_does_not_change_is_skipped() -> None:
+def test_weights_with_equal_gradients_are_skipped() -> None:
     from nas_search.proxies import PROXIES, Measurement
 
     gradients = {
@@ -138,11 +151,11 @@ def test_a_weight_whose_gradient_does_not_change_is_skipped() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_where_the_sum_of_all_logits_is_constant_its_gradient_is_rounding(
+def test_networks_of_constant_summed_logits_are_dead(
     dtype: torch.dtype,
 ) -> None:
-    # Batch-norm's mean over the batch is constant, and so is the sum of what a linear map makes of
-    # it, unless something that is not linear comes between.
+    # The mean of batch-norm outputs over the batch is constant, and so is the sum of a linear map
+    # of them, unless a nonlinear layer comes between.
     linear, bent = (
         nn.Sequential(
             *(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8), *between),
@@ -161,7 +174,7 @@ def test_where_the_sum_of_all_logits_is_constant_its_gradient_is_rounding(
     measure(linear, images.to(dtype), labels, frozen, [InputJacobian])
 
 
-def test_what_batch_norm_undoes_has_no_gradient_in_zico() -> None:
+def test_weights_that_batch_norm_cancels_have_no_gradient_in_zico() -> None:
     # Of a convolution with one output channel and one weight, batch-norm undoes all that it does.
     network = nn.Sequential(
         *(nn.Conv2d(3, 1, 3, bias=False), nn.Conv2d(1, 1, 1, bias=False)),
@@ -179,7 +192,7 @@ def test_what_batch_norm_undoes_has_no_gradient_in_zico() -> None:
     assert set(seen[TwoBatchGradients].gradients) == {"0", "6"}
 
 
-def test_train_mode_is_the_batchs_own_statistics() -> None:
+def test_train_mode_uses_the_statistics_of_the_batch() -> None:
     frozen = score("jacob_cov", normalization="frozen")
     assert frozen != score("jacob_cov")
     assert Measuring().normalization == "sample"

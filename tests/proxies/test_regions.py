@@ -18,7 +18,7 @@ from tests.scoring.problem import task
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_distinct_patterns_are_the_codes_sum(number: int) -> None:
+def test_distinct_patterns_equal_the_sum_of_the_reference_code(number: int) -> None:
     network = narrow(number)
     seen: list[Tensor] = []
     for module in network.modules():
@@ -61,6 +61,6 @@ def test_every_space_has_a_narrow_network(space: str) -> None:
     assert all(1 <= value <= SAMPLES for value in values)
 
 
-def test_a_network_for_images_of_three_channels_is_refused() -> None:
+def test_networks_for_images_of_three_channels_are_refused() -> None:
     with pytest.raises(InputError, match="narrow network, for images of one channel"):
         measure(small_network(0), *batch(), kinds=[LinearRegions])

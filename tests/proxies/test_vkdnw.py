@@ -1,4 +1,4 @@
-"""VKDNW against its formula written out naively: class by class, image by image."""
+"""VKDNW against a naive implementation: class by class, image by image."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def information(number: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
-def test_entropy_of_the_deciles_of_the_spectrum(number: int) -> None:
+def test_score_is_the_entropy_of_the_deciles_of_the_spectrum(number: int) -> None:
     fisher = information(number)
     values = np.clip(np.linalg.eigvalsh(fisher), 0, None)
     deciles = np.quantile(values, np.arange(1, 10) / 10)
@@ -47,12 +47,13 @@ def test_entropy_of_the_deciles_of_the_spectrum(number: int) -> None:
     assert score("vkdnw", number) - len(fisher) == pytest.approx(entropy, rel=1e-5)
 
 
-def test_labels_do_not_matter_but_images_do() -> None:
+def test_score_depends_on_images_and_not_on_labels() -> None:
     how = Measuring("eval")
     images, labels = batch()
 
-    def spectrum(*these: torch.Tensor) -> torch.Tensor:
-        return measure(build(0), *these, how, [FisherInformation])[FisherInformation].eigenvalues
+    def spectrum(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        seen = measure(build(0), images, labels, how, [FisherInformation])
+        return seen[FisherInformation].eigenvalues
 
     assert torch.equal(spectrum(images, labels), spectrum(images, labels.flip(0)))
     assert not torch.allclose(spectrum(images, labels), spectrum(2 * images, labels))
@@ -63,14 +64,14 @@ def scored(eigenvalues: list[float]) -> float:
     return PROXIES.get("vkdnw").score(seen)
 
 
-def test_an_even_spectrum_is_best_and_one_of_zeros_is_just_its_size() -> None:
+def test_even_spectrum_is_best_and_zero_spectrum_gives_the_size() -> None:
     assert scored([3.0] * 11) == pytest.approx(11 + math.log(9))
     assert 11 < scored([0.01] * 6 + [3.0] * 5) < 11 + math.log(9)
     assert scored([0.0] * 10 + [1.0]) == pytest.approx(11)  # the largest is beyond all deciles
     assert scored([0.0] * 12) > scored([3.0] * 9)
 
 
-def test_a_network_that_sees_no_image_is_dead() -> None:
+def test_network_without_image_input_is_dead() -> None:
     dead = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")
     network: nn.Module = SPACE.build(dead, (3, 8, 8), 3, cells=1, channels=4).double()
     with pytest.raises(DeadNetwork, match="do not depend on the image"):

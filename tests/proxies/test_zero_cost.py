@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,14 @@ import torch.nn.functional as F
 from nas_search.gradients import NORMALIZATIONS
 from nas_search.proxies import PROXIES
 from nas_search.testing.gradients import gradients_by_loop
-from tests.proxies.naive import CELLS, backward, batch, build, layers, score
+from tests.proxies.naive import CELLS, backward, batch, build, layers, score, weights_and_gradients
 from tests.scoring.problem import task
 
 CELL_NUMBERS = range(len(CELLS))
 
 
 @pytest.mark.parametrize("number", CELL_NUMBERS)
-def test_gradsign_counts_signs_sample_by_sample(number: int) -> None:
+def test_gradsign_equals_counts_sample_by_sample(number: int) -> None:
     network = build(number)
     images, labels = batch()
     rows = {
@@ -41,14 +42,14 @@ def test_gradsign_counts_signs_sample_by_sample(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", CELL_NUMBERS)
-def test_first_order_criteria_are_those_of_an_ordinary_backward(number: int) -> None:
+def test_first_order_criteria_equal_those_of_an_ordinary_backward_pass(number: int) -> None:
     network = build(number)
     backward(network, *batch())
-    seen = [m for m in layers(network) if m.weight.grad is not None]
+    seen = weights_and_gradients(network)
     expected = {
-        "snip": sum((m.weight * m.weight.grad).abs().sum().item() for m in seen),
-        "plain": sum((m.weight * m.weight.grad).sum().item() for m in seen),
-        "grad_norm": sum(m.weight.grad.square().sum().sqrt().item() for m in seen),
+        "snip": sum((w * g).abs().sum().item() for w, g in seen),
+        "plain": sum((w * g).sum().item() for w, g in seen),
+        "grad_norm": sum(g.square().sum().sqrt().item() for _, g in seen),
         "l2_norm": sum(m.weight.square().sum().sqrt().item() for m in layers(network)),
     }
     for name, value in expected.items():
@@ -56,7 +57,7 @@ def test_first_order_criteria_are_those_of_an_ordinary_backward(number: int) -> 
 
 
 @pytest.mark.parametrize("number", CELL_NUMBERS)
-def test_fisher_counts_a_channel_once_for_each_of_its_weights(number: int) -> None:
+def test_fisher_counts_a_channel_once_per_weight(number: int) -> None:
     network = build(number)
     images, labels = batch()
     outputs: list[Any] = []
@@ -84,8 +85,8 @@ def test_grasp_is_the_hessian_times_the_gradient(number: int) -> None:
     network = build(number)
     images, labels = batch()
     backward(network, images, labels)
-    seen = [m.weight for m in layers(network) if m.weight.grad is not None]
-    gradient = [w.grad.clone() for w in seen]
+    seen = [w for w, _ in weights_and_gradients(network)]
+    gradient = [g.clone() for _, g in weights_and_gradients(network)]
     weights = [w.detach().clone() for w in seen]
     ends = []
     step = 1e-8  # so small that no ReLU switches in between
@@ -94,7 +95,7 @@ def test_grasp_is_the_hessian_times_the_gradient(number: int) -> None:
             for w, start, g in zip(seen, weights, gradient, strict=True):
                 w.copy_(start + side * step * g)
         backward(network, images, labels)
-        ends.append([w.grad.clone() for w in seen])
+        ends.append([g.clone() for _, g in weights_and_gradients(network)])
     expected = -sum(
         (w * (up - down) / (2 * step)).sum().item()
         for w, up, down in zip(weights, *ends, strict=True)
@@ -103,12 +104,12 @@ def test_grasp_is_the_hessian_times_the_gradient(number: int) -> None:
 
 
 @pytest.mark.parametrize("mode", NORMALIZATIONS)
-def test_the_batch_gradient_is_the_mean_of_the_samples_in_every_mode(mode: str) -> None:
+def test_batch_gradient_is_the_mean_over_samples_in_every_mode(mode: str) -> None:
     network = build()
     images, labels = batch()
     if mode == "batch":
         backward(network, images, labels)
-        gradients = [m.weight.grad for m in layers(network) if m.weight.grad is not None]
+        gradients = [g for _, g in weights_and_gradients(network)]
     else:
         rows = gradients_by_loop(network, images, labels, mode)
         names = [f"{k}.weight" for k, m in network.named_modules() if m in layers(network)]
@@ -117,14 +118,16 @@ def test_the_batch_gradient_is_the_mean_of_the_samples_in_every_mode(mode: str) 
     assert score("grad_norm", normalization=mode) == pytest.approx(expected, rel=1e-9)
 
 
-def test_scores_that_need_gradients_share_one_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_that_need_gradients_share_one_backward_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     names = [
         *("gradalign", "gradalign_i", "gradalign_ii", "gradalign_i_layerwise"),
         *("gradalign_ii_layerwise", "gradsign", "gradsign_mean", "snip", "plain"),
         *("grad_norm", "fisher", "l2_norm", "params", "flops", "random"),
     ]
     calls = []
-    real = torch.Tensor.backward
+    real: Callable[..., None] = torch.Tensor.backward
 
     def counted(self: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         calls.append(1)
@@ -143,12 +146,12 @@ def test_scores_that_need_gradients_share_one_backward(monkeypatch: pytest.Monke
     assert own["gradsign"] != shared["gradsign"]
 
 
-def test_every_record_says_which_results_it_needs() -> None:
+def test_every_record_lists_the_results_it_needs() -> None:
     for record in PROXIES:
         assert score(record.name) == score(record.name)
 
 
-def test_mean_loss_is_what_is_differentiated() -> None:
+def test_gradients_are_those_of_the_mean_loss() -> None:
     network = build()
     images, labels = batch()
     loss = F.cross_entropy(network(images), labels)

@@ -1,4 +1,4 @@
-"""Aggregates of ranks, done by hand and of real scores."""
+"""Aggregates of ranks, computed by hand and of real scores."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.scoring.problem import task
 
 
-def test_ranks_done_by_hand() -> None:
+def test_aggregates_equal_those_computed_by_hand() -> None:
     columns = [[3.0, 1.0, 2.0, 2.0], [10.0, 30.0, 20.0, math.inf]]
-    ranks = [[4, 1, 2.5, 2.5], [1, 3, 2, 4]]
+    ranks: list[list[float]] = [[4, 1, 2.5, 2.5], [1, 3, 2, 4]]
     expected = [sum(math.log(r[i] / 4) for r in ranks) for i in range(4)]
     assert log_rank_sum(columns) == pytest.approx(expected)
     assert rank_sum(columns) == pytest.approx([sum(r[i] / 4 for r in ranks) for i in range(4)])
 
 
-def test_dead_candidates_stay_nan_and_take_no_rank() -> None:
+def test_dead_candidates_stay_nan_and_do_not_count_in_ranks() -> None:
     with_dead = log_rank_sum([[3.0, math.nan, 1.0], [1.0, 9.0, 2.0]])
     without = log_rank_sum([[3.0, 1.0], [1.0, 2.0]])
     assert math.isnan(with_dead[1])
@@ -36,7 +36,7 @@ def test_dead_candidates_stay_nan_and_take_no_rank() -> None:
     assert np.isnan(log_rank_sum([[math.nan], [1.0]])).all()
 
 
-def test_the_aggregate_of_real_scores() -> None:
+def test_aggregate_of_real_scores_equals_the_formula() -> None:
     names = ("gradalign", "naswot", "flops")
     space = Nasbench201Space()
     problem = task(proxies=names)
@@ -49,7 +49,7 @@ def test_the_aggregate_of_real_scores() -> None:
     assert found[alive] == pytest.approx(np.log(np.array(ranks) / alive.sum()).sum(0))
 
 
-def test_members() -> None:
+def test_members_of_names_are_listed_and_checked() -> None:
     assert members_of("naswot") == ("naswot",)
     assert members_of("te_nas") == ("ntk_cond", "linear_regions")
     for record in AGGREGATES:
@@ -71,13 +71,13 @@ def test_members() -> None:
             check_members(members)
 
 
-def test_a_score_that_saw_accuracies_is_in_a_group_of_its_own() -> None:
+def test_fitted_scores_have_their_own_group() -> None:
     params = PROXIES.get("params")
     assert group_of(params) == "single"
     assert group_of(replace(params, fitted=True)) == "fitted"
 
 
-def test_the_help_can_list_aggregates_without_torch() -> None:
+def test_help_lists_aggregates_without_torch() -> None:
     check = (
         "import sys\n"
         "from nas_search.ranking.aggregates import AGGREGATES\n"

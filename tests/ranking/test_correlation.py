@@ -1,4 +1,4 @@
-"""Every statistic against its definition written naively, and against known values."""
+"""Every statistic against a naive implementation of its definition and known values."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def naive_tau_b(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def all_orders(scores: list[float]) -> list[tuple[int, ...]]:
-    """Return every order of the indices in which the scores descend."""
+    """Return every order of the indices with descending scores."""
     orders = itertools.permutations(range(len(scores)))
     return [o for o in orders if all(scores[a] >= scores[b] for a, b in itertools.pairwise(o))]
 
 
-def test_tau_is_that_of_the_definition() -> None:
+def test_tau_equals_its_definition() -> None:
     assert kendall_tau(SCORES, ACCURACIES) == pytest.approx(naive_tau_b(SCORES, ACCURACIES))
     assert kendall_tau(ACCURACIES, ACCURACIES) == pytest.approx(1)
     assert kendall_tau(-ACCURACIES, ACCURACIES) == pytest.approx(-1)
@@ -55,7 +55,7 @@ def test_rho_is_the_correlation_of_ranks() -> None:
     assert spearman_rho(SCORES, ACCURACIES) == pytest.approx(np.corrcoef(*ranks)[0, 1])
 
 
-def test_partial_rho_is_the_correlation_of_what_regression_on_the_ranks_leaves() -> None:
+def test_partial_rho_is_the_correlation_of_the_residuals() -> None:
     covariate = ACCURACIES + RNG.normal(0, 10, size=40)
     x, y, z = (stats.rankdata(v) for v in (SCORES, ACCURACIES, covariate))
     left = [v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)]
@@ -65,7 +65,7 @@ def test_partial_rho_is_the_correlation_of_what_regression_on_the_ranks_leaves()
     assert math.isnan(partial_spearman(3 * covariate, ACCURACIES, covariate))
 
 
-def test_partial_rho_given_two_is_what_regression_on_both_leaves() -> None:
+def test_partial_rho_given_two_covariates_is_the_correlation_of_the_residuals() -> None:
     rng = np.random.default_rng(4)
     params = ACCURACIES + rng.normal(0, 10, size=40)
     flops = params + rng.normal(0, 5, size=40)
@@ -83,7 +83,7 @@ def test_partial_rho_given_two_is_what_regression_on_both_leaves() -> None:
     assert given == pytest.approx((xy - xf * yf) / math.sqrt((1 - xf**2) * (1 - yf**2)))
 
 
-def test_a_covariate_that_says_nothing_new_changes_nothing() -> None:
+def test_redundant_covariates_do_not_change_partial_rho() -> None:
     covariate = ACCURACIES + np.random.default_rng(5).normal(0, 10, size=40)
     one = partial_spearman(SCORES, ACCURACIES, covariate)
     assert partial_spearman(SCORES, ACCURACIES, covariate, 7 * covariate) == pytest.approx(one)
@@ -93,7 +93,7 @@ def test_a_covariate_that_says_nothing_new_changes_nothing() -> None:
     assert direct == pytest.approx(spearman_rho(SCORES, ACCURACIES))
 
 
-def test_the_seeds_agree_as_far_as_their_rankings_do_on_average() -> None:
+def test_mean_tau_is_the_mean_over_pairs() -> None:
     rng = np.random.default_rng(6)
     a, b, c = (SCORES + rng.normal(0, 5, size=40) for _ in range(3))
     b[3] = math.nan
@@ -104,7 +104,7 @@ def test_the_seeds_agree_as_far_as_their_rankings_do_on_average() -> None:
     assert math.isnan(mean_tau([a]))
 
 
-def test_ndcg_is_one_only_for_the_true_order_and_counts_the_top_most() -> None:
+def test_ndcg_is_one_only_for_the_true_order_and_weighs_the_top_most() -> None:
     accuracies = np.array([90.0, 80.0, 70.0, 10.0])
     assert ndcg(accuracies, accuracies) == pytest.approx(1)
     gains = [2 ** (a / 100) - 1 for a in accuracies]
@@ -120,7 +120,7 @@ def test_ndcg_is_one_only_for_the_true_order_and_counts_the_top_most() -> None:
     assert ndcg(last_two, accuracies, first=2) == pytest.approx(1)
 
 
-def test_ties_are_the_mean_over_all_their_orders() -> None:
+def test_statistics_of_ties_are_means_over_their_orders() -> None:
     scores = [2.0, 1.0, 2.0, 1.0, 1.0, 3.0]
     accuracies = np.array([50.0, 91.0, 70.0, 20.0, 60.0, 10.0])
     orders = all_orders(scores)
@@ -134,7 +134,7 @@ def test_ties_are_the_mean_over_all_their_orders() -> None:
     assert ndcg(np.array(scores), accuracies) == pytest.approx(expected)
 
 
-def test_tau_of_the_best_sees_only_them() -> None:
+def test_tau_of_best_uses_only_the_best() -> None:
     accuracies = np.arange(100.0)
     scores = accuracies.copy()
     scores[90:] = scores[90:][::-1]  # the order of the best ten is reversed
@@ -142,12 +142,12 @@ def test_tau_of_the_best_sees_only_them() -> None:
     assert kendall_tau(scores, accuracies) > 0.97
 
 
-def test_a_network_without_a_score_is_last_and_ties_with_the_others() -> None:
+def test_networks_without_a_score_rank_last_and_tie() -> None:
     ranks = failures_last(np.array([math.nan, -1e300, 5.0, math.nan, 5.0, -math.inf]))
     assert ranks.tolist() == [0, 1, 2, 0, 2, 0]
 
 
-def test_what_cannot_be_said_is_nan() -> None:
+def test_undefined_statistics_are_nan() -> None:
     few, constant = np.array([1.0]), np.ones(5)
     for x, y in ((few, few), (constant, np.arange(5.0)), (np.arange(5.0), constant)):
         assert math.isnan(kendall_tau(x, y))
@@ -160,7 +160,7 @@ def test_what_cannot_be_said_is_nan() -> None:
     assert all(map(math.isnan, bootstrap_tau(SCORES, ACCURACIES, 0)))
 
 
-def test_the_bootstrap_is_that_of_resampled_architectures() -> None:
+def test_bootstrap_resamples_architectures() -> None:
     draws, n = 200, len(SCORES)
     counts = np.random.default_rng(3).multinomial(n, np.full(n, 1 / n), size=draws)
     taus = []
@@ -172,7 +172,7 @@ def test_the_bootstrap_is_that_of_resampled_architectures() -> None:
     assert bootstrap_tau(SCORES, ACCURACIES, draws, seed=4) != pytest.approx(expected)
 
 
-def test_the_bootstrap_of_many_architectures_agrees_with_the_exact_one(
+def test_bootstrap_of_many_architectures_agrees_with_the_exact_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(1)
@@ -185,7 +185,7 @@ def test_the_bootstrap_of_many_architectures_agrees_with_the_exact_one(
     assert exact[1] - exact[0] > 0.03
 
 
-def test_the_interval_holds_the_true_value_as_often_as_it_says() -> None:
+def test_interval_contains_the_true_value_as_often_as_its_level() -> None:
     # tau of a bivariate normal of correlation r is 2 asin(r) / pi.
     rng = np.random.default_rng(2)
     truth = 2 * math.asin(0.6) / math.pi

@@ -1,4 +1,4 @@
-"""The ranking study: which architectures, which rows, and how failures and seeds count."""
+"""The ranking study: selection of architectures, rows, failures and seeds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from nas_search.ranking.ranking import (
     NO_DEAD,
     Column,
     Group,
-    chosen_rows,
     columns,
     has_dead_branch,
-    table_of_rows,
+    ranking_rows,
+    select_rows,
 )
 from nas_search.report.ranking import heatmap_figure, ranking_tables, scatter_figure
 from nas_search.spaces import SPACES
@@ -51,7 +51,7 @@ def named(found: list[Column]) -> dict[tuple[str, str], Column]:
     return {(column.name, column.seed): column for column in found}
 
 
-def test_every_seed_and_their_mean_is_a_column() -> None:
+def test_every_seed_and_the_mean_is_a_column() -> None:
     found = named(columns(SEEDS, {"score": "single"}, {}))
     assert set(found) == {("score", "0"), ("score", "7"), ("score", MEAN)}
     np.testing.assert_array_equal(found["score", "0"].values, [1, 2, NAN, NAN])
@@ -69,7 +69,7 @@ def test_one_seed_has_no_mean() -> None:
     assert set(found) == {("score", "3"), ("params", "3"), ("both", "3")}
 
 
-def test_an_aggregate_is_made_in_every_seed_and_of_the_means() -> None:
+def test_aggregates_are_computed_per_seed_and_of_the_means() -> None:
     found = named(columns(SEEDS, GROUPS, BOTH))
     assert {seed for name, seed in found if name == "both"} == {"0", "7", MEAN}
     both = found["both", "7"]
@@ -83,14 +83,14 @@ def test_an_aggregate_is_made_in_every_seed_and_of_the_means() -> None:
     np.testing.assert_array_equal(np.isnan(found["both", "0"].values), [0, 0, 1, 1])
 
 
-def test_seeds_are_compared_in_the_row_of_their_mean() -> None:
+def test_row_of_the_mean_has_the_agreement_of_the_seeds() -> None:
     accuracy = np.array([90.0, 91.0, 92.0, NAN])
     every = np.ones(4, dtype=bool)
     found = columns(SEEDS, GROUPS, BOTH)
     size = np.arange(4.0)
     rows = {
         (r.proxy, r.seed): r.seed_tau
-        for r in table_of_rows(found, {"test": accuracy}, size, size, every, 0)
+        for r in ranking_rows(found, {"test": accuracy}, size, size, every, 0)
     }
     # 1, 2, dead against 3, 6, 9 over the three whose accuracy is known.
     assert rows["score", MEAN] == pytest.approx(-1 / 3)
@@ -98,7 +98,7 @@ def test_seeds_are_compared_in_the_row_of_their_mean() -> None:
     assert math.isnan(rows["score", "0"])
 
 
-def test_a_row_says_what_the_statistics_say_and_counts_the_dead() -> None:
+def test_rows_hold_the_statistics_and_count_the_dead() -> None:
     rng = np.random.default_rng(0)
     accuracy = rng.uniform(60, 95, size=50)
     scores = accuracy + rng.normal(0, 8, size=50)
@@ -109,7 +109,7 @@ def test_a_row_says_what_the_statistics_say_and_counts_the_dead() -> None:
     accuracies["other"][[0, 10]] = NAN
     connected = np.arange(50) % 3 > 0
     columns_ = [Column("score", "single", MEAN, scores, 2.5)]
-    rows = table_of_rows(columns_, accuracies, params, macs, connected, 50)
+    rows = ranking_rows(columns_, accuracies, params, macs, connected, 50)
     places = [(row.column, row.subset, row.n, row.dead) for row in rows]
     assert places == [
         ("test", FULL, 50, 4),
@@ -134,24 +134,24 @@ def test_a_row_says_what_the_statistics_say_and_counts_the_dead() -> None:
     assert first.partial_rho_size == pytest.approx(given(last, accuracy, params, macs))
     assert first.partial_rho != pytest.approx(first.partial_rho_size)
     assert first.seconds == 2.5
-    whole = table_of_rows(columns_, accuracies, params, macs, np.ones(50, dtype=bool), 0)
+    whole = ranking_rows(columns_, accuracies, params, macs, np.ones(50, dtype=bool), 0)
     assert {row.subset for row in whole} == {FULL}
 
 
-def test_the_architectures_are_a_number_all_or_rows(tmp_path: Path) -> None:
+def test_architectures_are_a_number_all_or_a_list_of_rows(tmp_path: Path) -> None:
     table = read(
         "nasbench201", path=str(nasbench201(tmp_path / "t.csv", 30)), test=["c10_test_200"]
     )
-    assert chosen_rows(table, "all", 0) == list(range(30))
-    assert chosen_rows(table, [4, 2], 0) == [4, 2]
-    few, more = chosen_rows(table, 5, 0), chosen_rows(table, 20, 0)
+    assert select_rows(table, "all", 0) == list(range(30))
+    assert select_rows(table, [4, 2], 0) == [4, 2]
+    few, more = select_rows(table, 5, 0), select_rows(table, 20, 0)
     assert more[:5] == few  # a larger number continues a smaller one
     assert len(set(more)) == 20
-    assert chosen_rows(table, 20, 1) != more
+    assert select_rows(table, 20, 1) != more
     wrong: list[Any] = [1, 31, 0, True, "some", None, [3], [1, 1], [0, 30], [0, "x"], 2.5]
     for architectures in wrong:
         with pytest.raises(InputError, match="architectures"):
-            chosen_rows(table, architectures, 0)
+            select_rows(table, architectures, 0)
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_the_architectures_are_a_number_all_or_rows(tmp_path: Path) -> None:
         ("|skip_connect~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|", False),
     ],
 )
-def test_a_dead_branch_is_an_edge_off_every_path(text: str, dead: bool) -> None:
+def test_dead_branches_are_edges_on_no_path(text: str, dead: bool) -> None:
     assert has_dead_branch(SPACE.graphs(SPACE.parse(text))) == dead
 
 
-def test_the_cells_without_dead_branches_are_those_of_the_field(shared_data: Path) -> None:
+def test_number_of_cells_without_dead_branches_is_the_published_one(shared_data: Path) -> None:
     table = read("nasbench201", path=str(shared_data / "nasbench201.csv"))
     with (shared_data / "nasbench201_peer_scores.csv").open(newline="") as file:
         scored = [bool(row["c10_nbsz_params"]) for row in csv.DictReader(file)]
@@ -178,7 +178,7 @@ def test_the_cells_without_dead_branches_are_those_of_the_field(shared_data: Pat
     assert sum(ours) == 9445
 
 
-def test_other_spaces_cells_have_no_dead_branch() -> None:
+def test_sampled_cells_of_other_spaces_have_no_dead_branch() -> None:
     rng = np.random.default_rng(0)
     for name in ("nasbench101", "darts"):
         space = SPACES.get(name).space()
@@ -186,13 +186,13 @@ def test_other_spaces_cells_have_no_dead_branch() -> None:
             assert not has_dead_branch(space.graphs(space.sample(rng)))
 
 
-def test_the_published_tau_of_the_parameter_count(shared_data: Path) -> None:
+def test_tau_of_the_parameter_count_is_the_published_one(shared_data: Path) -> None:
     # METHODS.md, section 3: .57/.55/.52 and .75/.73/.69 over all cells.
     table = read("nasbench201", path=str(shared_data / "nasbench201.csv"))
     params = np.array([float(SPACE.cost(a, (3, 32, 32), 10).params) for a in table.architectures])
     accuracies = {name: table.columns[name] for name in table.test}
     size = Column("params", "single", MEAN, params)
-    rows = table_of_rows([size], accuracies, params, params, np.ones(len(params), dtype=bool), 100)
+    rows = ranking_rows([size], accuracies, params, params, np.ones(len(params), dtype=bool), 100)
     for row, tau, rho in zip(rows, (0.57, 0.55, 0.52), (0.75, 0.73, 0.69), strict=True):
         assert row.n == 15_625
         assert row.tau == pytest.approx(tau, abs=0.01)
@@ -201,7 +201,7 @@ def test_the_published_tau_of_the_parameter_count(shared_data: Path) -> None:
         assert math.isnan(row.partial_rho)
 
 
-def test_the_pictures_show_what_the_rows_say() -> None:
+def test_figures_show_the_values_of_the_rows() -> None:
     rng = np.random.default_rng(0)
     accuracy = rng.uniform(60, 95, size=50)
     scores = accuracy + rng.normal(0, 8, size=50)
@@ -217,7 +217,7 @@ def test_the_pictures_show_what_the_rows_say() -> None:
         Column("bad", "single", MEAN, -accuracy),
         Column("sum", "aggregate", MEAN, accuracy + scores),
     ]
-    rows = table_of_rows(
+    rows = ranking_rows(
         ranked[::-1], {"test": accuracy}, accuracy, accuracy, np.ones(50, dtype=bool), 0
     )
     chart = heatmap_figure(rows).axes[0]

@@ -1,4 +1,4 @@
-"""A cell drawing shows every node and operation once, and nothing lies on anything else."""
+"""A cell drawing shows every node and operation once, without overlaps."""
 
 import re
 import subprocess
@@ -136,19 +136,19 @@ def check_drawing(graph: CellGraph) -> None:
 
 
 @pytest.mark.parametrize("graph", [DARTS_V2, NASBENCH201, PARALLEL, EMPTY], ids=lambda g: g.name)
-def test_nothing_overlaps(graph: CellGraph) -> None:
+def test_boxes_and_lines_do_not_overlap(graph: CellGraph) -> None:
     check_drawing(graph)
 
 
 @settings(max_examples=60, deadline=None)
 @given(graphs())
-def test_nothing_overlaps_in_random_graphs(graph: CellGraph) -> None:
+def test_boxes_and_lines_do_not_overlap_in_random_graphs(graph: CellGraph) -> None:
     check_drawing(graph)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_nothing_overlaps_in_darts_cells(source: st.DataObject) -> None:
+def test_boxes_and_lines_do_not_overlap_in_darts_cells(source: st.DataObject) -> None:
     ops = st.sampled_from(sorted(COLORS))
     genes = [
         (source.draw(ops), j)
@@ -169,7 +169,7 @@ def test_svg_holds_every_text_the_right_number_of_times(tmp_path: Path, graph: C
     assert texts == Counter([*graph.nodes, *labels, "The best cell"])
 
 
-def test_edges_have_their_operation_s_color() -> None:
+def test_edges_have_the_color_of_their_operation() -> None:
     patches = {p.get_gid(): p for p in cell_figure(NASBENCH201).axes[0].patches}
     for i, edge in enumerate(NASBENCH201.edges):
         assert to_hex(patches[f"edge-{i}"].get_edgecolor()) == operation_color(edge.label)
@@ -185,7 +185,7 @@ def test_markup_in_names_is_drawn_as_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
-def test_same_graph_same_bytes_whatever_the_user_s_style(
+def test_drawing_is_reproducible_under_any_user_style(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
@@ -199,7 +199,7 @@ def test_same_graph_same_bytes_whatever_the_user_s_style(
     assert b"dc:date" not in first.read_bytes()
 
 
-def test_wrong_graphs_are_refused() -> None:
+def test_invalid_graphs_are_refused() -> None:
     unknown = CellGraph("x", ("a",), "b", ("a", "b"), (CellEdge("a", "z", "op"),))
     with pytest.raises(ValueError, match="cell 'x' has an edge at unknown node 'z'"):
         cell_figure(unknown)

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_search.report.layout import arrange, node_depths, place_rows, spread
+from nas_search.report.layout import arrange, node_depths, place_rows, separate
 
 
-def test_depth_is_past_everything_read_and_the_output_is_last() -> None:
-    # Node 3 reads nothing and is no input: it stands after the inputs, node 4 is the output.
+def test_nodes_are_deeper_than_their_inputs_and_the_output_is_deepest() -> None:
+    # Node 3 has no inputs but is not a cell input, so it comes after those; node 4 is the output.
     assert node_depths(5, [(0, 2), (2, 4), (1, 4)], [0, 1], 4) == [0, 0, 1, 1, 2]
     assert node_depths(3, [], [0], 2) == [0, 1, 2]
 
 
-def test_an_edge_has_one_item_in_every_column_that_it_passes() -> None:
+def test_edge_has_one_item_per_column_that_it_passes() -> None:
     layout = arrange(3, [(0, 1), (1, 2), (0, 2)], [0], 2)
     column = {item: c for c, items in enumerate(layout.columns) for item in items}
     for chain, label in zip(layout.chains, layout.labels, strict=True):
@@ -23,8 +23,8 @@ def test_an_edge_has_one_item_in_every_column_that_it_passes() -> None:
         assert label == chain[-2]
 
 
-def test_crossings_that_can_be_undone_are() -> None:
-    # Two inputs whose edges cross when the nodes stand in their given order.
+def test_avoidable_crossings_are_removed() -> None:
+    # Two inputs whose edges cross if the nodes keep their given order.
     layout = arrange(5, [(0, 3), (1, 2), (2, 4), (3, 4)], [0, 1], 4)
     first, _, second, _, _ = layout.columns
     assert (first == (0, 1)) == (second == (3, 2))
@@ -38,19 +38,19 @@ def test_crossings_that_can_be_undone_are() -> None:
         max_size=12,
     )
 )
-def test_spread_keeps_its_distances_and_moves_nothing_in_vain(
+def test_separate_keeps_distances_and_is_idempotent(
     items: list[tuple[float, float]],
 ) -> None:
     wanted = [w for w, _ in items]
     steps = [s for _, s in items[1:]]
-    values = spread(wanted, steps)
+    values = separate(wanted, steps)
     for (a, b), step in zip(pairwise(values), steps, strict=True):
         assert b - a >= step - 1e-6
-    assert spread(values, steps) == pytest.approx(values)
+    assert separate(values, steps) == pytest.approx(values)
     assert sum(values) == pytest.approx(sum(wanted), abs=1e-6)  # a least-squares fit keeps the mean
 
 
-def test_a_line_with_room_is_straight() -> None:
+def test_line_with_room_is_straight() -> None:
     layout = arrange(3, [(0, 1), (1, 2), (0, 2)], [0], 2)
     items = sum(len(column) for column in layout.columns)
     y = place_rows(layout, [20.0] * items, 5.0, 8.0)

@@ -1,4 +1,4 @@
-"""The search curve draws what was scored, counts what was not, and never a NaN."""
+"""The search curve draws all finite scores, counts the other evaluations, draws no NaN."""
 
 import math
 from pathlib import Path
@@ -34,7 +34,7 @@ def legend(evaluations: list[Point], **options: Any) -> list[str]:
 
 @settings(max_examples=100, deadline=None)
 @given(points(), st.randoms())
-def test_best_so_far_rises_and_is_the_running_maximum(found: list[Point], random: Any) -> None:
+def test_best_so_far_is_the_running_maximum(found: list[Point], random: Any) -> None:
     index, best = best_so_far(found)
     assert np.isfinite(best).all()
     assert (np.diff(best) >= 0).all()
@@ -50,7 +50,7 @@ def test_best_so_far_rises_and_is_the_running_maximum(found: list[Point], random
 
 @settings(max_examples=15, deadline=None)
 @given(points())
-def test_only_finite_numbers_are_drawn_and_all_are_accounted_for(found: list[Point]) -> None:
+def test_only_finite_scores_are_drawn_and_every_evaluation_is_counted(found: list[Point]) -> None:
     drawn = lines(found)
     for line in drawn.values():
         assert np.isfinite(np.asarray(line.get_xydata(), float)).all()
@@ -82,7 +82,7 @@ def test_far_outliers_below_do_not_flatten_the_curve() -> None:
     assert "evaluated (101)" in legend(found)
 
 
-def test_the_best_is_always_inside_the_axis() -> None:
+def test_best_score_is_always_inside_the_axes() -> None:
     found: list[Point] = [*((i, 0.0, "ok") for i in range(50)), (50, 1e9, "ok")]
     assert curve_figure(found).axes[0].get_ylim()[1] > 1e9
 
@@ -94,26 +94,26 @@ def test_the_best_is_always_inside_the_axis() -> None:
         ([(0, None, "failed"), (1, math.nan, "ok")], "no evaluation has a score"),
     ],
 )
-def test_nothing_to_draw_says_so(tmp_path: Path, found: list[Point], text: str) -> None:
+def test_empty_curve_has_a_note(tmp_path: Path, found: list[Point], text: str) -> None:
     search_curve(found, tmp_path / "search.png")
     texts = [t.get_text() for t in curve_figure(found).axes[0].texts]
     assert texts == [text]
 
 
 @pytest.mark.parametrize("found", [[(0, 1.5, "ok")], [(0, -2.0, "ok"), (1, -2.0, "ok")]])
-def test_one_point_and_equal_points(tmp_path: Path, found: list[Point]) -> None:
+def test_one_point_and_equal_points_are_drawn(tmp_path: Path, found: list[Point]) -> None:
     search_curve(found, tmp_path / "search.png", "gradalign", "random search")
     assert (tmp_path / "search.png").stat().st_size > 5_000
 
 
-def test_100_000_evaluations_make_a_small_picture(tmp_path: Path) -> None:
+def test_curve_of_100_000_evaluations_is_a_small_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     found: list[Point] = [(i, float(s), "ok") for i, s in enumerate(rng.normal(size=100_000))]
     search_curve(found, tmp_path / "search.png", random_phase=100)
     assert (tmp_path / "search.png").stat().st_size < 1_000_000
 
 
-def test_labels_say_what_is_drawn() -> None:
+def test_labels_name_score_and_algorithm() -> None:
     axes = curve_figure([(0, 1.0, "ok")], "gradalign", "regularized evolution").axes[0]
     assert axes.get_ylabel() == "gradalign (higher is better)"
     assert axes.get_xlabel() == "evaluation"
@@ -121,7 +121,7 @@ def test_labels_say_what_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_same_run_same_bytes_whatever_the_user_s_style(
+def test_curve_is_reproducible_under_any_user_style(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     found: list[Point] = [(i, float(i % 7), STATUSES[i % 5 and 1]) for i in range(60)]

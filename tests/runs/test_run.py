@@ -1,4 +1,4 @@
-"""The directory of a search is opened in one way, whatever is in it."""
+"""Opening the directory of a search: unfinished, finished, or no search."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ plugins: []
 
 
 def search(directory: Path) -> Architecture:
-    """Write what a search writes before its report, and return its best architecture."""
+    """Write the files of a search before its report; return its best architecture."""
     (directory / ".hydra").mkdir(parents=True)
     (directory / ".hydra" / "config.yaml").write_text(CONFIG)
     with Store(directory / "run.sqlite") as store:
@@ -35,7 +35,7 @@ def search(directory: Path) -> Architecture:
     return Architecture("nasbench201", CELL, (3, 8, 8), 10, {"cells": 1, "channels": 4}, {})
 
 
-def test_a_search_that_has_not_ended_has_evaluations_alone(tmp_path: Path) -> None:
+def test_unfinished_search_has_only_evaluations(tmp_path: Path) -> None:
     search(tmp_path)
     run = open_run(tmp_path)
     assert (run.directory, run.score) == (tmp_path, "naswot")
@@ -44,9 +44,9 @@ def test_a_search_that_has_not_ended_has_evaluations_alone(tmp_path: Path) -> No
     assert (run.summary, run.best, run.finalists) == (None, None, [])
 
 
-def test_a_search_that_has_ended_has_all(tmp_path: Path) -> None:
+def test_finished_search_has_all_results(tmp_path: Path) -> None:
     best = search(tmp_path)
-    write_json(tmp_path / "best.json", {**best.facts(), "scores": {"naswot": 1.5}})
+    write_json(tmp_path / "best.json", {**best.as_dict(), "scores": {"naswot": 1.5}})
     write_json(tmp_path / "summary.json", {"stop": "budget"})
     (tmp_path / "finalists").mkdir()
     write_csv(tmp_path / "finalists" / "finalists.csv", ["rank", "key"], [[1, "ab"], [2, "cd"]])
@@ -56,7 +56,7 @@ def test_a_search_that_has_ended_has_all(tmp_path: Path) -> None:
     assert run.finalists == [{"rank": "1", "key": "ab"}, {"rank": "2", "key": "cd"}]
 
 
-def test_what_is_no_search_is_said_in_one_line(tmp_path: Path) -> None:
+def test_other_directories_are_refused_in_one_line(tmp_path: Path) -> None:
     def refused(match: str) -> None:
         with pytest.raises(InputError, match=match):
             open_run(tmp_path)

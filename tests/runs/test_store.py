@@ -1,4 +1,4 @@
-"""The store: what was committed is there; what goes wrong is one line that says what to do."""
+"""The store: committed evaluations are kept; every error is one line with the remedy."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from nas_search.runs.store import Store
 
 GOOD = Evaluation("g1", "k1", "ok", {"a": 0.1 + 0.2, "b": -1e-300}, 10, 20, 0.5)
 BAD = Evaluation("g2 'quoted'; DROP TABLE run", "k2", "failed", reason="näh: an error")
-FACTS = {"seed": 0, "proxy": {"name": "gradalign", "batch_size": 64}}
+IDENTITY = {"seed": 0, "proxy": {"name": "gradalign", "batch_size": 64}}
 
 
-def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
+def test_appended_evaluations_are_read_back(tmp_path: Path) -> None:
     with Store(tmp_path / "run.sqlite") as store:
         assert store.evaluations() == []
         assert store.elapsed() == 0
@@ -32,7 +32,7 @@ def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
         assert store.elapsed() == 2.5
 
 
-def test_a_row_outlives_a_killed_process(tmp_path: Path) -> None:
+def test_rows_survive_a_killed_process(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path\n"
         "from nas_search.runs.store import Store\n"
@@ -46,7 +46,7 @@ def test_a_row_outlives_a_killed_process(tmp_path: Path) -> None:
         assert store.evaluations() == [Evaluation("g", "k", "ok", {"a": 1.0})]
 
 
-def test_one_process_at_a_time(tmp_path: Path) -> None:
+def test_only_one_process_opens_a_store(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from nas_search.runs.store import Store\n"
         "store = Store(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
@@ -63,7 +63,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 1000, b"SQLite format 3\0" + b"\1" * 9000])
-def test_a_file_that_is_no_store_is_said(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.sqlite"
     path.write_bytes(content)
     if not content:  # an empty file is an empty store
@@ -74,10 +74,10 @@ def test_a_file_that_is_no_store_is_said(tmp_path: Path, content: bytes) -> None
     assert path.read_bytes() == content  # left for its owner to look at
 
 
-def test_a_damaged_store_is_said(tmp_path: Path) -> None:
+def test_damaged_stores_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     with Store(path) as store:
-        store.claim(FACTS)
+        store.claim(IDENTITY)
         for _ in range(200):
             store.append(GOOD, 1.0)
     whole = path.read_bytes()
@@ -90,7 +90,7 @@ def test_a_damaged_store_is_said(tmp_path: Path) -> None:
     "statement",
     ["UPDATE evaluations SET scores = 'x'", "ALTER TABLE evaluations RENAME COLUMN macs TO flops"],
 )
-def test_rows_of_another_kind_are_said(tmp_path: Path, statement: str) -> None:
+def test_stores_of_another_schema_are_refused(tmp_path: Path, statement: str) -> None:
     path = tmp_path / "run.sqlite"
     with Store(path) as store:
         store.append(GOOD, 1.0)
@@ -101,7 +101,7 @@ def test_rows_of_another_kind_are_said(tmp_path: Path, statement: str) -> None:
         store.evaluations()
 
 
-def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path: Path) -> None:
+def test_full_disk_keeps_all_recorded_evaluations(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     with Store(path) as store:
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
@@ -119,7 +119,7 @@ def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path: Path) -> None:
         assert store.evaluations() == [*[GOOD] * written, BAD]
 
 
-def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_error_names_an_unwritable_path(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="choose a writable hydra.run.dir"):
         Store(tmp_path / "absent" / "run.sqlite")
     if os.geteuid() == 0:
@@ -130,30 +130,30 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-def test_a_store_that_is_read_only_is_said(tmp_path: Path) -> None:
+def test_read_only_stores_are_refused(tmp_path: Path) -> None:
     with Store(tmp_path / "run.sqlite") as store:
         store._connection.execute("PRAGMA query_only = 1")
         with pytest.raises(RunError, match="choose a writable hydra.run.dir"):
             store.append(GOOD, 1.0)
 
 
-def test_a_run_is_claimed_once(tmp_path: Path) -> None:
+def test_store_belongs_to_one_run(tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     with Store(path) as store:
-        store.claim(FACTS, {"versions": {"torch": "1"}})
-        store.claim(FACTS, {"versions": {"torch": "2"}})  # the same run with another torch
+        store.claim(IDENTITY, {"versions": {"torch": "1"}})
+        store.claim(IDENTITY, {"versions": {"torch": "2"}})  # the same run with another torch
         store.append(GOOD, 1.0)
     with Store(path) as store:
         notes: dict[str, Any] = {"versions": {}}
-        changed = {**FACTS, "seed": 7}
+        changed = {**IDENTITY, "seed": 7}
         with pytest.raises(InputError, match="seed: 0 there, 7 here.*another hydra.run.dir") as e:
             store.claim(changed, notes)
         assert "proxy" not in str(e.value)
         assert "\n" not in str(e.value)
         with pytest.raises(InputError, match="new: absent there, 1 here"):
-            store.claim({**FACTS, "new": 1}, notes)
-        fewer = dict(list(FACTS.items())[1:])
-        with pytest.raises(InputError, match=f"{next(iter(FACTS))}: .* there, absent here"):
+            store.claim({**IDENTITY, "new": 1}, notes)
+        fewer = dict(list(IDENTITY.items())[1:])
+        with pytest.raises(InputError, match=f"{next(iter(IDENTITY))}: .* there, absent here"):
             store.claim(fewer, notes)
-        store.claim(dict(reversed(FACTS.items())), notes)  # order does not matter
+        store.claim(dict(reversed(IDENTITY.items())), notes)  # order does not matter
         assert store.evaluations() == [GOOD]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from torch import nn
+from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.scoring import initialize
@@ -17,7 +17,9 @@ from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.scoring.problem import SIZES
 
 
-def state(network: nn.Module, seed: int = 0, draw: int = 0, scheme: str = "default") -> dict:
+def state(
+    network: nn.Module, seed: int = 0, draw: int = 0, scheme: str = "default"
+) -> dict[str, Tensor]:
     return dict(initialize(network, seed, scheme, draw).state_dict())  # type: ignore[arg-type]
 
 
@@ -72,7 +74,9 @@ def test_the_global_generator_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("layer", "fan_in"), [(nn.Conv2d(32, 64, 3, groups=4), 72), (nn.Linear(100, 200), 100)]
 )
-def test_default_weights_are_uniform_as_torchs_own(layer: nn.Module, fan_in: int) -> None:
+def test_default_weights_are_uniform_as_torchs_own(
+    layer: nn.Conv2d | nn.Linear, fan_in: int
+) -> None:
     bound = 1 / math.sqrt(fan_in)
     weights = state(layer)["weight"].flatten().numpy()
     assert abs(weights).max() <= bound

@@ -21,7 +21,7 @@ from tests.gradients.naive import factors
 from tests.scoring.problem import full_darts, task
 
 KINDS = (Grams, LayerFactors, Depth)
-SPACES = {"darts": full_darts(), "nasbench201": Nasbench201Space()}
+SPACES: dict[str, Any] = {"darts": full_darts(), "nasbench201": Nasbench201Space()}
 
 
 def sampled(name: str, count: int, seed: int = 0) -> list[Any]:
@@ -42,7 +42,7 @@ def has_gradient(network: nn.Module, images: Tensor, labels: Tensor, mode: str) 
     every image: DARTS cells without pooling as the last cell.
     """
     rows = weight_gradients(network.double(), images.double(), labels, mode)
-    return max(r.norm().item() for r in rows) > 1e-10
+    return bool(max(r.norm().item() for r in rows) > 1e-10)
 
 
 def weight_gradients(network: nn.Module, images: Tensor, labels: Tensor, mode: str) -> list[Tensor]:
@@ -66,7 +66,7 @@ def naive_scores(
     rows = [r for r in rows if r.norm() > 1e-14 * largest]  # not what batch-norm undoes
 
     def cosines(r: Tensor) -> Tensor:
-        units = r / r.norm(dim=1, keepdim=True)
+        units: Tensor = r / r.norm(dim=1, keepdim=True)
         return units @ units.T
 
     def mean_cosine(k: Tensor) -> float:
@@ -167,7 +167,8 @@ class Small(nn.Module):
         self.head = nn.Linear(4, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+        logits: Tensor = self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+        return logits
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

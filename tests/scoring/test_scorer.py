@@ -14,8 +14,8 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.population import calls as count_calls
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.gradients import NORMALIZATIONS
@@ -38,6 +38,7 @@ from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.darts.genotype import Genotype
 from nas_search.spaces.nasbench101 import Nasbench101Space
 from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
+from nas_search.stacked.network import StackedNetwork
 from tests.scoring.problem import DeadlySpace, task
 from tests.stacks import CELLS, DEAD, SPACES, candidates_of
 
@@ -208,6 +209,7 @@ def test_what_leads_nowhere_counts_where_the_definition_says_so() -> None:
     cells = [CELLS.parse(text) for text in (vain, plain, str(FULL))]
     first, second, _ = Scorer(problem, 3).evaluate(cells)
     assert first.scores["naswot"] == second.scores["naswot"]
+    assert first.params is not None
     assert first.scores["params_live"] == second.scores["params_live"] < first.params
     assert first.scores["swap"] > second.scores["swap"]
 
@@ -251,6 +253,7 @@ def sizes_of_passes(fail: Callable[[int], None] = lambda size: None) -> Iterator
     one = pass_of(Grams)
 
     def run(subject: Subject, wanted: frozenset[type]) -> Any:
+        assert isinstance(subject.network, StackedNetwork)
         sizes.append(len(subject.network.candidates))
         fail(sizes[-1])
         return one.run(subject, wanted)
@@ -311,12 +314,13 @@ def test_a_candidate_that_fits_no_memory_has_failed() -> None:
 def test_an_error_in_a_stack_is_the_failure_of_one() -> None:
     genotypes = random_cells(4)
     odd = next(i for i, g in enumerate(genotypes) if g != FULL)
+    broken = genotypes[odd]
 
     class Broken(Nasbench201Space):
-        def build_stacked(self, some: Any, *arguments: Any, **macro: Any) -> Any:
-            if genotypes[odd] in some:
+        def build_stacked(self, genotypes: Any, *arguments: Any, **macro: Any) -> Any:
+            if broken in genotypes:
                 raise ZeroDivisionError("no")
-            return super().build_stacked(some, *arguments, **macro)
+            return super().build_stacked(genotypes, *arguments, **macro)
 
     found = Scorer(task(Broken(), proxies=("gradalign",)), 4).evaluate(genotypes)
     for number, evaluation in enumerate(found):
@@ -372,7 +376,8 @@ def test_a_search_by_stacks_scores_no_network_twice_and_none_that_is_ruled_out()
     workers = start_workers(Executor("inline", stack=4), problem)
     record = ALGORITHMS.get("regularized_evolution")
     options = record.options(population=8, tournament=3)
-    search = record.algorithm(space, np.random.default_rng(0), *problem.proxies, options)
+    (fitness,) = problem.proxies
+    search = record.algorithm(space, np.random.default_rng(0), fitness, options)
     found = []
     for _ in range(12):
         asked = search.ask(8)
@@ -504,21 +509,9 @@ def test_modules_are_made_once() -> None:
     assert not torch.equal(*weights)
 
 
-class Calls(TorchDispatchMode):
-    """Counts the calls of tensor operations."""
-
-    count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += 1
-        return func(*args, **(kwargs or {}))
-
-
 def calls(scorer: Scorer, genotypes: list[Any]) -> int:
     scorer.evaluate(genotypes)  # modules are made
-    with Calls() as counted:
-        scorer.evaluate(genotypes)
-    return counted.count
+    return count_calls(lambda: scorer.evaluate(genotypes))
 
 
 def test_calls_of_a_stack_are_those_of_few_networks() -> None:

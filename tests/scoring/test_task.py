@@ -58,6 +58,7 @@ def test_scores_are_averaged_over_draws() -> None:
     problem = task(repeats=3)
     for name in problem.proxies:
         record = PROXIES.get(name)
+        assert record.normalization is not None
         how, images, labels = Measuring(record.normalization), problem.images, problem.labels
         each = [
             record.score(measure(problem.build(CELL, draw), images, labels, how, record.needs))
@@ -179,10 +180,11 @@ def test_invalid_settings_raise_instead_of_marking_candidates_failed() -> None:
     with pytest.raises(InputError, match="repeats=0"):
         task(repeats=0)
     for key in ("normalization", "parameters"):
+        odd: dict[str, Any] = {key: "odd"}
         with pytest.raises(InputError, match=f"proxy.{key} 'odd'; possible:"):
-            Measuring(**{key: "odd"})
+            Measuring(**odd)
         with pytest.raises(InputError, match=f"proxy.{key} 'odd'; possible:"):
-            task(**{key: "odd"})
+            task(**odd)
 
 
 def test_every_score_gets_the_statistics_of_its_definition() -> None:

@@ -19,6 +19,7 @@ from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.proxies import PROXIES
 from nas_search.scoring import Executor, ScoringTask, Workers, start_workers
+from nas_search.scoring.workers import ProcessWorkers
 from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.conftest import Register
 from tests.scoring import problem
@@ -66,6 +67,7 @@ def test_two_processes_survive_a_death_and_agree_with_one(register: Register) ->
         assert mixed == inline(candidates, scored)
         assert {e.status for e in mixed} >= {"ok"}
         # A worker that dies while it has nothing to do costs nothing either.
+        assert isinstance(workers, ProcessWorkers)
         pids = [pid for pool in workers._pools for pid in pool._processes]
         assert pids
         for pid in pids:

@@ -1,4 +1,4 @@
-"""The loop: budgets, giving up, Ctrl-C, and a history that no interruption changes."""
+"""The loop: budgets, giving up, Ctrl-C, and a history independent of interruptions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def long(batch: int) -> list[Evaluation]:
 
 @pytest.mark.parametrize("evaluations", [1, 11, 12, 13, 40])
 @pytest.mark.parametrize("batch", [1, 7])
-def test_the_budget_is_met_exactly_and_rejected_do_not_count(evaluations: int, batch: int) -> None:
+def test_budget_is_met_exactly_and_rejected_candidates_do_not_count(
+    evaluations: int, batch: int
+) -> None:
     done = search(evaluations, batch).evaluations
     assert sum(e.status != "rejected" for e in done) == evaluations
     assert done[-1].status != "rejected"
@@ -72,11 +74,11 @@ def test_the_budget_is_met_exactly_and_rejected_do_not_count(evaluations: int, b
 
 @law
 @given(st.integers(1, 300), st.sampled_from([1, 5, 8]))
-def test_looking_ahead_changes_nothing(ahead: int, batch: int) -> None:
+def test_lookahead_does_not_change_the_history(ahead: int, batch: int) -> None:
     assert search(60, batch, ahead).evaluations == search(60, batch).evaluations
 
 
-def test_looking_ahead_fills_the_first_population_at_once() -> None:
+def test_lookahead_proposes_the_first_population_at_once() -> None:
     sizes: list[int] = []
 
     def evaluate(words: Sequence[Any], start: int, stop: int) -> Iterator[Evaluation]:
@@ -87,13 +89,13 @@ def test_looking_ahead_fills_the_first_population_at_once() -> None:
     assert sizes == [12, 5, 5, 5]
 
 
-def test_batches_are_part_of_the_algorithm() -> None:
+def test_batch_size_changes_the_history() -> None:
     assert search(60, 1).evaluations != search(60, 8).evaluations
 
 
 @law
 @given(st.integers(0, 150), st.sampled_from([1, 5, 8]), st.sampled_from([1, 256]))
-def test_a_search_stopped_anywhere_continues_to_the_same_history(
+def test_interrupted_search_continues_to_the_same_history(
     stopped: int, batch: int, ahead: int
 ) -> None:
     recorded = long(batch)[:stopped]
@@ -102,7 +104,7 @@ def test_a_search_stopped_anywhere_continues_to_the_same_history(
 
 @law
 @given(st.integers(1, 149), st.sampled_from([1, 5, 8]))
-def test_a_smaller_budgets_history_is_the_beginning_of_a_larger_ones(
+def test_history_of_a_smaller_budget_begins_that_of_a_larger_one(
     evaluations: int, batch: int
 ) -> None:
     part = search(evaluations, batch).evaluations
@@ -111,14 +113,14 @@ def test_a_smaller_budgets_history_is_the_beginning_of_a_larger_ones(
 
 
 @pytest.mark.parametrize("evaluations", [5, 60, 150])
-def test_a_finished_search_is_replayed_whole_without_evaluating(evaluations: int) -> None:
-    # Even under a smaller budget: nothing that was computed is lost from the report.
+def test_finished_search_is_replayed_without_evaluating(evaluations: int) -> None:
+    # Even with a smaller budget: the report keeps every evaluation.
     outcome = search(evaluations, 8, recorded=long(8))
     assert outcome.evaluations == long(8)
 
 
 @pytest.mark.parametrize("place", [0, 3, 20])
-def test_a_record_of_another_search_is_refused(place: int) -> None:
+def test_record_of_another_search_is_refused(place: int) -> None:
     recorded = list(long(1)[:30])
     recorded[place] = Evaluation("(0, 0, 0, 0, 0, 0, 0, 0)", "", "ok", {"hill": 1.0})
     with pytest.raises(InputError, match=r"(?s)holds \(0, 0.*another hydra.run.dir") as caught:
@@ -127,7 +129,7 @@ def test_a_record_of_another_search_is_refused(place: int) -> None:
 
 
 class FakeClock:
-    """A clock that only evaluations move."""
+    """A clock that advances only by evaluations."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds_each: float) -> None:
         self.now, self.seconds_each = 1000.0, seconds_each
@@ -171,7 +173,7 @@ def test_minutes_are_summed_over_continued_runs(
         )
 
     again(1.0)
-    assert len(tape.evaluations) == 9  # finished is finished, also within a batch
+    assert len(tape.evaluations) == 9  # a finished search stays finished, also within a batch
     assert again(0.01).evaluations == tape.evaluations
     again(2.0)
     assert len(tape.evaluations) == 18
@@ -180,7 +182,7 @@ def test_minutes_are_summed_over_continued_runs(
     assert whole.evaluations == tape.evaluations
 
 
-def test_whichever_bound_is_met_first_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_bound_that_is_met_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock(monkeypatch, 7.0)
     assert len(run_loop(evolution(), clock.evaluate, Budget(5, 2.0), Tape()).evaluations) == 5
     assert len(run_loop(evolution(), clock.evaluate, Budget(500, 2.0), Tape()).evaluations) == 18
@@ -188,7 +190,7 @@ def test_whichever_bound_is_met_first_ends_the_search(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("interrupted", [0, 1, 12, 15])
-def test_ctrl_c_keeps_everything_and_the_search_continues(batch: int, interrupted: int) -> None:
+def test_search_continues_after_ctrl_c_without_loss(batch: int, interrupted: int) -> None:
     hill, tape = Hill(SPACE), Tape()
 
     def evaluate(words: Sequence[Any], start: int, stop: int) -> Iterator[Evaluation]:
@@ -206,7 +208,7 @@ def test_ctrl_c_keeps_everything_and_the_search_continues(batch: int, interrupte
     assert rest.evaluations == whole.evaluations
 
 
-def test_an_evaluation_is_recorded_before_it_is_told() -> None:
+def test_evaluations_are_recorded_before_they_are_told() -> None:
     told: list[int] = []
     tape = Tape()
 
@@ -220,7 +222,7 @@ def test_an_evaluation_is_recorded_before_it_is_told() -> None:
     assert told == list(range(1, 31))
 
 
-def test_progress_hears_of_new_evaluations_only() -> None:
+def test_progress_is_called_for_new_evaluations_only() -> None:
     heard: list[Evaluation] = []
     run_loop(
         evolution(),
@@ -236,7 +238,7 @@ def test_progress_hears_of_new_evaluations_only() -> None:
 @pytest.mark.parametrize(
     ("status", "tried"), [("failed", 100), ("dead", 100), ("rejected", 10_000)]
 )
-def test_a_hopeless_search_is_given_up(status: Status, tried: int) -> None:
+def test_search_without_any_score_is_given_up(status: Status, tried: int) -> None:
     tape = Tape()
 
     def evaluate(words: Sequence[Any], start: int, stop: int) -> Iterator[Evaluation]:
@@ -249,7 +251,7 @@ def test_a_hopeless_search_is_given_up(status: Status, tried: int) -> None:
     assert len(tape.evaluations) == tried
 
 
-def test_one_score_is_enough_hope() -> None:
+def test_search_with_one_score_goes_on() -> None:
     def evaluate(words: Sequence[Any], start: int, stop: int) -> Iterator[Evaluation]:
         for word in words[start:stop]:
             kind: Status = "ok" if not tape.evaluations else "failed"
@@ -272,12 +274,12 @@ def test_one_score_is_enough_hope() -> None:
         ({"minutes": float("inf")}, "minutes=inf"),
     ],
 )
-def test_impossible_budgets_are_named(budget: dict[str, float], key: str) -> None:
+def test_errors_name_impossible_budgets(budget: dict[str, float], key: str) -> None:
     with pytest.raises(InputError, match=key):
         Budget(**budget)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("room", ["nas_search.search", "nas_search.report"])
-def test_this_room_needs_no_torch(room: str) -> None:
+def test_room_does_not_import_torch(room: str) -> None:
     check = f"import sys, {room}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0

@@ -38,7 +38,7 @@ def algorithm(name: str, space: ToySpace, seed: int) -> Algorithm:
 
 
 def naive(seed: int, population: int, tournament: int, children: int) -> list[Word]:
-    """Algorithm 1 of the paper, a line a line; a network is proposed once."""
+    """Algorithm 1 of the paper, line by line; a network is proposed once."""
     rng = np.random.default_rng(seed)
     seen: set[str] = set()
     alive: list[Word] = []
@@ -66,13 +66,13 @@ def naive(seed: int, population: int, tournament: int, children: int) -> list[Wo
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_is_the_published_algorithm(seed: int) -> None:
+def test_evolution_equals_the_published_algorithm(seed: int) -> None:
     outcome = run_loop(evolution(seed, 10, 4), Hill(SPACE), Budget(60), Tape())
     assert [e.genotype for e in outcome.evaluations] == [str(w) for w in naive(seed, 10, 4, 50)]
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_population_is_the_last_that_scored(batch: int) -> None:
+def test_population_is_the_last_scored_individuals(batch: int) -> None:
     search, hill = evolution(), Hill(SPACE, faulty=True)
     scored: list[Word] = []
     for alive, words in drive(search, hill, 60, batch):
@@ -82,14 +82,14 @@ def test_the_population_is_the_last_that_scored(batch: int) -> None:
     assert len(search.population) == 10
 
 
-def test_a_child_is_one_mutation_away_from_one_alive() -> None:
+def test_child_is_one_mutation_away_from_an_individual_alive() -> None:
     children = [step for step in drive(evolution(), Hill(SPACE), 200) if len(step[0]) == 10]
     assert len(children) == 190
     for alive, (child,) in children:
         assert min(distance(child, parent) for parent in alive) == 1
 
 
-def test_crossover_mixes_two_alive_before_mutation() -> None:
+def test_crossover_mixes_two_individuals_alive_before_mutation() -> None:
     search = evolution(crossover=1.0)
     children = [step for step in drive(search, Hill(SPACE), 200) if len(step[0]) == 10]
     far = 0
@@ -100,7 +100,7 @@ def test_crossover_mixes_two_alive_before_mutation() -> None:
     assert far > 5
 
 
-def test_the_parent_is_the_best_of_a_tournament() -> None:
+def test_parent_is_the_best_of_a_tournament() -> None:
     individuals = [Individual((n,), str(n), Fitness((float(n),))) for n in range(10)]
     rng = np.random.default_rng(0)
     wins = [select_tournament(individuals, 4, rng).fitness.values[0] for _ in range(4000)]
@@ -111,7 +111,7 @@ def test_the_parent_is_the_best_of_a_tournament() -> None:
     assert select_tournament(individuals, 10, rng) is individuals[9]
 
 
-def test_a_tournament_does_not_touch_other_generators() -> None:
+def test_tournament_does_not_change_other_generators() -> None:
     import random
 
     before = random.getstate()
@@ -119,7 +119,7 @@ def test_a_tournament_does_not_touch_other_generators() -> None:
     assert random.getstate() == before
 
 
-def test_only_finite_scores_enter() -> None:
+def test_only_finite_scores_enter_the_population() -> None:
     search = evolution(population=3, tournament=2)
     words = search.ask(6)
     outcomes = [
@@ -136,7 +136,7 @@ def test_only_finite_scores_enter() -> None:
 
 
 @pytest.mark.parametrize("name", ["regularized_evolution", "random"])
-def test_a_network_is_proposed_once(name: str) -> None:
+def test_network_is_proposed_once(name: str) -> None:
     hill = Hill(SPACE)
     steps = drive(algorithm(name, SPACE, 0), hill, 300)
     keys = [SPACE.canonical(word) for _, words in steps for word in words]
@@ -144,7 +144,7 @@ def test_a_network_is_proposed_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["regularized_evolution", "random"])
-def test_an_exhausted_space_ends_the_search(name: str) -> None:
+def test_exhausted_space_ends_the_search(name: str) -> None:
     space = ToySpace(length=4, base=2)
     search = algorithm(name, space, 0)
     outcome = run_loop(search, Hill(space), Budget(1000), Tape(), batch=3)
@@ -155,7 +155,7 @@ def test_an_exhausted_space_ends_the_search(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["regularized_evolution", "random"])
-def test_deaps_objects_tell_the_search(name: str) -> None:
+def test_hall_of_fame_and_logbook_describe_the_search(name: str) -> None:
     search = algorithm(name, SPACE, 0)
     outcome = run_loop(search, Hill(SPACE, faulty=True), Budget(80), Tape())
     scores = [e.scores["hill"] for e in outcome.evaluations if e.status == "ok"]
@@ -172,7 +172,7 @@ def test_deaps_objects_tell_the_search(name: str) -> None:
     assert {"individual"} <= set(dir(search.toolbox))
 
 
-def test_asking_and_telling_out_of_turn_is_an_error() -> None:
+def test_ask_and_tell_out_of_order_are_errors() -> None:
     search, hill = evolution(), Hill(SPACE)
     with pytest.raises(RuntimeError, match="ask"):
         search.tell([hill.one((0,) * 8)])
@@ -183,7 +183,7 @@ def test_asking_and_telling_out_of_turn_is_an_error() -> None:
     for wrong in ([], told[:1], told[::-1], [*told, told[0]]):
         with pytest.raises(RuntimeError, match="order"):
             search.tell(wrong)
-    search.tell(told)  # the mistakes above cost nothing
+    search.tell(told)  # the mistakes above changed nothing
     assert len(search.population) == 2
 
 
@@ -197,12 +197,12 @@ def test_asking_and_telling_out_of_turn_is_an_error() -> None:
         ({"crossover": float("nan")}, "crossover=nan"),
     ],
 )
-def test_impossible_options_are_named(options: dict[str, Any], key: str) -> None:
+def test_errors_name_impossible_options(options: dict[str, Any], key: str) -> None:
     with pytest.raises(InputError, match=key):
         RegularizedEvolutionOptions(**options)
 
 
-def test_evolution_climbs_higher_than_random_search() -> None:
+def test_evolution_scores_higher_than_random_search() -> None:
     def best(name: str, seed: int) -> float:
         outcome = run_loop(algorithm(name, SPACE, seed), Hill(SPACE), Budget(150), Tape())
         return max(e.scores["hill"] for e in outcome.evaluations)

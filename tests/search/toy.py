@@ -46,7 +46,7 @@ def distance(first: Word, second: Word) -> int:
 
 
 class Hill:
-    """Scores words by their sum; some are rejected, dead or failed, as the word itself says.
+    """Scores words by their sum; the word decides whether it is rejected, dead or failed.
 
     Args:
         faulty: whether a third of the words have no score.

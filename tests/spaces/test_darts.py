@@ -128,7 +128,7 @@ def test_relabeled_networks_compute_the_same_with_weights_carried_over() -> None
 
 @_laws
 @given(st.integers(0, 2**32 - 1))
-def test_another_operation_is_another_network(seed: int) -> None:
+def test_another_operation_changes_the_canonical_form(seed: int) -> None:
     # Every node is concatenated, so every edge counts: the multiset of operations changes.
     genotype = SPACE.sample(np.random.default_rng(seed))
     text = SPACE.canonical(genotype)
@@ -144,7 +144,7 @@ def test_another_operation_is_another_network(seed: int) -> None:
 V2 = PUBLISHED["DARTS_V2"]
 
 
-def test_what_cannot_reach_the_output_does_not_count() -> None:
+def test_parts_that_cannot_reach_the_output_do_not_count() -> None:
     # Node 5 is neither concatenated nor read.
     partial = replace(V2, normal_concat=(2, 3, 4))
     other = replace(partial, normal=(*V2.normal[:6], ("sep_conv_5x5", 1), ("max_pool_3x3", 3)))
@@ -152,7 +152,7 @@ def test_what_cannot_reach_the_output_does_not_count() -> None:
     assert SPACE.canonical(partial) != SPACE.canonical(V2)
 
 
-def test_an_identity_is_contracted_at_stride_1_and_is_an_operation_at_stride_2() -> None:
+def test_skip_connect_is_contracted_at_stride_1_and_is_an_operation_at_stride_2() -> None:
     # Node 3 is node 2 and nothing: reading either is the same.
     base = (("sep_conv_3x3", 0), ("sep_conv_5x5", 1), ("skip_connect", 2), ("none", 0))
     cells = [
@@ -169,14 +169,14 @@ def test_an_identity_is_contracted_at_stride_1_and_is_an_operation_at_stride_2()
     assert "skip_connect" not in SPACE.canonical(replace(V2, reduce=V2.normal)).split("; ")[0]
 
 
-def test_the_cells_inputs_are_not_interchangeable() -> None:
+def test_cell_inputs_are_not_interchangeable() -> None:
     mirrored = tuple((op, 1 - n if n < 2 else n) for op, n in V2.normal)
     assert SPACE.canonical(replace(V2, normal=mirrored)) != SPACE.canonical(V2)
     swapped = Genotype(V2.reduce, ALL, V2.normal, ALL)
     assert SPACE.canonical(swapped) != SPACE.canonical(V2)
 
 
-def test_a_network_that_never_sees_the_image_is_dead() -> None:
+def test_network_without_image_input_is_dead() -> None:
     nothing = (("none", 0), ("none", 1)) * 4
     for genotype in (
         replace(V2, normal=nothing),
@@ -246,7 +246,7 @@ def test_moves_are_valid_from_any_genotype(genotype: Genotype, seed: int) -> Non
     assert SPACE.parse(str(SPACE.crossover(child, genotype, rng))) is not None
 
 
-def test_numbers_of_genotypes_and_neighbors() -> None:
+def test_numbers_of_genotypes_and_neighbors_are_those_of_the_formula() -> None:
     assert SPACE.size == (180 * 7**8) ** 2
     assert WITH_NONE.size == (180 * 8**8) ** 2
     rng = np.random.default_rng(0)
@@ -316,7 +316,7 @@ def test_operations_and_inputs_mutate_with_equal_probability() -> None:
         ("(" * 150 + ")" * 150, ""),
     ],
 )
-def test_malformed_genotypes_are_refused_with_the_place(text: str, where: str) -> None:
+def test_errors_locate_malformed_genotypes(text: str, where: str) -> None:
     with pytest.raises(InputError) as caught:
         SPACE.parse(text)
     assert where in str(caught.value)
@@ -329,7 +329,7 @@ def test_impossible_sets_of_operations_are_refused(operations: tuple[str, ...]) 
         DartsSpace(operations)
 
 
-def test_one_operation_leaves_input_mutations() -> None:
+def test_space_of_one_operation_mutates_inputs() -> None:
     space = DartsSpace(("max_pool_3x3",))
     rng = np.random.default_rng(0)
     genotype = space.sample(rng)

@@ -1,4 +1,4 @@
-"""NAS-Bench-101: its laws, its published rules, and agreement with the benchmark's own table."""
+"""NAS-Bench-101: its laws, its published rules, and agreement with the published table."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -20,13 +20,13 @@ from nas_search.spaces.nasbench101 import Nasbench101Space
 from nas_search.spaces.nasbench101.genotype import Nasbench101Genotype, from_graph
 from nas_search.spaces.nasbench101.graph import (
     OPERATIONS,
-    PRUNED_WRITINGS,
+    PRUNED_GRAPHS,
     CellGraph101,
     canonical,
     from_bits,
     prune,
+    pruned_graph,
     pruned_matrices,
-    pruned_writing,
 )
 from nas_search.spaces.nasbench101.network import Nasbench101Cell, vertex_channels
 from nas_search.testing.gradients import gradients_by_loop
@@ -57,7 +57,7 @@ def cell(vertices: int, edges: str, *operations: str) -> Nasbench101Genotype:
 
 
 def random_writing(rng: np.random.Generator) -> Nasbench101Genotype:
-    """The published way: all seven vertices, every edge by a fair coin, until it is valid."""
+    """Sample as published: seven vertices, every edge with probability 1/2, until it is valid."""
     while True:
         matrix = np.triu(rng.integers(2, size=(7, 7)), 1)
         ops = ("input", *(OPERATIONS[i] for i in rng.integers(3, size=5)), "output")
@@ -84,7 +84,7 @@ class Table:
         )
 
     def check(self, rows: Iterator[int]) -> int:
-        """Check every promise about ascending ``rows``; return how many there were."""
+        """Check all properties of ascending ``rows``; return the number of rows."""
         seen, last, checked = set(), "", 0
         for row in rows:
             genotype = self.genotype(row)
@@ -105,17 +105,19 @@ def table(shared_data: Path) -> Table:
     return Table(shared_data / "nasbench101.npz")
 
 
-def test_20_000_rows_have_the_tables_parameters_writing_and_order_of_hashes(table: Table) -> None:
+def test_20_000_rows_have_the_parameters_and_hash_order_of_the_table(
+    table: Table,
+) -> None:
     rows = np.random.default_rng(0).choice(len(table.bits), 20_000, replace=False)
     assert table.check(iter(np.sort(rows).tolist())) == 20_000
 
 
 @pytest.mark.slow
-def test_all_rows_have_the_tables_parameters_writing_and_order_of_hashes(table: Table) -> None:
+def test_all_rows_have_the_parameters_and_hash_order_of_the_table(table: Table) -> None:
     assert table.check(iter(range(len(table.bits)))) == SPACE.size == 423_624
 
 
-def test_rows_are_parsed_from_the_text_that_they_are_written_as(table: Table) -> None:
+def test_parsing_inverts_the_text_form_of_rows(table: Table) -> None:
     for row in range(0, len(table.bits), 1009):
         genotype = table.genotype(row)
         again = SPACE.parse(str(genotype))
@@ -126,24 +128,24 @@ def test_rows_are_parsed_from_the_text_that_they_are_written_as(table: Table) ->
 # Pruning, canonical form, hash, sampling
 
 
-def test_there_are_as_many_pruned_writings_as_counted() -> None:
+def test_number_of_pruned_graphs_equals_the_count() -> None:
     matrices = pruned_matrices()
     counted = {vertices: len(bits) for vertices, bits in matrices.items()}
     assert counted == {2: 1, 3: 2, 4: 10, 5: 121, 6: 1545, 7: 4793}
-    assert sum(n * 3 ** (v - 2) for v, n in counted.items()) == PRUNED_WRITINGS
-    for index in (0, 1, 6, 7, 100, 33_000, PRUNED_WRITINGS - 1):
-        graph = pruned_writing(index)
+    assert sum(n * 3 ** (v - 2) for v, n in counted.items()) == PRUNED_GRAPHS
+    for index in (0, 1, 6, 7, 100, 33_000, PRUNED_GRAPHS - 1):
+        graph = pruned_graph(index)
         assert prune(graph) == graph
-    few = {pruned_writing(index) for index in range(1 + 2 * 3 + 10 * 9 + 121 * 27)}
+    few = {pruned_graph(index) for index in range(1 + 2 * 3 + 10 * 9 + 121 * 27)}
     assert len(few) == 1 + 2 * 3 + 10 * 9 + 121 * 27
 
 
 @pytest.mark.slow
-def test_the_pruned_writings_are_423_624_cells() -> None:
-    assert len({canonical(pruned_writing(i)) for i in range(PRUNED_WRITINGS)}) == SPACE.size
+def test_pruned_graphs_are_423_624_cells() -> None:
+    assert len({canonical(pruned_graph(i)) for i in range(PRUNED_GRAPHS)}) == SPACE.size
 
 
-def test_what_lies_on_no_path_is_pruned() -> None:
+def test_vertices_on_no_path_are_pruned() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
         genotype = random_writing(rng)
@@ -175,7 +177,7 @@ def test_canonical_forms_and_hashes_are_equal_exactly_for_isomorphic_cells() -> 
     rng = np.random.default_rng(1)
     genotypes = [random_writing(rng) for _ in range(400)]
     # Few vertices and edges, so that many are isomorphic.
-    genotypes += [from_graph(pruned_writing(int(i))) for i in rng.integers(33_000, size=400)]
+    genotypes += [from_graph(pruned_graph(int(i))) for i in rng.integers(33_000, size=400)]
     keys = defaultdict(set)
     for genotype in genotypes:
         ours = SPACE.canonical(genotype), SPACE.benchmark_hash(genotype)
@@ -186,7 +188,7 @@ def test_canonical_forms_and_hashes_are_equal_exactly_for_isomorphic_cells() -> 
     assert len(keys) < len(genotypes) - 50
 
 
-def test_all_writings_of_a_cell_have_one_network() -> None:
+def test_all_numberings_of_a_cell_have_one_network() -> None:
     # Seven channels for two vertices: 4 go to the one numbered first, whichever that is.
     first = cell(4, "01 02 13 23", CONV3, POOL)
     second = cell(5, "01 03 14 34 02", POOL, CONV1, CONV3)
@@ -214,7 +216,7 @@ def test_samples_are_uniform_over_the_different_cells(table: Table) -> None:
     assert max(digits.values()) < 1.1 * min(digits.values())
 
 
-def test_a_smaller_cell_can_grow() -> None:
+def test_smaller_cell_can_grow() -> None:
     chain = cell(3, "01 12", POOL)
     rng = np.random.default_rng(0)
     neighbors = set(SPACE.neighbors(chain))
@@ -229,7 +231,7 @@ def test_a_smaller_cell_can_grow() -> None:
     assert sizes >= {"3", "4", "5", "6"}
 
 
-def test_there_are_31_neighbors_where_all_edges_may_change() -> None:
+def test_cell_has_31_neighbors_if_all_edges_may_change() -> None:
     genotype = cell(7, "01 16 06 12", *[CONV1] * 5)
     assert len(list(SPACE.neighbors(genotype))) == 31
     assert len(list(SPACE.neighbors(cell(7, "06", *[CONV1] * 5)))) == 30  # its edge must stay
@@ -250,7 +252,7 @@ EXAMPLE = """api.ModelSpec(
     ops=[INPUT, CONV1X1, CONV3X3, CONV3X3, CONV3X3, MAXPOOL3X3, OUTPUT])"""
 
 
-def test_the_forms_that_the_field_writes_are_read() -> None:
+def test_published_text_forms_are_parsed() -> None:
     inception = cell(7, "01 02 03 05 16 26 34 46 56", CONV1, CONV3, CONV3, CONV3, POOL)
     assert SPACE.parse(EXAMPLE) == inception
     ops = str(list(inception.ops))
@@ -314,7 +316,7 @@ OK = "[[0, 1, 0], [0, 0, 1], [0, 0, 0]]"
         ("ModelSpec(matrix=[[0 1]\n [0 0, ops=[])", "nasbench101 cell"),
     ],
 )
-def test_a_wrong_cell_is_one_line_that_says_where(text: str, message: str) -> None:
+def test_errors_locate_malformed_cells_in_one_line(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         SPACE.parse(text)
     assert "\n" not in str(caught.value)
@@ -332,7 +334,7 @@ def test_nine_edges_are_counted_after_pruning() -> None:
 # The network
 
 
-def test_channels_are_shared_and_the_first_take_the_rest() -> None:
+def test_channels_are_shared_and_the_first_vertices_get_the_rest() -> None:
     def widths(edges: str, vertices: int, outputs: int) -> tuple[int, ...]:
         return vertex_channels(cell(vertices, edges, *[CONV3] * (vertices - 2)).graph, outputs)
 
@@ -344,10 +346,10 @@ def test_channels_are_shared_and_the_first_take_the_rest() -> None:
     assert widths("01 12 14 23 24 34", 5, 11) == (4, 4, 3, 11)
 
 
-def test_every_cell_gives_away_all_channels_and_none_widens() -> None:
+def test_every_cell_distributes_all_channels_and_none_widens() -> None:
     rng = np.random.default_rng(0)
     for _ in range(300):
-        graph = pruned_writing(int(rng.integers(PRUNED_WRITINGS)))
+        graph = pruned_graph(int(rng.integers(PRUNED_GRAPHS)))
         outputs = int(rng.integers(5, 300))
         widths = vertex_channels(graph, outputs)
         feeding = [v for v in graph.sources[-1] if v]
@@ -357,7 +359,7 @@ def test_every_cell_gives_away_all_channels_and_none_widens() -> None:
             assert all(0 <= widths[x - 1] - widths[y - 1] <= 1 for x in sources if x)
 
 
-def test_a_cell_adds_at_vertices_and_concatenates_at_the_output() -> None:
+def test_cell_adds_at_vertices_and_concatenates_at_the_output() -> None:
     graph = cell(5, "01 03 04 12 13 24 34", CONV3, POOL, CONV1).graph
     module = Nasbench101Cell(graph, 3, 7).double()
     part = dict(module.named_children())
@@ -381,7 +383,7 @@ def test_a_cell_adds_at_vertices_and_concatenates_at_the_output() -> None:
     assert alone(torch.randn(2, 3, 5, 6)).shape == (2, 7, 5, 6)
 
 
-def test_the_skeleton_is_the_published_one() -> None:
+def test_skeleton_is_the_published_one() -> None:
     with torch.device("meta"):
         network = SPACE.build(cell(3, "01 12", CONV3), *PUBLISHED)
     shapes = {name: tuple(p.shape) for name, p in network.named_parameters()}
@@ -405,7 +407,7 @@ def test_the_skeleton_is_the_published_one() -> None:
 @pytest.mark.parametrize(
     "macro", [{}, SMALL, {"modules_per_stack": 2, "stacks": 2, "channels": 17}]
 )
-def test_cost_is_that_of_the_built_network(
+def test_cost_equals_that_of_the_built_network(
     macro: dict[str, int], shape: tuple[int, int, int]
 ) -> None:
     rng = np.random.default_rng(0)
@@ -417,7 +419,7 @@ def test_cost_is_that_of_the_built_network(
         assert cost == count(network, shape)
 
 
-def test_the_smallest_image_leaves_two_by_two() -> None:
+def test_smallest_image_leaves_two_by_two() -> None:
     genotype = SPACE.sample(np.random.default_rng(0))
     for stacks, smallest in ((1, 2), (2, 3), (3, 5), (4, 9)):
         macro = {**SMALL, "stacks": stacks}
@@ -448,7 +450,7 @@ def test_impossible_macros_are_refused(macro: dict[str, Any], message: str) -> N
             make(genotype, *PUBLISHED, **macro)
 
 
-def test_the_drawing_shows_what_is_built() -> None:
+def test_drawing_shows_the_built_cell() -> None:
     (graph,) = SPACE.graphs(cell(6, "01 02 05 15 34", CONV3, CONV1, CONV1, POOL))
     assert graph.nodes == ("input", f"1: {CONV3}", "output")
     edges = [(edge.source, edge.target, edge.label) for edge in graph.edges]
@@ -463,7 +465,7 @@ def test_the_drawing_shows_what_is_built() -> None:
 
 
 @pytest.mark.parametrize("mode", ["sample", "frozen"])
-def test_scores_are_those_of_one_backward_pass_a_sample(mode: Any) -> None:
+def test_scores_equal_those_of_one_backward_pass_per_sample(mode: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(6, 3, 9, 8, generator=generator, dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 3, 0, 2])
@@ -487,7 +489,7 @@ def test_scores_are_those_of_one_backward_pass_a_sample(mode: Any) -> None:
 
 
 class DoubleTask(ScoringTask):
-    """The task in float64, so that it can be compared to ten digits."""
+    """The task in float64, for comparison to ten digits."""
 
     def build(self, genotype: Hashable, draw: int = 0, init: Scheme = "default") -> nn.Module:
         return super().build(genotype, draw, init).double()

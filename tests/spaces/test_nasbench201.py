@@ -48,7 +48,7 @@ def published_key(cell: Nasbench201Genotype) -> str:
 
 
 def brute_force_key(cell: Nasbench201Genotype) -> object:
-    """Isomorphism class by permutations of applied edges, written without the package's code."""
+    """Isomorphism class by permutations of applied edges, independent of the package."""
     paths: dict[int, list[object]] = {0: ["x"], 1: [], 2: [], 3: []}
     applied: dict[int, tuple[str, list[object]]] = {}
     for edge, ((source, target), operation) in enumerate(zip(EDGES, cell.operations, strict=True)):
@@ -85,11 +85,11 @@ def classes() -> dict[str, list[Nasbench201Genotype]]:
     return found
 
 
-def test_the_space_has_15625_cells() -> None:
+def test_space_has_15625_cells() -> None:
     assert SPACE.size == len(ALL) == 15625
 
 
-def test_5425_classes_are_those_of_brute_force(
+def test_5425_classes_equal_those_of_brute_force(
     classes: dict[str, list[Nasbench201Genotype]],
 ) -> None:
     assert len(classes) == 5425
@@ -99,7 +99,7 @@ def test_5425_classes_are_those_of_brute_force(
     assert all(len({exact[cell] for cell in members}) == 1 for members in classes.values())
 
 
-def test_the_published_rule_has_6466_classes_and_merges_what_is_not_the_same() -> None:
+def test_published_rule_has_6466_classes_and_merges_different_networks() -> None:
     published = defaultdict(set)
     for cell in ALL:
         published[published_key(cell)].add(SPACE.canonical(cell))
@@ -180,7 +180,7 @@ def test_equal_canonical_forms_compute_the_same_with_weights_carried_over(
         assert same_function(first, second), (first, second)
 
 
-def test_different_canonical_forms_compute_something_else() -> None:
+def test_different_canonical_forms_compute_different_functions() -> None:
     # Without pooling, whose arithmetic identities are not relabelings. The hardest pairs: those
     # that the published rule takes for one, and neighbors.
     published: dict[str, dict[str, Nasbench201Genotype]] = defaultdict(dict)
@@ -211,14 +211,16 @@ def test_every_row_parses_and_prints_back(rows: list[dict[str, str]]) -> None:
     assert set(cells) == set(ALL)
 
 
-def test_parameters_are_the_tables(rows: list[dict[str, str]]) -> None:
+def test_parameters_equal_those_of_the_table(rows: list[dict[str, str]]) -> None:
     for row in rows:
         params = SPACE.cost(SPACE.parse(row["arch_str"]), (3, 32, 32), 10).params
         # The table rounds to 6 significant digits.
         assert float(f"{params / 1e6:.6g}") == float(row["params_M"]), row["arch_str"]
 
 
-def test_cost_with_the_benchmarks_own_extras_is_the_tables(rows: list[dict[str, str]]) -> None:
+def test_cost_with_the_benchmarks_extras_equals_that_of_the_table(
+    rows: list[dict[str, str]],
+) -> None:
     # Elements of one node in all 15 cells: 5 in each stage, 16x32x32, 32x16x16, 64x8x8.
     elements = 5 * (16 * 32 * 32 + 32 * 16 * 16 + 64 * 8 * 8)
     extra = {NONE: 0, SKIP: 0, CONV1: 3 * elements, CONV3: 3 * elements, AVG: 9 * elements}
@@ -232,7 +234,7 @@ def test_cost_with_the_benchmarks_own_extras_is_the_tables(rows: list[dict[str, 
         assert float(f"{flops / 1e6:.6g}") == float(row["flops_M"]), row["arch_str"]
 
 
-def test_one_edge_costs_what_the_paper_counts() -> None:
+def test_cost_of_one_edge_equals_that_of_the_paper() -> None:
     empty = SPACE.cost(Nasbench201Genotype((NONE,) * 6), (3, 32, 32), 10)
     one = SPACE.cost(Nasbench201Genotype((CONV3, *(NONE,) * 5)), (3, 32, 32), 10)
     # 5 cells a stage: 9 C^2 weights and 2 C of batch-norm; 9 C^2 H W multiply-adds.
@@ -270,7 +272,7 @@ def test_mutation_is_uniform_over_the_24_neighbors() -> None:
         ("|none~0|+|none~0|none~1|+|none|none~1|none~2|", "node 3, edge 1"),
     ],
 )
-def test_malformed_cells_are_refused_with_the_place(text: str, where: str) -> None:
+def test_errors_locate_malformed_cells(text: str, where: str) -> None:
     with pytest.raises(InputError) as caught:
         SPACE.parse(text)
     assert where in str(caught.value)

@@ -1,4 +1,4 @@
-"""What the networks compute, and that their size is known before they are built."""
+"""Functions of the networks, and their sizes before they are built."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ SPACES_UNDER_TEST: tuple[SearchSpace[Any], ...] = (DARTS, NB201)
 
 
 def hand_count(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
-    """Count by recording every call of the convolution and linear functions themselves."""
+    """Count by recording every call of the convolution and linear functions."""
     macs = 0
 
     class Recorder(torch.overrides.TorchFunctionMode):
@@ -54,7 +54,7 @@ def hand_count(network: nn.Module, shape: tuple[int, int, int]) -> Cost:
         (NB201, {"cells": 2, "channels": 3}),
     ],
 )
-def test_cost_is_that_of_the_built_network(
+def test_cost_equals_that_of_the_built_network(
     space: SearchSpace[Any], macro: dict[str, int], shape: tuple[int, int, int]
 ) -> None:
     rng = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def test_cost_follows_the_width_of_the_concatenation_and_the_auxiliary_head() ->
         assert DARTS.cost(genotype, (3, 32, 32), 10, **macro) == hand_count(network, (3, 32, 32))
 
 
-def test_the_auxiliary_head_speaks_in_training_only() -> None:
+def test_auxiliary_head_runs_in_train_mode_only() -> None:
     genotype = PUBLISHED["P_DARTS"]
     macro = {"cells": 3, "channels": 2, "auxiliary": True}
     for size in (29, 32, 48):
@@ -89,7 +89,7 @@ def test_the_auxiliary_head_speaks_in_training_only() -> None:
 
 
 @pytest.mark.parametrize("space", [DARTS, NB201])
-def test_the_smallest_image_leaves_two_by_two(space: SearchSpace[Any]) -> None:
+def test_smallest_image_leaves_two_by_two(space: SearchSpace[Any]) -> None:
     genotype = space.sample(np.random.default_rng(0))
     macro = SPACES.get(space.name).macro(cells=3, channels=2)
     sizes = {"cells": macro.cells, "channels": macro.channels}
@@ -146,7 +146,7 @@ def test_factorized_reduction_reads_even_and_odd_pixels() -> None:
         assert torch.allclose(module(x), expected)
 
 
-def test_the_residual_block_pools_its_shortcut() -> None:
+def test_residual_block_pools_its_shortcut() -> None:
     for side in (4, 5):
         block = ResidualBlock(2, 3).double().eval()
         x = torch.randn(2, 2, side, side, dtype=torch.float64)
@@ -157,7 +157,7 @@ def test_the_residual_block_pools_its_shortcut() -> None:
         assert torch.allclose(rest[0, :, 0, 0], corner)
 
 
-def test_a_nasbench201_cell_is_the_sum_over_its_edges() -> None:
+def test_nasbench201_cell_is_the_sum_over_its_edges() -> None:
     ops = ("nor_conv_3x3", "avg_pool_3x3", "skip_connect", "nor_conv_1x1", "none", "nor_conv_3x3")
     cell = Nasbench201Cell(ops, 2).double()
     part = dict(cell.named_children())
@@ -178,7 +178,7 @@ def test_a_nasbench201_cell_is_the_sum_over_its_edges() -> None:
     assert torch.allclose(cell(x), expected)
 
 
-def test_a_darts_cell_adds_two_edges_a_node_and_concatenates() -> None:
+def test_darts_cell_adds_two_edges_per_node_and_concatenates() -> None:
     network = DARTS.build(PUBLISHED["DARTS_V2"], (3, 8, 8), 4, cells=3, channels=2).double()
     cell = network.get_submodule("cells.1")
     assert isinstance(cell, DartsCell)
@@ -240,7 +240,7 @@ def test_nodes_without_edges_are_zero() -> None:
     assert torch.equal(cell(torch.randn(2, 2, 5, 5)), torch.zeros(2, 2, 5, 5))
 
 
-def test_count_leaves_no_hooks() -> None:
+def test_counting_leaves_no_hooks() -> None:
     layer = nn.Conv2d(2, 4, 3, groups=2)
     assert count(layer, (2, 5, 6)) == Cost(4 * 9 + 4, 4 * 3 * 4 * 9)
     assert not layer._forward_hooks

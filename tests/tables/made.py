@@ -1,4 +1,4 @@
-"""Tables made for tests: small, in the very layouts of the real ones."""
+"""Small tables for tests, in the exact layouts of the real ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADER = ["idx", "arch_str", "v11_c10valid_val_200", "c10_test_200", "c100_test_
 
 
 def cells(count: int, seed: int = 0) -> list[Any]:
-    """Return so many different cells, one of each network."""
+    """Return ``count`` different cells, one per network."""
     rng = np.random.default_rng(seed)
     found: dict[str, Any] = {}
     while len(found) < count:

@@ -1,4 +1,4 @@
-"""Search against a table: the oracle finds the optimum, and accuracy and regret are right."""
+"""Search against a table: the optimum of the oracle, true accuracies and regrets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def rows(file: Path) -> list[dict[str, str]]:
 
 
 def whole_space(path: Path) -> Path:
-    """Write a table of all cells in which 3x3 convolutions are worth most."""
+    """Write a table of all cells in which 3x3 convolutions are best."""
     worth = {"none": 0, "skip_connect": 2, "avg_pool_3x3": 1, "nor_conv_1x1": 3, "nor_conv_3x3": 5}
     found = {SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")}
     while True:  # every cell is reached from one by changing operations
@@ -63,7 +63,7 @@ def whole_space(path: Path) -> Path:
     return write_csv(path, header, lines)
 
 
-def test_the_oracle_finds_the_best_cell_without_a_network(
+def test_oracle_finds_the_best_cell_without_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def build(*_: object, **__: object) -> None:
@@ -87,7 +87,7 @@ def test_the_oracle_finds_the_best_cell_without_a_network(
     assert max(e.scores["oracle"] for e in by_chance.evaluations) < 90
 
 
-def test_a_search_by_a_score_reports_true_accuracy_and_regret(tmp_path: Path) -> None:
+def test_search_by_a_score_reports_true_accuracy_and_regret(tmp_path: Path) -> None:
     table = whole_space(tmp_path / "table.csv")
     small = ("search_space.cells=1", "search_space.channels=4", "proxy.batch_size=16")
     run = tmp_path / "run"
@@ -115,7 +115,7 @@ def test_a_search_by_a_score_reports_true_accuracy_and_regret(tmp_path: Path) ->
     assert f"{COLUMNS[1]} of number 1: {float(board[0][COLUMNS[1]]):.2f}" in said
 
 
-def test_a_run_without_a_table_can_be_repeated_with_one(tmp_path: Path) -> None:
+def test_run_without_a_table_can_be_repeated_with_one(tmp_path: Path) -> None:
     table = nasbench201(tmp_path / "table.csv", 5)  # most of what is found is not in it
     small = [
         *("search_space.cells=1", "search_space.channels=4", "proxy.batch_size=16"),
@@ -136,7 +136,7 @@ def test_a_run_without_a_table_can_be_repeated_with_one(tmp_path: Path) -> None:
     assert "not in the table" in (run / "out").read_text()
 
 
-def test_another_table_is_another_search_of_an_oracle(tmp_path: Path) -> None:
+def test_oracle_run_with_another_table_is_refused(tmp_path: Path) -> None:
     small = ["proxy=oracle", "budget.evaluations=8"]
     small += ["algorithm.population=4", "algorithm.tournament=2"]
     one = whole_space(tmp_path / "one.csv")
@@ -147,7 +147,9 @@ def test_another_table_is_another_search_of_an_oracle(tmp_path: Path) -> None:
         search(tmp_path / "run", two, *small)
 
 
-def test_what_the_table_does_not_hold_has_failed_and_bounds_still_reject(tmp_path: Path) -> None:
+def test_architectures_missing_in_the_table_fail_and_constraints_still_reject(
+    tmp_path: Path,
+) -> None:
     table = nasbench201(tmp_path / "table.csv", 2000)
     bounds = ("constraints.max_params=500000", "budget.evaluations=120")
     outcome = search(tmp_path / "run", table, "proxy=oracle", "algorithm=random", *bounds)
@@ -157,7 +159,7 @@ def test_what_the_table_does_not_hold_has_failed_and_bounds_still_reject(tmp_pat
     assert "constraints.max_params" in statuses["rejected"]
 
 
-def test_the_best_so_far_is_by_score_and_its_accuracy_may_fall(tmp_path: Path) -> None:
+def test_best_so_far_is_by_score_and_its_accuracy_may_fall(tmp_path: Path) -> None:
     table = read("nasbench201", path=str(nasbench201(tmp_path / "t.csv", 4)), test=["c10_test_200"])
     texts = [str(cell) for cell in cells(4)]
     evaluations = [

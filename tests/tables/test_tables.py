@@ -1,4 +1,4 @@
-"""Tables: what is found under which genotype, the formats, and what a broken file says."""
+"""Tables: look-up by genotype, the formats, and errors for broken files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FULL = "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 BARE = "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 
 
-def test_a_cell_has_its_own_accuracy_and_else_that_of_the_same_network(tmp_path: Path) -> None:
+def test_cell_has_its_own_accuracy_or_else_that_of_the_same_network(tmp_path: Path) -> None:
     rows = [[0, FULL, 61, 62, 30], [1, BARE, 63, 64, 31]]
     header = ["idx", "arch_str", "v11_c10valid_val_200", "c10_test_200", "c100_test_200"]
     both = write_csv(tmp_path / "both.csv", header, rows)
@@ -43,7 +43,7 @@ def test_a_cell_has_its_own_accuracy_and_else_that_of_the_same_network(tmp_path:
     assert table.reported == ("v11_c10valid_val_200", "c10_test_200")
 
 
-def test_a_users_own_table_averages_repeats_and_keeps_gaps(tmp_path: Path) -> None:
+def test_text_table_averages_repeats_and_keeps_gaps(tmp_path: Path) -> None:
     a, b, c = map(str, cells(3))
     rows = [[a, "x", 50, 1], [b, "x", "", 2], [a, "x", 60, ""], [c, "y", 99, 3]]
     path = write_csv(tmp_path / "own.csv", ["cell", "protocol", "val", "test"], rows)
@@ -63,9 +63,7 @@ def test_a_users_own_table_averages_repeats_and_keeps_gaps(tmp_path: Path) -> No
     assert len(read("csv", **{**options, "where": {}})) == 3
 
 
-def test_parquet_is_read_where_pyarrow_is_there_and_said_where_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parquet_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "own.parquet"
     path.write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -84,7 +82,7 @@ def test_parquet_is_read_where_pyarrow_is_there_and_said_where_not(
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is not there")
-def test_a_real_parquet_file_is_read(tmp_path: Path) -> None:
+def test_real_parquet_file_is_read(tmp_path: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
@@ -97,7 +95,7 @@ def test_a_real_parquet_file_is_read(tmp_path: Path) -> None:
         read("csv", path=str(tmp_path / "own.parquet"))
 
 
-def test_the_official_file_of_nasbench101_is_read(tmp_path: Path) -> None:
+def test_official_file_of_nasbench101_is_read(tmp_path: Path) -> None:
     chain = ("010001000", "input,conv3x3-bn-relu,output")
     # The first vertex after the input leads nowhere: pruned, it is the same cell.
     longer = ("0110" "0000" "0001" "0000", "input,maxpool3x3,conv3x3-bn-relu,output")  # fmt: skip
@@ -131,7 +129,7 @@ def pickled(path: Path, value: Any) -> Path:
 
 
 @pytest.mark.parametrize("form", ["file", "folder", "torch"])
-def test_the_official_files_of_nasbench201_are_read(tmp_path: Path, form: str) -> None:
+def test_official_files_of_nasbench201_are_read(tmp_path: Path, form: str) -> None:
     found = cells(3)
     whole = nats([(str(cell), 50.0 + place) for place, cell in enumerate(found)])
     whole["arch2infos"][1]["200"]["extra"] = [np.float64(3), np.int64(3)]  # harmless
@@ -160,7 +158,7 @@ def test_the_official_files_of_nasbench201_are_read(tmp_path: Path, form: str) -
             assert table.accuracy(cell, column) == 60.5 + place
 
 
-def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
+def test_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[Any, tuple[str]]:
             return (Path.touch, (tmp_path / "ran",))  # type: ignore[return-value]
@@ -175,7 +173,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_broken_files_are_one_line(tmp_path: Path) -> None:
+def test_broken_files_are_refused_in_one_line(tmp_path: Path) -> None:
     good = nasbench201(tmp_path / "good.csv", 3)
     ragged = tmp_path / "ragged.csv"
     ragged.write_text("architecture,accuracy\na,1,2\n")
@@ -200,7 +198,7 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
         ("csv", SPACE, {"path": str(good)}, "no column 'architecture'; it has idx, arch_str"),
         ("csv", SPACE, {"path": str(wrong)}, "row 1: a nasbench201 cell"),
         ("csv", SPACE, {"path": str(words)}, "'high' is not a number"),
-        ("csv", SPACE, {"path": str(empty)}, "holds no architecture"),
+        ("csv", SPACE, {"path": str(empty)}, "has no architectures"),
         ("csv", SPACE, {"path": str(binary)}, "cannot read .*binary.csv as CSV"),
         ("nasbench201", SPACE, {"path": str(ragged)}, "3 cells under"),
         ("nasbench201", SPACE, {"path": str(other)}, "is not a file of NAS-Bench-201"),
@@ -220,7 +218,7 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_the_real_nasbench201(shared_data: Path) -> None:
+def test_real_nasbench201_is_read(shared_data: Path) -> None:
     table = read("nasbench201", path=str(shared_data / "nasbench201.csv"))
     assert len(table) == 15_625
     best = [round(table.best(column), 3) for column in table.test]
@@ -230,7 +228,7 @@ def test_the_real_nasbench201(shared_data: Path) -> None:
         assert table.accuracy(SPACE.sample(rng), table.validation) is not None
 
 
-def test_the_real_nasbench101(shared_data: Path) -> None:
+def test_real_nasbench101_is_read(shared_data: Path) -> None:
     table = read("nasbench101", NASBENCH101, path=str(shared_data / "nasbench101.npz"))
     assert len(table) == NASBENCH101.size
     assert table.best(table.validation) == pytest.approx(94.32, abs=0.005)
@@ -241,7 +239,7 @@ def test_the_real_nasbench101(shared_data: Path) -> None:
         assert table.row(table.architectures[row]) == row
 
 
-def test_the_real_trained_darts_cells(shared_data: Path) -> None:
+def test_real_trained_darts_cells_are_read(shared_data: Path) -> None:
     space = SPACES.get("darts").space()
     options = {"architecture": "genotype", "validation": "c10_acc"}
     path = shared_data / "darts_trained.csv"

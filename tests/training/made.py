@@ -81,8 +81,8 @@ def training(folder: Path, data: ImageData, how: Recipe, **changes: Any) -> Trai
         "validation": Images(data.train, rows[:held], "cpu"),
         "seed": 0,
         "folder": folder,
-        "facts": {"recipe": repr(how)},
-        "team": ALONE,
+        "identity": {"recipe": repr(how)},
+        "group": ALONE,
         "drop_path": tuple(made.space.droppable(network)),
     }
     return Training(**{**values, **changes})

@@ -1,4 +1,4 @@
-"""Pictures that cannot be read: what is said, what goes on, and that nothing is lost."""
+"""Unreadable images: the error names the file, the rest continues, and no result is lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VIEWS = Renderers(lambda log, path: None, lambda names, rows: "")
 
 
 def pictures(folder: Path) -> Path:
-    """Write train and test folders of pictures whose brightest channel is the class."""
+    """Write train and test folders of images whose brightest channel is the class."""
     rng = np.random.default_rng(0)
     for part, count in (("train", 12), ("test", 4)):
         for channel, name in enumerate(CLASSES):
@@ -46,7 +46,7 @@ def pictures(folder: Path) -> Path:
 
 
 def truncate(picture: Path) -> bytes:
-    """Leave the first half of a file, as a full disk does; return what it held."""
+    """Truncate a file to its first half, as a full disk does; return the original content."""
     before = picture.read_bytes()
     picture.write_bytes(before[: len(before) // 2])
     return before
@@ -78,11 +78,11 @@ def train(data: ImageData, directory: Path) -> list[Finalist]:
 
 @pytest.fixture
 def read_at_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Images of this test are too many for the memory: each batch is read when it is due."""
+    """Read each batch from disk on demand, as if the images did not fit in memory."""
     monkeypatch.setattr(images, "RESIDENT_BYTES", 0)
 
 
-def test_a_broken_training_picture_is_one_line_before_anything_is_trained(tmp_path: Path) -> None:
+def test_broken_training_image_is_reported_before_training(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "pictures")
     broken = folder / "train" / "green" / "3.png"
     truncate(broken)
@@ -100,10 +100,10 @@ def test_a_broken_training_picture_is_one_line_before_anything_is_trained(tmp_pa
     assert not (tmp_path / "run" / "finalists").exists()
 
 
-def test_so_is_one_that_the_channel_means_did_not_need(
+def test_broken_image_outside_the_statistics_sample_is_reported_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagefolder, "STATISTICS_PICTURES", 2)
+    monkeypatch.setattr(imagefolder, "STATISTICS_IMAGES", 2)
     folder = pictures(tmp_path / "pictures")
     truncate(folder / "train" / "green" / "3.png")
     data = load(folder)
@@ -113,8 +113,8 @@ def test_so_is_one_that_the_channel_means_did_not_need(
 
 
 @pytest.mark.usefixtures("read_at_use")
-def test_one_that_breaks_while_a_finalist_is_trained_leaves_the_other(tmp_path: Path) -> None:
-    """A picture that is away for a while, as on a disk in the network, and then is back."""
+def test_image_that_breaks_during_training_fails_only_that_finalist(tmp_path: Path) -> None:
+    """An image is unreadable for a while, as on a network disk, and then readable again."""
     data = stripes_data(tmp_path)
     away = iter([False, True])
 
@@ -131,7 +131,7 @@ def test_one_that_breaks_while_a_finalist_is_trained_leaves_the_other(tmp_path: 
     rows = table(tmp_path / "a")
     assert rows[ranked[1].key]["reason"] == ranked[1].reason
     assert rows[ranked[0].key]["test_accuracy"]
-    # It is back: the one that failed is trained to what it would have been.
+    # Readable again: the failed finalist is trained to the result of an uninterrupted training.
     train(data, tmp_path / "a")
     train(data, tmp_path / "b")
     again, whole = table(tmp_path / "a"), table(tmp_path / "b")
@@ -142,7 +142,7 @@ def test_one_that_breaks_while_a_finalist_is_trained_leaves_the_other(tmp_path: 
 
 
 @pytest.mark.parametrize("when", ["at once", "at use"])
-def test_a_broken_test_picture_keeps_the_ranking(
+def test_broken_test_image_keeps_the_ranking(
     tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if when == "at use":
@@ -163,7 +163,7 @@ def test_a_broken_test_picture_keeps_the_ranking(
     assert logs == {path: path.stat().st_mtime_ns for path in logs}  # nothing was trained again
 
 
-def test_a_test_image_of_nan_is_not_counted_as_some_class(tmp_path: Path) -> None:
+def test_nan_test_image_is_refused_instead_of_classified(tmp_path: Path) -> None:
     path = stripes(tmp_path)
     with np.load(path) as arrays:
         images, labels = arrays["x_train"] / 255, arrays["y_train"]

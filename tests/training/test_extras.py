@@ -1,4 +1,4 @@
-"""What needs an extra: TensorBoard and ONNX, as a training writes them and where they lack."""
+"""Features that need an extra (TensorBoard, ONNX): their files, and the error without it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def train(folder: Path, finalists: FinalistsConfig) -> Path:
     """Train one network; return the folder of the finalist."""
     data = stripes_data(folder)
     plan = TrainingPlan(recipe(epochs=3), finalists, "cpu", versions())
-    candidate = Finalist(architecture("nasbench201", data))
+    finalist = Finalist(architecture("nasbench201", data))
     console = Console(file=io.StringIO())
-    views = Renderers(lambda log, path: None, lambda names, rows: "")
-    train_finalists([candidate], data, plan, folder, console, views)
-    return folder / "finalists" / candidate.key
+    renderers = Renderers(lambda log, path: None, lambda names, rows: "")
+    train_finalists([finalist], data, plan, folder, console, renderers)
+    return folder / "finalists" / finalist.key
 
 
-def test_tensorboard_shows_what_the_log_says(tmp_path: Path) -> None:
+def test_tensorboard_holds_the_values_of_the_log(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder = train(tmp_path, FinalistsConfig(tensorboard=True)) / "seed0"
@@ -43,7 +43,7 @@ def test_tensorboard_shows_what_the_log_says(tmp_path: Path) -> None:
         )
 
 
-def test_a_winner_is_exported(tmp_path: Path) -> None:
+def test_winner_is_exported_in_the_requested_formats(tmp_path: Path) -> None:
     folder = train(tmp_path, FinalistsConfig(export=["pt2", "onnx"]))
     assert (folder / "model.pt2").stat().st_size > 0
     assert (folder / "model.onnx").stat().st_size > 0
@@ -56,7 +56,7 @@ def test_a_winner_is_exported(tmp_path: Path) -> None:
         (FinalistsConfig(tensorboard=True), "tensorboard", "nas-search[tensorboard]"),
     ],
 )
-def test_a_missing_package_is_named_with_its_extra_before_an_epoch(
+def test_missing_package_is_named_with_its_extra_before_training(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     finalists: FinalistsConfig,

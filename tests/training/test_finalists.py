@@ -17,7 +17,7 @@ from nas_search.training.choice import FinalistsConfig, choose_finalists, edit_d
 def ranked(
     space: SearchSpace[Any], rng: np.random.Generator, n: int
 ) -> list[tuple[int, Evaluation]]:
-    """Return n scored genotypes, best first, many of them near-copies and duplicates."""
+    """Return n scored genotypes, best first, many of them near-duplicates or duplicates."""
     genotypes = [space.sample(rng)]
     while len(genotypes) < n:
         parent = genotypes[int(rng.integers(len(genotypes)))]
@@ -35,7 +35,9 @@ def ranked(
     st.integers(1, 8),
     st.integers(1, 4),
 )
-def test_finalists_are_the_best_that_differ(name: str, seed: int, k: int, distance: int) -> None:
+def test_finalists_are_the_best_that_differ_enough(
+    name: str, seed: int, k: int, distance: int
+) -> None:
     space = SPACES.get(name).space()
     given_ = ranked(space, np.random.default_rng(seed), 25)
     chosen = choose_finalists(space, given_, k, distance)
@@ -45,7 +47,7 @@ def test_finalists_are_the_best_that_differ(name: str, seed: int, k: int, distan
     assert chosen[0] == given_[0]
     numbers = [n for n, _ in chosen]
     assert numbers == sorted(numbers)
-    # Greedy choice, written naively: if enough are far apart, they are exactly these.
+    # Naive greedy choice: if enough are far apart, the finalists are exactly these.
     first = {e.key: (n, e) for n, e in reversed(given_)}  # of one network, the first writing
     far: list[tuple[int, Evaluation]] = []
     for item in sorted(first.values(), key=lambda pair: pair[0]):
@@ -60,7 +62,7 @@ def test_finalists_are_the_best_that_differ(name: str, seed: int, k: int, distan
 
 
 @pytest.mark.parametrize("name", ["darts", "nasbench201"])
-def test_a_mutation_is_one_edit(name: str) -> None:
+def test_mutation_has_edit_distance_one(name: str) -> None:
     space, rng = SPACES.get(name).space(), np.random.default_rng(0)
     for _ in range(50):
         genotype = space.sample(rng)
@@ -68,14 +70,14 @@ def test_a_mutation_is_one_edit(name: str) -> None:
         assert edit_distance(space, genotype, space.mutate(genotype, rng)) == 1
 
 
-def test_rungs_of_successive_halving() -> None:
+def test_rungs_are_those_of_successive_halving() -> None:
     assert rungs(81, 27, 3) == [(3, 9), (9, 3), (27, 1), (81, 1)]
     assert rungs(20, 5, 3) == [(2, 3), (6, 1), (20, 1)]
     assert rungs(20, 5, 0) == [(20, 1)]
 
 
 @given(st.integers(1, 300), st.integers(1, 50), st.integers(2, 5))
-def test_rungs_rise_and_leave_fewer(epochs: int, count: int, eta: int) -> None:
+def test_rungs_have_rising_epochs_and_fewer_survivors(epochs: int, count: int, eta: int) -> None:
     plan = rungs(epochs, count, eta)
     assert plan[-1] == (epochs, 1)
     assert [e for e, _ in plan] == sorted({e for e, _ in plan})
@@ -95,6 +97,6 @@ def test_rungs_rise_and_leave_fewer(epochs: int, count: int, eta: int) -> None:
         ({"export": ["tflite"]}, "possible: pt2, onnx"),
     ],
 )
-def test_impossible_values_are_named(values: dict[str, Any], message: str) -> None:
+def test_errors_name_impossible_values(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         FinalistsConfig(**values)

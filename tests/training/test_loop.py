@@ -1,4 +1,4 @@
-"""The training loop against plain torch, and what happens when things go wrong."""
+"""The training loop against plain torch, and its failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def quiet(_: object) -> None:
     pass
 
 
-def test_it_learns(tmp_path: Path) -> None:
+def test_training_learns_a_simple_task(tmp_path: Path) -> None:
     made = training(tmp_path / "t", stripes_data(tmp_path, n=120), recipe(epochs=8))
     made.run(8, quiet)
     assert made.log[-1].loss < made.log[0].loss
@@ -46,7 +46,9 @@ def test_it_learns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", [1, 3])
 @pytest.mark.parametrize("keep", ["last", "best"])
-def test_continued_is_uninterrupted_to_the_last_bit(tmp_path: Path, stop: int, keep: str) -> None:
+def test_continued_training_equals_an_uninterrupted_one_to_the_last_bit(
+    tmp_path: Path, stop: int, keep: str
+) -> None:
     data, how = stripes_data(tmp_path), recipe(**EVERYTHING, keep=keep)
     whole = training(tmp_path / "whole", data, how)
     whole.run(4, quiet)
@@ -59,7 +61,9 @@ def test_continued_is_uninterrupted_to_the_last_bit(tmp_path: Path, stop: int, k
     assert same(weights(rest.result()), weights(whole.result()))
 
 
-def test_seeds_differ_and_the_callers_generator_is_left_alone(tmp_path: Path) -> None:
+def test_seeds_give_different_weights_and_the_callers_generator_is_unchanged(
+    tmp_path: Path,
+) -> None:
     data, how = stripes_data(tmp_path), recipe(epochs=1)
     results = []
     for seed in (0, 1):
@@ -73,8 +77,8 @@ def test_seeds_differ_and_the_callers_generator_is_left_alone(tmp_path: Path) ->
     assert results[0] != results[1]
 
 
-def test_a_step_is_plain_torch_in_float64(tmp_path: Path) -> None:
-    """One epoch without randomness but order, against a loop written with torch alone."""
+def test_epoch_equals_plain_torch_in_float64(tmp_path: Path) -> None:
+    """One epoch whose only randomness is the order, against a loop in plain torch."""
     data = stripes_data(tmp_path)
     how = recipe(
         epochs=1,
@@ -116,7 +120,7 @@ class Plain(nn.Module):
         return logits
 
 
-def test_out_of_memory_takes_smaller_pieces_and_the_same_step(
+def test_out_of_memory_splits_the_batch_and_keeps_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, how = stripes_data(tmp_path), recipe(epochs=2)
@@ -140,7 +144,7 @@ def test_out_of_memory_takes_smaller_pieces_and_the_same_step(
         assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_memory_for_not_even_two_images_is_a_failure(
+def test_no_memory_for_two_images_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = training(tmp_path / "t", stripes_data(tmp_path), recipe())
@@ -154,7 +158,7 @@ def test_memory_for_not_even_two_images_is_a_failure(
         made.run(1, quiet)
 
 
-def test_a_loss_that_is_no_number_is_a_failure_that_says_what_to_do(tmp_path: Path) -> None:
+def test_nan_loss_is_a_failure_with_a_remedy(tmp_path: Path) -> None:
     how = recipe(optimizer=Optimizer(lr=1e30))
     made = training(tmp_path / "t", stripes_data(tmp_path), how)
     with pytest.raises(
@@ -163,7 +167,7 @@ def test_a_loss_that_is_no_number_is_a_failure_that_says_what_to_do(tmp_path: Pa
         made.run(4, quiet)
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(
+def test_full_disk_keeps_the_previous_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, how = stripes_data(tmp_path), recipe()
@@ -181,7 +185,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     assert not list((tmp_path / "t").glob("*.part"))
 
 
-def test_a_damaged_checkpoint_and_one_of_another_recipe_are_refused(tmp_path: Path) -> None:
+def test_damaged_checkpoints_and_those_of_another_recipe_are_refused(tmp_path: Path) -> None:
     data, how = stripes_data(tmp_path), recipe()
     training(tmp_path / "t", data, how).run(1, quiet)
     with pytest.raises(InputError, match="another recipe"):
@@ -203,14 +207,14 @@ def test_frozen_layers_keep_weights_and_statistics(tmp_path: Path) -> None:
         training(tmp_path / "u", stripes_data(tmp_path), recipe(freeze=99))
 
 
-def test_earlier_layers_learn_more_slowly(tmp_path: Path) -> None:
+def test_layer_decay_gives_earlier_layers_lower_rates(tmp_path: Path) -> None:
     made = training(tmp_path / "t", stripes_data(tmp_path), recipe(layer_decay=0.5))
     rates = sorted({group["lr"] for group in made._optimizer.param_groups})
     assert rates == pytest.approx([0.05 * 0.5**i for i in range(len(rates))][::-1])
     assert len(rates) == 7  # stem, cell, reduction, cell, reduction, cell, head
 
 
-def test_drop_path_keeps_the_expectation_and_works_in_training_only() -> None:
+def test_drop_path_keeps_the_expectation_and_acts_in_train_mode_only() -> None:
     module = nn.Identity()
     drop = DropPath([module])
     drop.rate = 0.4

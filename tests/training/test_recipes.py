@@ -1,4 +1,4 @@
-"""The recipes that the package brings, and what is refused in one."""
+"""The recipes of the package, and the values that a recipe refuses."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def read(path: Path) -> Recipe:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_recipe_is_complete_and_named_after_its_file(path: Path) -> None:
-    """Every key stands in the yaml, so that each can be overridden without a plus sign."""
+def test_recipe_is_complete_and_named_after_its_file(path: Path) -> None:
+    """The yaml holds every key, so each can be overridden without a plus sign."""
     values = yaml.safe_load(path.read_text(encoding="utf-8"))
     made = read(path)
     assert made.name == path.stem and made.source
@@ -38,7 +38,7 @@ def test_a_recipe_is_complete_and_named_after_its_file(path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["config", "train"])
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_both_commands_compose_it(command: str, path: Path) -> None:
+def test_both_commands_compose_every_recipe(command: str, path: Path) -> None:
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
         config = hydra.compose(command, overrides=[f"recipe={path.stem}", "recipe.epochs=7"])
     assert config.recipe.epochs == 7
@@ -56,7 +56,7 @@ def rates(how: Recipe, steps: int) -> list[float]:
     return [*found, optimizer.param_groups[0]["lr"]]
 
 
-def test_published_schedules() -> None:
+def test_schedules_are_the_published_ones() -> None:
     import math
 
     bench = read(Path(CONF) / "recipe" / "nasbench201_12.yaml")
@@ -68,7 +68,7 @@ def test_published_schedules() -> None:
     assert rates(darts, 5) == pytest.approx(expected, abs=1e-9)
 
 
-def test_one_cycle_rises_and_falls_to_nothing() -> None:
+def test_one_cycle_rises_and_falls_to_zero() -> None:
     found = rates(read(Path(CONF) / "recipe" / "fast.yaml"), 10)
     top = found.index(max(found))
     assert 0.2 < top / len(found) < 0.3
@@ -83,7 +83,7 @@ def test_warm_up_rises_before_the_cosine() -> None:
     assert max(found) == pytest.approx(1e-3)
 
 
-def test_norms_and_biases_do_not_decay_where_the_recipe_says_so() -> None:
+def test_norms_and_biases_do_not_decay_if_decay_all_is_false() -> None:
     network = nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)))
     how = recipe()
     how = dataclasses.replace(how, optimizer=dataclasses.replace(how.optimizer, decay_all=False))
@@ -114,7 +114,7 @@ def test_norms_and_biases_do_not_decay_where_the_recipe_says_so() -> None:
         ("augmentation", {"policy": "auto"}, "possible: none, trivial_augment"),
     ],
 )
-def test_impossible_values_are_named(key: str, value: object, message: str) -> None:
+def test_errors_name_impossible_values(key: str, value: object, message: str) -> None:
     values = yaml.safe_load((Path(CONF) / "recipe" / "fast.yaml").read_text(encoding="utf-8"))
     changed = {**values[key], **value} if isinstance(value, dict) else value
     with pytest.raises(InputError, match=message.replace("(", r"\(")):

@@ -1,4 +1,4 @@
-"""The folder that stands alone, read where this package cannot be imported."""
+"""The standalone folder, read in a process that cannot import this package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.training.made import CELLS, architecture, recipe, stripes_data
 
 SCRIPT = """
 import sys
-# Nothing but torch, numpy and the standard library can be imported.
+# Only torch, numpy and the standard library can be imported.
 class Forbid:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("nas_search", "safetensors", "torchvision", "omegaconf", "deap"):
@@ -40,14 +40,14 @@ assert model.prepare(torch.zeros(3, 20, 13, dtype=torch.uint8)).shape == (1, *mo
 
 
 def shown_in_the_readme() -> str:
-    """Return the lines by which the README loads a network and predicts."""
+    """Return the lines of the README that load a network and predict."""
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```python\n(import model.*?)```", readme, re.DOTALL)
     return str(block)
 
 
 @pytest.mark.parametrize("space", sorted(CELLS))
-def test_the_folder_needs_torch_alone_and_gives_the_same_logits(tmp_path: Path, space: str) -> None:
+def test_folder_needs_only_torch_and_gives_the_same_logits(tmp_path: Path, space: str) -> None:
     data = stripes_data(tmp_path)
     made = architecture(space, data)
     network = made.build().train()
@@ -67,16 +67,16 @@ def test_the_folder_needs_torch_alone_and_gives_the_same_logits(tmp_path: Path, 
     logits, names = torch.load(tmp_path / "out.pt")
     with torch.no_grad():
         expected = network(data.test.images(range(6)))
-    # Another process may use another number of threads, and so add in another order.
+    # Another process may use another number of threads, hence another order of sums.
     torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-6)
     assert names == sorted(network.state_dict())
     shown = [data.class_names[i] for i in expected.argmax(1).tolist()]
     assert done.stdout.strip() == str(shown)
     again = nas_search.load(folder / "genotype.json")
-    assert again.facts() == made.facts()
+    assert again.as_dict() == made.as_dict()
 
 
-def test_weights_go_on_to_other_classes_all_but_the_head(tmp_path: Path) -> None:
+def test_fine_tuning_keeps_all_weights_but_the_head(tmp_path: Path) -> None:
     data = stripes_data(tmp_path)
     made = architecture("darts", data)
     network = made.build()
@@ -95,7 +95,7 @@ def test_weights_go_on_to_other_classes_all_but_the_head(tmp_path: Path) -> None
         read_pretrained(tmp_path / "f")
 
 
-def test_the_exported_program_computes_the_same(tmp_path: Path) -> None:
+def test_exported_program_gives_the_same_logits(tmp_path: Path) -> None:
     data = stripes_data(tmp_path)
     network = architecture("nasbench201", data).build().eval()
     difference = export(network, data.train.images(range(4)), tmp_path, "pt2")
@@ -105,7 +105,7 @@ def test_the_exported_program_computes_the_same(tmp_path: Path) -> None:
     assert torch.allclose(got, network(images), atol=1e-5)
 
 
-def test_the_onnx_file_computes_the_same(tmp_path: Path) -> None:
+def test_onnx_file_gives_the_same_logits(tmp_path: Path) -> None:
     import onnxruntime
 
     data = stripes_data(tmp_path)
@@ -118,18 +118,18 @@ def test_the_onnx_file_computes_the_same(tmp_path: Path) -> None:
 
 
 class Elsewhere(nn.Module):
-    """Uses a package that a model.py may not need."""
+    """A network that uses a package other than torch."""
 
     def forward(self, x: object) -> object:
         return np.asarray(x)
 
 
-def test_a_network_that_needs_more_than_torch_is_refused() -> None:
+def test_networks_that_need_more_than_torch_are_refused() -> None:
     with pytest.raises(InputError, match="'np' of numpy"):
         standalone_source([Elsewhere])
 
 
-def test_literals_come_back() -> None:
+def test_literals_evaluate_to_their_value() -> None:
     value = {"a": (1,), "b": [1.5, None, "x'y"], "c": (True, ("z", 2))}
     assert eval(literal(value)) == value
     with pytest.raises(InputError, match="no plain form"):

@@ -1,6 +1,6 @@
-"""Aggregates: scores that are made of the ranks of others, so of a set of architectures alone.
+"""Aggregates: scores that combine ranks of others, so they exist only for sets of architectures.
 
-Nothing here needs torch: a help text can list them.
+Nothing here imports torch, so a help text can list them.
 """
 
 from nas_search.ranking.aggregates.base import (

@@ -1,15 +1,15 @@
-"""The contract of an aggregate, and how ranks are combined.
+"""The interface of an aggregate, and how ranks are combined.
 
 With r_m(x) the rank of candidate x under member m among N candidates (1 the worst, N the best, ties
 averaged), the aggregate is ``sum_m log(r_m(x) / N)``: 0 for a candidate that is best under all
 members, and one bad rank weighs more than one good rank. TE-NAS adds plain ranks.
 
-A candidate that lacks one member's score has no aggregate either, and takes no rank from the
-others. In a ranking it comes last, like every candidate without a score.
+A candidate without a score under one member has no aggregate, and does not count in the ranks of
+the others. A ranking lists it last, like every candidate without a score.
 
-A rank changes with every candidate that is added, so an aggregate cannot be a search's fitness: the
-value recorded for an early candidate would not be comparable with that of a later one. It exists
-where all candidates are known: ``python -m nas_search.rank``.
+Ranks change with every added candidate, so an aggregate cannot be the fitness of a search: values
+of early and late candidates would not be comparable. It needs the full set of candidates:
+``python -m nas_search.rank``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # it needs torch
     from nas_search.proxies.base import Origin
 
 Combine = Callable[[Sequence[ArrayLike]], np.ndarray]
-"""From one column of N scores per member, NaN where a candidate has none, to the N aggregates."""
+"""Maps one column of N scores per member (NaN for no score) to the N aggregates."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class AggregateRecord:
 
     Attributes:
         name: the name in ``proxies=[...]`` of ``python -m nas_search.rank``.
-        combine: makes it of the members' columns.
-        members: single scores that it is made of; empty where the user names them.
-        origin: whose formula it is, see :data:`nas_search.proxies.base.Origin`.
-        source: where the formula stands.
-        summary: one line that says what it measures.
+        combine: function of the members' columns.
+        members: names of the single scores; empty if the user names them.
+        origin: origin of the formula, see :data:`nas_search.proxies.base.Origin`.
+        source: publication of the formula.
+        summary: one line on what it measures.
         formula: the aggregate in one line.
-        caveats: where it goes wrong; empty where nothing is known.
+        caveats: known weaknesses; empty if there are none.
     """
 
     name: str
@@ -63,7 +63,7 @@ def log_rank_sum(columns: Sequence[ArrayLike]) -> np.ndarray:
     """Return sum_m log(r_m / N) of every candidate, at most 0.
 
     Args:
-        columns: one sequence of N scores per member, higher is better; NaN where there is none.
+        columns: one sequence of N scores per member, higher is better; NaN for no score.
 
     Returns:
         (N,); NaN for candidates that are NaN under any member.

@@ -1,4 +1,4 @@
-"""The aggregates of the literature, and the one whose members the user names."""
+"""The published aggregates, and the one whose members the user names."""
 
 from nas_search.ranking.aggregates.base import AGGREGATES, AggregateRecord, log_rank_sum, rank_sum
 
@@ -11,7 +11,7 @@ AGGREGATES.add(
         source="the log-rank sum of AZ-NAS, of any members",
         summary="sum of the logarithms of the ranks under several scores",
         formula="sum_m log(rank_m / N)",
-        caveats="changes with the pool",
+        caveats="depends on the other candidates",
     )
 )
 AGGREGATES.add(
@@ -23,7 +23,7 @@ AGGREGATES.add(
         source="Lee & Ham, CVPR 2024; code cvlab-yonsei/AZ-NAS",
         summary="log-rank sum of expressivity, progressivity, trainability, FLOPs",
         formula="sum_m log(rank_m / N)",
-        caveats="changes with the pool; the published FLOPs are the benchmark's own count",
+        caveats="depends on the other candidates; published FLOPs are the benchmark's count",
     )
 )
 AGGREGATES.add(
@@ -35,7 +35,7 @@ AGGREGATES.add(
         source="Chen et al., ICLR 2021; code VITA-Group/TENAS",
         summary="rank sum of NTK condition and linear regions",
         formula="rank(ntk_cond) + rank(linear_regions)",
-        caveats="changes with the pool; the code prunes a supernet by the changes of both",
+        caveats="depends on the other candidates; the code prunes a supernet by their changes",
     )
 )
 AGGREGATES.add(
@@ -47,6 +47,6 @@ AGGREGATES.add(
         source="Tybl & Neumann, CVPR 2025; code ondratybl/VKDNW",
         summary="log-rank sum of VKDNW, jacob_cov, expressivity, trainability, FLOPs",
         formula="sum_m log(rank_m / N)",
-        caveats="changes with the pool; members keep their own init (the code's: kaiming_normal)",
+        caveats="depends on the other candidates; members keep their init (code: kaiming_normal)",
     )
 )

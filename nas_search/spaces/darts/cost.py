@@ -1,12 +1,11 @@
-"""Size of a DARTS network without building it: the sum of its pieces, each measured once."""
+"""Size of a DARTS network without building it: the sum of its parts, each counted once."""
 
 from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
 
-from nas_search.spaces.base import Cost
-from nas_search.spaces.costs import measure
+from nas_search.spaces.costs import Cost, cost_of
 from nas_search.spaces.darts.genotype import Genotype
 from nas_search.spaces.darts.network import (
     MAKERS,
@@ -25,9 +24,9 @@ def network_cost(
 ) -> Cost:
     """Return parameters and MACs of one image; the arguments are checked by the caller."""
     widths = (len(genotype.normal_concat), len(genotype.reduce_concat))
-    skeleton, places = _skeleton(tuple(input_shape), num_classes, macro, *widths)
+    skeleton, kinds = _skeleton(tuple(input_shape), num_classes, macro, *widths)
     params, macs = skeleton.params, skeleton.macs
-    for (reduction, channels, side), cells in places:
+    for (reduction, channels, side), cells in kinds:
         for operation, source in genotype.reduce if reduction else genotype.normal:
             stride = 2 if reduction and source < 2 else 1
             size = side if stride == 2 or not reduction else (half(side[0]), half(side[1]))
@@ -42,11 +41,11 @@ def _edge(operation: str, channels: int, stride: int, size: tuple[int, int]) -> 
     make = MAKERS[operation]
     if make is None:
         return Cost(0, 0)
-    return measure(make, channels, stride, input_shape=(channels, *size))
+    return cost_of(make, channels, stride, input_shape=(channels, *size))
 
 
-_Place = tuple[bool, int, tuple[int, int]]
-"""Where edges cost the same: (reduction cell?, channels, height and width of the cell's inputs)."""
+_CellKind = tuple[bool, int, tuple[int, int]]
+"""Cells whose edges cost the same: (reduction cell?, channels, height and width of its inputs)."""
 
 
 @lru_cache(maxsize=256)
@@ -56,24 +55,24 @@ def _skeleton(
     macro: DartsMacro,
     normal_width: int,
     reduce_width: int,
-) -> tuple[Cost, tuple[tuple[_Place, int], ...]]:
-    """Return the cost of everything but the edges, and the number of cells at each place."""
-    total = measure(stem, input_shape[0], macro.channels, input_shape=input_shape)
+) -> tuple[Cost, tuple[tuple[_CellKind, int], ...]]:
+    """Return the cost of everything but the edges, and the number of cells per kind."""
+    total = cost_of(stem, input_shape[0], macro.channels, input_shape=input_shape)
     before = last = (input_shape[1], input_shape[2])
-    places: Counter[_Place] = Counter()
+    kinds: Counter[_CellKind] = Counter()
     plans = plan_cells(macro, normal_width, reduce_width)
     for plan in plans:
         for inputs, size, halve in zip(
             plan.inputs, (before, last), (plan.halve_first, False), strict=True
         ):
             shape = (inputs, *size)
-            total += measure(preprocess, inputs, plan.channels, halve, input_shape=shape)
-        places[plan.reduction, plan.channels, last] += 1
+            total += cost_of(preprocess, inputs, plan.channels, halve, input_shape=shape)
+        kinds[plan.reduction, plan.channels, last] += 1
         before, last = last, (half(last[0]), half(last[1])) if plan.reduction else last
     width = plans[-1].channels * (reduce_width if plans[-1].reduction else normal_width)
-    total += measure(head, width, num_classes, input_shape=(width, *last))
+    total += cost_of(head, width, num_classes, input_shape=(width, *last))
     if macro.auxiliary:
         width = plans[2 * macro.cells // 3].channels * reduce_width
-        extra = measure(auxiliary_head, width, num_classes, input_shape=(width, *last))
+        extra = cost_of(auxiliary_head, width, num_classes, input_shape=(width, *last))
         total = Cost(total.params + extra.params, total.macs)
-    return total, tuple(places.items())
+    return total, tuple(kinds.items())

@@ -37,16 +37,16 @@ Edge = tuple[str, int]
 
 @dataclass(frozen=True)
 class Genotype:
-    """A normal and a reduction cell; printed and written as the field writes them.
+    """A normal and a reduction cell; ``str`` gives the published text form.
 
     Attributes:
-        normal: eight edges, two for each of nodes 2 to 5, in the order of the nodes.
-        normal_concat: the nodes whose values, side by side, are the cell's output.
+        normal: eight edges, two per node, for nodes 2 to 5 in order.
+        normal_concat: the nodes whose concatenated values are the output of the cell.
         reduce: the same for the reduction cell.
         reduce_concat: the same for the reduction cell.
 
     Raises:
-        InputError: an edge or a concatenation that the space does not have; the message says where.
+        InputError: an edge or a concatenation is not in the space; the message locates it.
     """
 
     normal: tuple[Edge, ...]
@@ -70,11 +70,11 @@ class Genotype:
 def parse(text: str) -> Genotype:
     """Return the genotype written as ``Genotype(normal=[('sep_conv_3x3', 0), ...], ...)``.
 
-    Lists, tuples and ``range(2, 6)`` are read alike; so are line breaks, and the names of
-    :data:`PUBLISHED` (``DARTS_V2``, ``PC-DARTS``, ``p_darts``). Nothing is ever evaluated.
+    Lists, tuples, ``range(2, 6)``, line breaks and the names of :data:`PUBLISHED` (``DARTS_V2``,
+    ``PC-DARTS``, ``p_darts``) are accepted too. The text is never evaluated.
 
     Raises:
-        InputError: the text is not a genotype; the message says where.
+        InputError: the text is not a genotype; the message locates the error.
     """
     name = text.strip().upper().replace("-", "_")
     if name in PUBLISHED:
@@ -155,7 +155,7 @@ _ALL = (2, 3, 4, 5)
 
 
 def _published(normal: str, reduce: str) -> Genotype:
-    """Read two cells from a short form: operation and input node of eight edges, by blanks."""
+    """Read two cells in a short form: operation and input node of eight edges, space-separated."""
 
     def edges(text: str) -> tuple[Edge, ...]:
         words = text.split()

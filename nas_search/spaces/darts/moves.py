@@ -1,11 +1,11 @@
-"""The mutations of a DARTS genotype, listed: one edge gets another operation or another input."""
+"""The mutations of a DARTS genotype: one edge gets another operation or another input."""
 
 from __future__ import annotations
 
 from nas_search.spaces.darts.genotype import CELLS, Edge, Genotype
 
 Move = tuple[str, int, list[Edge]]
-"""(cell, position of an edge in it, the edges that may stand there instead)."""
+"""(cell, position of an edge in it, the edges that may replace it)."""
 
 
 def operation_moves(genotype: Genotype, operations: tuple[str, ...]) -> list[Move]:
@@ -34,13 +34,13 @@ def input_moves(genotype: Genotype) -> list[Move]:
 def replace_edge(genotype: Genotype, cell: str, position: int, edge: Edge) -> Genotype:
     """Return the genotype with one edge replaced.
 
-    Where the input changes, the node's two edges are put in ascending order of their inputs, the
-    order of sampled genotypes; everything else stays as it is written.
+    If the input changes, the two edges of the node are sorted by their inputs, as in sampled
+    genotypes; all other edges keep their order.
     """
     edges = list(getattr(genotype, cell))
-    moved = edges[position][1] != edge[1]
+    input_changes = edges[position][1] != edge[1]
     edges[position] = edge
-    if moved:
+    if input_changes:
         start = position - position % 2
         edges[start : start + 2] = sorted(edges[start : start + 2], key=lambda e: e[1])
     cells = {name: getattr(genotype, name) for name in CELLS} | {cell: tuple(edges)}

@@ -26,9 +26,9 @@ from nas_search.spaces.operations import (
 
 STEM_MULTIPLIER = 3
 SMALLEST_IMAGE = 5
-"""Least side in pixels: two reductions leave 2x2, so that batch-norm has a spread to measure."""
+"""Smallest side in pixels: two reductions leave 2x2, so that batch-norm has a variance."""
 SMALLEST_AUXILIARY_IMAGE = 29
-"""Least side with the auxiliary head, which needs 8x8 after two reductions."""
+"""Smallest side with the auxiliary head, which needs 8x8 after two reductions."""
 
 
 def _skip(channels: int, stride: int) -> nn.Module:
@@ -45,17 +45,17 @@ MAKERS: dict[str, Callable[[int, int], nn.Module] | None] = {
     "dil_conv_3x3": lambda channels, stride: dilated_conv(channels, 3, stride),
     "dil_conv_5x5": lambda channels, stride: dilated_conv(channels, 5, stride),
 }
-"""What each operation builds from (channels, stride); ``none`` builds nothing."""
+"""Functions from (channels, stride) to the module of each operation; None for ``none``."""
 
 
 @dataclass(frozen=True)
 class DartsMacro:
-    """Sizes of the skeleton; the defaults are the published CIFAR-10 network's.
+    """Sizes of the skeleton; the defaults are those of the published CIFAR-10 network.
 
     Attributes:
         cells: number of cells, 3 or more; those at 1/3 and 2/3 of the depth are reduction cells.
         channels: channels of a node in the first cells, 1 or more; doubled by each reduction cell.
-        auxiliary: with the auxiliary head; in training the network then returns two logits.
+        auxiliary: build the auxiliary head; in train mode the network then returns two logits.
     """
 
     cells: int = 20
@@ -71,11 +71,11 @@ class DartsMacro:
 
 @dataclass(frozen=True)
 class CellPlan:
-    """What a cell's place in the skeleton fixes.
+    """The properties of a cell that follow from its position in the skeleton.
 
     Attributes:
         reduction: whether it is a reduction cell.
-        halve_first: whether the cell before was one, so that input 0 is twice as large as input 1.
+        halve_first: whether the previous cell is one, so that input 0 is twice as large as input 1.
         inputs: channels of the two inputs.
         channels: channels of every node.
     """
@@ -87,7 +87,7 @@ class CellPlan:
 
 
 def plan_cells(macro: DartsMacro, normal_width: int, reduce_width: int) -> tuple[CellPlan, ...]:
-    """Lay out the skeleton; widths are the numbers of concatenated nodes of the two cells."""
+    """Return one plan per cell; widths are the numbers of concatenated nodes of the two cells."""
     channels = macro.channels
     before = last = STEM_MULTIPLIER * channels
     plans: list[CellPlan] = []
@@ -102,12 +102,12 @@ def plan_cells(macro: DartsMacro, normal_width: int, reduce_width: int) -> tuple
 
 
 def preprocess(inputs: int, channels: int, halve: bool) -> nn.Module:
-    """Return the 1x1 map that brings a cell's input to ``channels`` channels."""
+    """Return the 1x1 map of a cell's input to ``channels`` channels."""
     return FactorizedReduce(inputs, channels) if halve else relu_conv_bn(inputs, channels, 1)
 
 
 class DartsCell(nn.Module):
-    """One cell: two inputs, four nodes that add two edges each, some nodes concatenated."""
+    """One cell: two inputs, four nodes that each add two edges, and a concatenation of nodes."""
 
     def __init__(self, edges: tuple[Edge, ...], concat: tuple[int, ...], plan: CellPlan) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class DartsCell(nn.Module):
                 self._incoming[node].append((name, source))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Map the outputs of the cell before the last and of the last one to this cell's output."""
+        """Map the outputs of the second-to-last and the last cell to the output of this one."""
         nodes = [self.preprocess0(first), self.preprocess1(second)]
         for incoming in self._incoming[2:]:
             value: Tensor | None = None
@@ -146,7 +146,7 @@ class DartsCell(nn.Module):
 class DartsNetwork(nn.Module):
     """The network of a genotype; images (n, channels, H, W) to logits (n, num_classes).
 
-    With the auxiliary head, ``forward`` in training mode returns (logits, auxiliary logits).
+    With the auxiliary head, ``forward`` in train mode returns (logits, auxiliary logits).
     """
 
     def __init__(
@@ -195,7 +195,7 @@ def head(channels: int, num_classes: int) -> nn.Sequential:
 
 
 def auxiliary_head(channels: int, num_classes: int) -> nn.Sequential:
-    """Return the published auxiliary classifier, which sits on the second reduction cell.
+    """Return the published auxiliary classifier, on the output of the second reduction cell.
 
     At 8x8, the published size, the global pooling is the identity; larger maps are averaged.
     """

@@ -18,8 +18,9 @@ from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, Cost, SearchSpace, SpaceRecord
+from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
+from nas_search.spaces.costs import Cost
 from nas_search.spaces.darts import genotype as genotypes
 from nas_search.spaces.darts.cost import network_cost
 from nas_search.spaces.darts.genotype import CELLS, NODES, OPERATIONS, Edge, Genotype
@@ -42,12 +43,12 @@ class DartsSpace(SearchSpace[Genotype]):
     """All pairs of cells whose nodes have two different inputs each.
 
     Args:
-        operations: what sampling and mutation draw from. The default leaves out ``none``, which the
+        operations: operations for sampling and mutation. The default excludes ``none``, which the
             published derivation never picks; the space then has (180 * 7^8)^2 = 1.1e18 genotypes.
 
-    Genotypes that :meth:`sample` returns are written with a node's inputs in ascending order, and
-    :meth:`mutate` and :meth:`crossover` stay among them. Any other genotype (other order, equal
-    inputs, ``none``, other concatenation) can be parsed, mutated and built as well.
+    Genotypes from :meth:`sample` have the inputs of each node in ascending order, and
+    :meth:`mutate` and :meth:`crossover` preserve this. Any other genotype (other order, equal
+    inputs, ``none``, other concatenation) can be parsed, mutated and built too.
 
     Raises:
         InputError: no operation, a repeated one, or one that DARTS does not have.
@@ -65,12 +66,12 @@ class DartsSpace(SearchSpace[Genotype]):
         if not self.operations or len(set(self.operations)) < len(self.operations):
             raise InputError("darts needs at least one operation, each named once")
         count = len(self.operations)
-        # One draw of every gene of a genotype: for each node the input pair and two operations.
+        # Upper bounds for the genes of a genotype: per node the input pair and two operations.
         self._highs = np.array([(len(pairs), count, count) for pairs in _PAIRS] * 2)
 
     @property
     def size(self) -> int:
-        """The product over both cells and all nodes of input pairs times operations squared."""
+        """Product over both cells and all nodes of input pairs times operations squared."""
         cell = math.prod(len(pairs) * len(self.operations) ** 2 for pairs in _PAIRS)
         return int(cell**2)
 
@@ -86,12 +87,12 @@ class DartsSpace(SearchSpace[Genotype]):
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """Return the genotype with one operation or one input of one node replaced by another.
 
-        Either kind with equal probability, then an edge uniformly among those that have an
-        alternative, then the alternative uniformly (Real et al., section "Methods"). A node never
-        gets the same input twice, so node 2, which has only two to choose from, keeps its inputs.
+        Both kinds have equal probability; then an edge is drawn uniformly among those that have an
+        alternative, then the alternative (Real et al., section "Methods"). A node never gets the
+        same input twice, so node 2, which has only two possible inputs, keeps them.
 
         Raises:
-            InputError: the space has no other genotype to go to.
+            InputError: the genotype has no neighbor in the space.
         """
         kinds = (operation_moves(genotype, self.operations), input_moves(genotype))
         kind = int(rng.integers(2))
@@ -103,9 +104,9 @@ class DartsSpace(SearchSpace[Genotype]):
         return replace_edge(genotype, cell, position, edge)
 
     def crossover(self, first: Genotype, second: Genotype, rng: np.random.Generator) -> Genotype:
-        """Return a child that takes each node of each cell, both edges, from either parent.
+        """Return a child that takes each node of each cell, with both edges, from a random parent.
 
-        A cell's concatenation comes from one parent, by the same fair coin.
+        The concatenation of a cell comes from a random parent too.
         """
         coins = rng.integers(2, size=(2, NODES + 1)).tolist()
         parents = (first, second)
@@ -119,15 +120,15 @@ class DartsSpace(SearchSpace[Genotype]):
 
     def neighbors(self, genotype: Genotype) -> Iterator[Genotype]:
         """Yield the genotypes one mutation away: 144 with seven operations and different inputs."""
-        seen: set[Genotype] = set()
+        yielded: set[Genotype] = set()
         for cell, position, alternatives in (
             *operation_moves(genotype, self.operations),
             *input_moves(genotype),
         ):
             for edge in alternatives:
                 neighbor = replace_edge(genotype, cell, position, edge)
-                if neighbor not in seen:
-                    seen.add(neighbor)
+                if neighbor not in yielded:
+                    yielded.add(neighbor)
                     yield neighbor
 
     def parse(self, text: str) -> Genotype:
@@ -138,15 +139,16 @@ class DartsSpace(SearchSpace[Genotype]):
         return genotypes.parse(text)
 
     def canonical(self, genotype: Genotype) -> str:
-        """Return both cells' certificates, or ``"dead"`` when the image cannot reach the output.
+        """Return both cells' certificates, or ``"dead"`` if the image cannot reach the output.
 
         See :mod:`nas_search.spaces.cell_graph`. The order of concatenated nodes is a relabeling; a
-        node that is zero keeps its place in the concatenation, whose width is part of the network.
-        In the reduction cell, an edge from a cell input has stride 2: another operation than at
-        stride 1, and no identity.
+        zero node stays in the concatenation, whose width is part of the network. In the reduction
+        cell, an edge from a cell input has stride 2: a different operation than at stride 1, and
+        not an identity.
 
-        Dead is a normal cell that reads neither input (every chain of 4 or more cells ends in a
-        normal cell), or such a reduction cell that no normal cell can step over.
+        A genotype is dead if the normal cell reads neither input (every chain of 4 or more cells
+        ends in a normal cell), or if the reduction cell reads neither and the normal cell cannot
+        bypass it.
         """
         normal, uses = _canonical_cell(genotype.normal, genotype.normal_concat, False)
         reduce, reduce_uses = _canonical_cell(genotype.reduce, genotype.reduce_concat, True)
@@ -167,7 +169,7 @@ class DartsSpace(SearchSpace[Genotype]):
         return DartsNetwork(genotype, sizes, input_shape[0], num_classes)
 
     def skeleton(self, genotype: Genotype) -> Hashable:
-        """Return how many nodes each cell concatenates: the channels follow from it."""
+        """Return the numbers of concatenated nodes, which determine all channels."""
         return len(genotype.normal_concat), len(genotype.reduce_concat)
 
     def build_stacked(
@@ -179,9 +181,9 @@ class DartsSpace(SearchSpace[Genotype]):
         include_dead_branches: bool = False,
         **macro: Any,
     ) -> StackedNetwork:
-        """Return one network for candidates whose cells concatenate equally many nodes.
+        """Return one network for candidates with equal numbers of concatenated nodes.
 
-        It has no auxiliary head, which only training uses.
+        It has no auxiliary head, which is only for training.
         """
         sizes = read_macro(DartsMacro, macro)
         _check(input_shape, num_classes, sizes)
@@ -190,7 +192,7 @@ class DartsSpace(SearchSpace[Genotype]):
         )
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
-        """Return the operations on the edges of all cells but identities."""
+        """Return the operations on the edges of all cells, without identities."""
         return [
             operation
             for cell in network.modules()
@@ -241,7 +243,7 @@ def _check(input_shape: tuple[int, int, int], num_classes: int, macro: DartsMacr
 def _canonical_cell(
     edges: tuple[Edge, ...], concat: tuple[int, ...], reduction: bool
 ) -> tuple[str, frozenset[int]]:
-    """Return a cell's certificate and which of its inputs reach its output."""
+    """Return the certificate of a cell and the inputs that reach its output."""
     expression = Expression()
     nodes: list[Sum] = [Expression.cell_input(0), Expression.cell_input(1)]
     for node in range(NODES):
@@ -265,7 +267,7 @@ class DartsOptions:
     """Keyword arguments of :class:`DartsSpace`.
 
     Attributes:
-        operations: what sampling and mutation draw from.
+        operations: operations for sampling and mutation.
     """
 
     operations: list[str] = field(default_factory=lambda: list(OPERATIONS[1:]))

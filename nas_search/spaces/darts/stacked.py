@@ -1,4 +1,4 @@
-"""Several candidates of DARTS in one network: their cells concatenate equally many nodes."""
+"""Several DARTS candidates with equal numbers of concatenated nodes in one network."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from nas_search.stacked.network import Pool, StackedNetwork, apply_to_members, d
 from nas_search.stacked.routing import Edge, Routing, Step, live_edges
 
 FIRST_OUTPUT = 2 + NODES
-"""Number of the first place in the concatenation, counted on from the nodes."""
+"""Node number of the first slot of the concatenation; they follow the cell's nodes."""
 
 CONVOLUTIONS = ("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5")
-"""Operations with the same weights at either stride."""
+"""Operations with the same weights at both strides."""
 
 
 class StackedDartsCell(nn.Module):
-    """A cell that runs every operation that any candidate has, on that candidate's samples."""
+    """A cell that runs each operation on the samples of the candidates that have it."""
 
     def __init__(
         self,
@@ -63,11 +63,11 @@ class StackedDartsCell(nn.Module):
                     self.add_module(_weightless(step), make(channels, step.stride))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """Map the outputs of the two cells before, (K, n, C, H, W) each, to this cell's output."""
-        everyone = self._candidates.all
+        """Map the outputs of the two previous cells, (K, n, C, H, W) each, to that of this one."""
+        every = self._candidates.all
         inputs = [
-            apply_to_members(self._candidates, everyone, self.preprocess0, first),
-            apply_to_members(self._candidates, everyone, self.preprocess1, second),
+            apply_to_members(self._candidates, every, self.preprocess0, first),
+            apply_to_members(self._candidates, every, self.preprocess1, second),
         ]
 
         def zero() -> Tensor:
@@ -83,7 +83,7 @@ class StackedDartsCell(nn.Module):
             return x
         if step.operation in CONVOLUTIONS:
             module = self.get_submodule(_name(node, step))
-            # One set of weights for both strides, which the first convolution takes, after ReLU.
+            # One set of weights for both strides; the stride is that of the first convolution.
             cast(nn.Conv2d, module.get_submodule("1")).stride = (step.stride, step.stride)
         elif _halving_skip(step):
             module = self.get_submodule(_name(node, step))
@@ -93,7 +93,7 @@ class StackedDartsCell(nn.Module):
 
 
 def _name(node: int, step: Step) -> str:
-    return f"node{node}_slot{step.place}_{step.operation}"
+    return f"node{node}_slot{step.slot}_{step.operation}"
 
 
 def _weightless(step: Step) -> str:
@@ -127,7 +127,7 @@ class StackedDartsNetwork(StackedNetwork):
         self.stem = pool("stem", stem, image_channels, macro.channels)
         device = device_of(self.stem)
         if not include_dead_branches:
-            normal, reduce = ([_live(own) for own in cells] for cells in (normal, reduce))
+            normal, reduce = ([_live(edges) for edges in cells] for cells in (normal, reduce))
         routings = {False: Routing(normal, device), True: Routing(reduce, device)}
         self.cells = nn.ModuleList(
             StackedDartsCell(
@@ -154,14 +154,14 @@ class StackedDartsNetwork(StackedNetwork):
 
 
 def _edges(genes: tuple[Gene, ...], concat: tuple[int, ...], stride: int) -> list[Edge]:
-    """Return a cell's edges, ``none`` left out, and those into the places of the output."""
+    """Return the edges of a cell without ``none``, and those into the slots of the output."""
     edges = [
         Edge(2 + position // 2, position % 2, operation, stride if source < 2 else 1, source)
         for position, (operation, source) in enumerate(genes)
         if operation != "none"
     ]
-    places = range(FIRST_OUTPUT, FIRST_OUTPUT + len(concat))
-    edges += [Edge(place, 0, "", 1, node) for place, node in zip(places, concat, strict=True)]
+    outputs = range(FIRST_OUTPUT, FIRST_OUTPUT + len(concat))
+    edges += [Edge(output, 0, "", 1, node) for output, node in zip(outputs, concat, strict=True)]
     return edges
 
 

@@ -1,4 +1,4 @@
-"""The genotype of NAS-Bench-101: its dataclass and its text form, the benchmark's ``ModelSpec``.
+"""The genotype of NAS-Bench-101: dataclass and text form, the benchmark's ``ModelSpec``.
 
 Source: Ying et al., ICML 2019, arXiv 1902.09635; github.com/google-research/nasbench.
 """
@@ -28,7 +28,7 @@ _EXAMPLE = (
     "ModelSpec(matrix=[[0, 1, 0], [0, 0, 1], [0, 0, 0]], ops=['input', 'maxpool3x3', 'output'])"
 )
 _FIELDS = ("matrix", "ops")
-# The names by which the benchmark's own examples call the operations.
+# The names of the operations in the examples of the benchmark.
 _CONSTANTS = {
     "INPUT": INPUT,
     "OUTPUT": OUTPUT,
@@ -40,15 +40,15 @@ _CONSTANTS = {
 
 @dataclass(frozen=True)
 class Nasbench101Genotype:
-    """A cell as it is written, before pruning; ``str`` gives the benchmark's ``ModelSpec`` form.
+    """A cell before pruning; ``str`` gives the benchmark's ``ModelSpec`` form.
 
     Attributes:
-        matrix: adjacency, upper triangular: ``matrix[x][y]`` is 1 where vertex x feeds vertex y.
-        ops: a name for each vertex: ``input``, the interior operations, ``output``.
+        matrix: adjacency, upper triangular: ``matrix[x][y]`` is 1 if vertex x feeds vertex y.
+        ops: one name per vertex: ``input``, the interior operations, ``output``.
 
     Raises:
-        InputError: not such a cell, no path from input to output, or more than 9 edges after
-            pruning; the message says where.
+        InputError: invalid matrix or operations, no path from input to output, or more than 9
+            edges after pruning; the message locates the error.
     """
 
     matrix: tuple[tuple[int, ...], ...]
@@ -82,8 +82,8 @@ def from_graph(graph: CellGraph101, vertices: int | None = None) -> Nasbench101G
 
     Args:
         graph: a graph, pruned or not.
-        vertices: if larger than the graph, unconnected 3x3 convolutions before the output fill it
-            up to that number; pruning removes them again.
+        vertices: number of vertices of the genotype; if larger than the graph, unconnected 3x3
+            convolutions are added before the output. Pruning removes them.
     """
     count, last = graph.vertices, graph.vertices - 1
     size = vertices or count
@@ -100,11 +100,11 @@ def parse(text: str) -> Nasbench101Genotype:
     r"""Return the genotype written as ``ModelSpec(matrix=[[0, 1, ...], ...], ops=['input', ...])``.
 
     ``api.ModelSpec``, ``np.array(...)``, line breaks, comments, matrices as numpy prints them
-    (``[[0 1]\n [0 0]]``) and the constants of the benchmark's examples (``CONV3X3``) are read too.
-    Nothing is ever evaluated.
+    (``[[0 1]\n [0 0]]``) and the constants of the benchmark's examples (``CONV3X3``) are accepted
+    too. The text is never evaluated.
 
     Raises:
-        InputError: the text is not a genotype; the message says where.
+        InputError: the text is not a genotype; the message locates the error.
     """
     tree = read_tree(text, _fail, _with_commas)
     if not (isinstance(tree, ast.Call) and _name(tree.func) == "ModelSpec"):
@@ -114,19 +114,19 @@ def parse(text: str) -> Nasbench101Genotype:
 
 
 def _with_commas(text: str) -> str:
-    """Put the commas that numpy's print leaves out between numbers and between rows."""
+    """Insert the commas between numbers and rows that numpy does not print."""
     return re.sub(r"(?<=[01.\]])\s+(?=[01\[])", ", ", text)
 
 
 def _name(node: ast.expr) -> str:
-    """Return the last name of ``a.b.c``; empty when it is anything else."""
+    """Return the last name of ``a.b.c``; empty for any other expression."""
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
 
 
 def _items(field: str, node: ast.expr) -> tuple[Any, ...]:
-    """Read nested lists of constants, of the benchmark's own names and of arrays."""
+    """Read nested lists of constants, of the benchmark's names and of arrays."""
     if isinstance(node, ast.Call) and _name(node.func) in ("array", "asarray") and node.args:
         node = node.args[0]
     if not isinstance(node, ast.List | ast.Tuple):
@@ -148,17 +148,17 @@ def _check_ops(value: Sequence[object]) -> tuple[str, ...]:
     ops = tuple(value)
     if not 2 <= len(ops) <= MAX_VERTICES:
         _fail("ops", f"expected 2 to {MAX_VERTICES} vertices, got {len(ops)}")
-    for place, expected in ((0, INPUT), (-1, OUTPUT)):
-        if ops[place] != expected:
-            which = "first" if place == 0 else "last"
-            _fail("ops", f"expected {expected!r} as the {which}, got {quote(ops[place])}")
-    for place, name in enumerate(ops[1:-1], 1):
+    for index, expected in ((0, INPUT), (-1, OUTPUT)):
+        if ops[index] != expected:
+            which = "first" if index == 0 else "last"
+            _fail("ops", f"expected {expected!r} as the {which}, got {quote(ops[index])}")
+    for index, name in enumerate(ops[1:-1], 1):
         if name not in OPERATIONS:
             _fail(
-                f"ops[{place}]",
+                f"ops[{index}]",
                 f"unknown operation {quote(name)}; possible: {', '.join(OPERATIONS)}",
             )
-    return tuple(map(str, ops))  # numpy's strings print otherwise
+    return tuple(map(str, ops))  # numpy's strings print differently
 
 
 def _check_matrix(value: Sequence[Sequence[object]], vertices: int) -> tuple[tuple[int, ...], ...]:

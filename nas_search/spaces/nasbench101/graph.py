@@ -1,14 +1,14 @@
-"""What a NAS-Bench-101 cell computes: its pruned graph, its canonical writing, its published hash.
+"""The pruned graph of a NAS-Bench-101 cell, its canonical numbering and its published hash.
 
-A cell is written as a matrix, but what counts is what is left after the published pruning: the
-vertices that lie on a path from the input to the output. Many matrices are the same network; the
-benchmark trained one of them, the first that its enumeration met. That one is the least, by its
-edges read as a binary number and then by its operations, of all orders in which the vertices can be
-numbered so that edges run forward. :func:`canonical` returns it, so that
+A cell is written as a matrix, but its network consists only of the vertices on a path from the
+input to the output: the published pruning removes the others. Many matrices give the same network;
+the benchmark trained the first one of its enumeration. That is the least of all forward numberings
+of the vertices, by the edges as a binary number and then by the operations. :func:`canonical`
+returns it, so that
 
-- two cells have equal canonical graphs exactly when their labeled graphs are isomorphic;
-- a network built from it is the one that was trained, to the last channel: where the channels of a
-  cell do not divide evenly, the vertices numbered first get one more.
+- two cells have equal canonical graphs exactly if their labeled graphs are isomorphic;
+- a network built from it equals the trained one in every channel: if the channels of a cell do not
+  divide evenly, the vertices numbered first get one more.
 
 Source: Ying et al., ICML 2019, arXiv 1902.09635; github.com/google-research/nasbench.
 """
@@ -24,7 +24,7 @@ from functools import lru_cache
 import numpy as np
 
 OPERATIONS: tuple[str, ...] = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
-"""The three published operations, numbered as in the benchmark's own files."""
+"""The three published operations, numbered as in the benchmark's files."""
 
 MAX_VERTICES = 7
 MAX_EDGES = 9
@@ -35,8 +35,8 @@ class CellGraph101:
     """A pruned cell: vertex 0 is the input, the last vertex the output.
 
     Attributes:
-        sources: for each vertex from 1 to the output, the vertices that feed it, ascending.
-        operations: for each interior vertex its operation, as an index of :data:`OPERATIONS`.
+        sources: the vertices that feed each vertex from 1 to the output, ascending.
+        operations: the operation of each interior vertex, as an index of :data:`OPERATIONS`.
     """
 
     sources: tuple[tuple[int, ...], ...]
@@ -54,19 +54,19 @@ class CellGraph101:
 
     @property
     def bits(self) -> int:
-        """The edges as the benchmark numbers them: x -> y is bit x + y (y - 1) / 2."""
+        """The edges as the benchmark's binary number: x -> y is bit x + y (y - 1) / 2."""
         return sum(
             1 << edge_bit(x, y) for y, feeding in enumerate(self.sources, 1) for x in feeding
         )
 
 
 def edge_bit(source: int, target: int) -> int:
-    """Return the place of edge ``source`` -> ``target`` in the benchmark's binary numbers."""
+    """Return the bit of edge ``source`` -> ``target`` in the benchmark's binary numbers."""
     return source + target * (target - 1) // 2
 
 
 def from_bits(vertices: int, bits: int, operations: Sequence[int]) -> CellGraph101:
-    """Return the graph whose edges are the ones of the binary number ``bits``."""
+    """Return the graph with the edges of the binary number ``bits``."""
     return CellGraph101(
         tuple(tuple(x for x in range(y) if bits >> edge_bit(x, y) & 1) for y in range(1, vertices)),
         tuple(operations),
@@ -74,9 +74,9 @@ def from_bits(vertices: int, bits: int, operations: Sequence[int]) -> CellGraph1
 
 
 def prune(graph: CellGraph101) -> CellGraph101 | None:
-    """Return ``graph`` without the vertices that lie on no path from input to output.
+    """Return ``graph`` without the vertices that are on no path from input to output.
 
-    The rest keeps its order. None when no path is left.
+    The others keep their order. None if there is no path.
     """
     last = graph.vertices - 1
     fed = [True]  # by the input
@@ -89,34 +89,34 @@ def prune(graph: CellGraph101) -> CellGraph101 | None:
     if 0 not in used or not fed[last]:
         return None
     kept = [v for v in sorted(used) if fed[v]]
-    place = {v: i for i, v in enumerate(kept)}
+    index = {v: i for i, v in enumerate(kept)}
     return CellGraph101(
-        tuple(tuple(place[x] for x in graph.sources[y - 1] if x in place) for y in kept[1:]),
+        tuple(tuple(index[x] for x in graph.sources[y - 1] if x in index) for y in kept[1:]),
         tuple(graph.operations[v - 1] for v in kept[1:-1]),
     )
 
 
 @lru_cache(maxsize=65536)
 def canonical(graph: CellGraph101) -> CellGraph101:
-    """Return the writing of a pruned ``graph`` that stands for all isomorphic ones.
+    """Return the numbering of a pruned ``graph`` that represents all isomorphic ones.
 
-    It is the least by :attr:`CellGraph101.bits`, then by operations, over all forward numberings:
-    the writing that the benchmark's files hold.
+    It is the least by :attr:`CellGraph101.bits`, then by operations, of all forward numberings, as
+    in the benchmark's files.
     """
-    best = min(_writings(graph))
+    best = min(_numberings(graph))
     return from_bits(graph.vertices, *best)
 
 
-def _writings(graph: CellGraph101) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _numberings(graph: CellGraph101) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Yield (edges as a number, operations) of every forward numbering of the vertices."""
     for order in _forward_orders(graph):
-        place = [0] * graph.vertices
+        number = [0] * graph.vertices
         for new, old in enumerate(order):
-            place[old] = new
+            number[old] = new
         bits = 0
         for y, feeding in enumerate(graph.sources, 1):
             for x in feeding:
-                bits |= 1 << edge_bit(place[x], place[y])
+                bits |= 1 << edge_bit(number[x], number[y])
         yield bits, tuple(graph.operations[v - 1] for v in order[1:-1])
 
 
@@ -136,11 +136,12 @@ def _forward_orders(graph: CellGraph101) -> Iterator[list[int]]:
 
 
 def published_hash(graph: CellGraph101) -> str:
-    """Return the hash under which the benchmark's files hold a pruned ``graph``.
+    """Return the key of a pruned ``graph`` in the benchmark's files.
 
-    Every vertex starts from (edges out, edges in, label), labels being -1 for the input, -2 for the
-    output and the operation's index for the others; as many rounds as there are vertices mix in the
-    neighbors' hashes. It is an invariant of isomorphism and tells all 423,624 cells apart.
+    Every vertex starts with (edges out, edges in, label); labels are -1 for the input, -2 for the
+    output and the operation's index for the others. Then each round, one per vertex, mixes in the
+    hashes of the neighbors. The hash is invariant under isomorphism and differs for all 423,624
+    cells.
     """
     count = graph.vertices
     feeding = [(), *graph.sources]
@@ -167,12 +168,12 @@ def _md5(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def pruned_matrices() -> dict[int, np.ndarray]:
-    """Return, by number of vertices, all matrices (as binary numbers) that pruning leaves whole.
+    """Return, by number of vertices, all matrices (as binary numbers) that pruning does not change.
 
-    They have at most :data:`MAX_EDGES` edges; with every choice of operations they are all pruned
-    graphs, each isomorphism class as often as it has writings.
+    They have at most :data:`MAX_EDGES` edges. With every choice of operations they are all pruned
+    graphs; an isomorphism class occurs once per forward numbering.
     """
-    found = {}
+    matrices = {}
     for vertices in range(2, MAX_VERTICES + 1):
         bits = np.arange(1 << edge_bit(0, vertices), dtype=np.int32)
         rows, columns = [0] * vertices, [0] * vertices
@@ -181,17 +182,17 @@ def pruned_matrices() -> dict[int, np.ndarray]:
             columns[y] |= 1 << edge_bit(x, y)
         for mask in (*rows[:-1], *columns[1:]):  # each has an edge out, each has an edge in
             bits = bits[(bits & mask) != 0]
-        edges = sum((bits >> place) & 1 for place in range(edge_bit(0, vertices)))
-        found[vertices] = bits[edges <= MAX_EDGES]
-    return found
+        edges = sum((bits >> bit) & 1 for bit in range(edge_bit(0, vertices)))
+        matrices[vertices] = bits[edges <= MAX_EDGES]
+    return matrices
 
 
-PRUNED_WRITINGS = 1_293_208
-"""Number of pruned graphs as they can be written; 423,624 up to isomorphism."""
+PRUNED_GRAPHS = 1_293_208
+"""Number of pruned graphs, all numberings; 423,624 up to isomorphism."""
 
 
-def pruned_writing(index: int) -> CellGraph101:
-    """Return one of all :data:`PRUNED_WRITINGS` pruned graphs, by its number from 0."""
+def pruned_graph(index: int) -> CellGraph101:
+    """Return one of the :data:`PRUNED_GRAPHS` pruned graphs, by its number from 0."""
     for vertices, matrices in pruned_matrices().items():
         interior = vertices - 2
         matrix, digits = divmod(index, len(OPERATIONS) ** interior)

@@ -1,12 +1,12 @@
 """NAS-Bench-101's skeleton: a stem, stacks of cells with pooling between, a linear classifier.
 
-In a cell, what flows into a vertex is added up; what flows into the output is put side by side. The
-cell's input reaches a vertex through a 1x1 projection of its own, with as many channels as that
-vertex; at the output, the projected input is added to the rest. All convolutions are followed by
-batch-norm and ReLU, in this order.
+In a cell, a vertex adds up its inputs, and the output concatenates them. The cell's input reaches
+every vertex through a separate 1x1 projection to the channels of that vertex; at the output, the
+projected input is added to the rest. All convolutions are followed by batch-norm and ReLU, in this
+order.
 
-Source: Ying et al., ICML 2019, arXiv 1902.09635, section 2 and appendix; facts of the channel rules
-from github.com/google-research/nasbench (model_builder.py, base_ops.py).
+Source: Ying et al., ICML 2019, arXiv 1902.09635, section 2 and appendix; channel rules from
+github.com/google-research/nasbench (model_builder.py, base_ops.py).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from nas_search.spaces.nasbench101.graph import MAX_VERTICES, OPERATIONS, CellGr
 from nas_search.spaces.operations import half, max_pool
 
 BATCH_NORM_MOMENTUM = 1 - 0.997
-"""The published decay of .997 as torch counts it: the weight of the new batch."""
+"""The published decay of .997 in torch's convention, the weight of the new batch."""
 
 
 @dataclass(frozen=True)
 class Nasbench101Macro:
-    """Sizes of the skeleton; the defaults are the benchmark's.
+    """Sizes of the skeleton; the defaults are those of the benchmark.
 
     Attributes:
         modules_per_stack: cells in each stack, 1 or more.
@@ -47,13 +47,13 @@ class Nasbench101Macro:
 
     @property
     def smallest_image(self) -> int:
-        """Least side in pixels: 2x2 is left, so that batch-norm has a spread to measure."""
+        """Smallest side in pixels: 2x2 is left, so that batch-norm has a variance."""
         return (1 << self.stacks - 1) + 1
 
 
 @dataclass(frozen=True)
 class CellPlan101:
-    """What a cell's place in the skeleton fixes.
+    """The properties of a cell that follow from its position in the skeleton.
 
     Attributes:
         inputs: channels of the cell's input.
@@ -69,7 +69,7 @@ class CellPlan101:
 
 
 def plan_cells(macro: Nasbench101Macro, size: tuple[int, int]) -> Iterator[CellPlan101]:
-    """Lay out the skeleton for images of ``size`` (height, width), one plan a cell."""
+    """Yield one plan per cell of the skeleton for images of ``size`` (height, width)."""
     inputs = outputs = macro.channels
     for stack in range(macro.stacks):
         if stack:
@@ -82,15 +82,15 @@ def plan_cells(macro: Nasbench101Macro, size: tuple[int, int]) -> Iterator[CellP
 def vertex_channels(graph: CellGraph101, outputs: int) -> tuple[int, ...]:
     """Return the channels of vertices 1 to the output, in a cell with ``outputs`` channels.
 
-    The vertices that feed the output share its channels equally, the first ones taking one more
-    where they do not divide. Every other vertex is as wide as the widest that it feeds; what is
-    narrower by one takes the first channels of its source.
+    The vertices that feed the output share its channels equally; the first ones get one more if
+    they do not divide evenly. Every other vertex is as wide as the widest that it feeds; a vertex
+    that is narrower than its source by one reads its first channels.
     """
     feeding = [v for v in graph.sources[-1] if v]
     widths = [0] * len(graph.sources)
     widths[-1] = outputs
-    for place, v in enumerate(feeding):
-        widths[v - 1] = outputs // len(feeding) + (place < outputs % len(feeding))
+    for index, v in enumerate(feeding):
+        widths[v - 1] = outputs // len(feeding) + (index < outputs % len(feeding))
     for v in range(len(widths) - 1, 0, -1):
         if v not in feeding:
             widths[v - 1] = max(
@@ -113,7 +113,7 @@ MAKERS: dict[str, Callable[[int], nn.Module]] = {
     "conv1x1-bn-relu": lambda channels: conv_bn_relu(channels, channels, 1),
     "maxpool3x3": lambda channels: max_pool(),
 }
-"""What each operation builds from its channels; it reads as many as it returns."""
+"""Functions from the channels, equal for input and output, to the module of each operation."""
 
 
 class Nasbench101Cell(nn.Module):
@@ -141,7 +141,7 @@ class Nasbench101Cell(nn.Module):
             self.output_projection = conv_bn_relu(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the vertices in order; each adds up what feeds it."""
+        """Map (n, inputs, H, W) to (n, outputs, H, W), vertex by vertex."""
         values = [x]
         for v, name in enumerate(self._names, 1):
             width = self._widths[v - 1]
@@ -168,14 +168,14 @@ class Nasbench101Network(nn.Module):
         self, graph: CellGraph101, macro: Nasbench101Macro, image_channels: int, num_classes: int
     ) -> None:
         super().__init__()
-        side = macro.smallest_image  # any will do: no module depends on the size of its image
+        side = macro.smallest_image  # any size: no module depends on it
         plans = list(plan_cells(macro, (side, side)))
         self.stem = conv_bn_relu(image_channels, macro.channels, 3)
         self.cells = nn.ModuleList(
             Nasbench101Cell(graph, plan.inputs, plan.outputs) for plan in plans
         )
         self._pool_before = [plan.pool for plan in plans]
-        self.pool = pool()
+        self.pool = stack_pool()
         self.head = head(plans[-1].outputs, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ class Nasbench101Network(nn.Module):
         return logits
 
 
-def pool() -> nn.MaxPool2d:
+def stack_pool() -> nn.MaxPool2d:
     """Return the 2x2 max pooling between stacks; a side of length L becomes ceil(L / 2)."""
     return nn.MaxPool2d(2, stride=2, ceil_mode=True)
 

@@ -13,7 +13,8 @@ import numpy as np
 from torch import nn
 
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, Cost, SearchSpace, SpaceRecord
+from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
+from nas_search.spaces.costs import Cost
 from nas_search.spaces.nasbench101 import genotype as genotypes
 from nas_search.spaces.nasbench101.cost import network_cost
 from nas_search.spaces.nasbench101.genotype import Nasbench101Genotype, from_graph
@@ -21,11 +22,11 @@ from nas_search.spaces.nasbench101.graph import (
     MAX_EDGES,
     MAX_VERTICES,
     OPERATIONS,
-    PRUNED_WRITINGS,
+    PRUNED_GRAPHS,
     CellGraph101,
     canonical,
     prune,
-    pruned_writing,
+    pruned_graph,
     published_hash,
 )
 from nas_search.spaces.nasbench101.network import (
@@ -45,13 +46,13 @@ _MOVES = len(_SLOTS) + (MAX_VERTICES - 2) * _OTHERS
 class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
     """The cells of NAS-Bench-101 and the moves between them.
 
-    A genotype is a matrix as it is written; pruning decides what is built. Sampled genotypes and
-    the children of mutation and crossover have all seven vertices, so that a cell can grow: those
-    on no path are kept, as in the published search, and pruned where the network is meant. A
-    smaller genotype that was parsed is first filled up with unconnected vertices.
+    A genotype is a matrix before pruning. Sampled genotypes and the children of mutation and
+    crossover have all seven vertices, so that a cell can grow: as in the published search, vertices
+    on no path are kept in the genotype and pruned for the network. A smaller genotype that was
+    parsed is first padded with unconnected vertices.
 
     The network is that of the canonical graph, see :mod:`nas_search.spaces.nasbench101.graph`: all
-    writings of a cell have one network, one cost, and the parameters that the benchmark reports.
+    genotypes of a cell have one network, one cost, and the parameters reported by the benchmark.
     """
 
     name = "nasbench101"
@@ -64,11 +65,11 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
     def sample(self, rng: np.random.Generator) -> Nasbench101Genotype:
         """Return a cell drawn uniformly from the 423,624 different ones.
 
-        Drawn is one of all pruned graphs, until it is the canonical writing of its cell. (The
-        published searches draw all 2^21 matrices alike, and so small cells far more often.)
+        Pruned graphs are drawn until one is canonical. (The published searches draw uniformly from
+        all 2^21 matrices, and so get small cells far more often.)
         """
         while True:
-            graph = pruned_writing(int(rng.integers(PRUNED_WRITINGS)))
+            graph = pruned_graph(int(rng.integers(PRUNED_GRAPHS)))
             if canonical(graph) == graph:
                 return from_graph(graph, MAX_VERTICES)
 
@@ -77,9 +78,10 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
     ) -> Nasbench101Genotype:
         """Return the cell with one edge added or removed, or with one operation replaced.
 
-        Uniform over the valid ones, at most 21 edges and 10 operations. (The published mutation
-        flips each edge with probability 1/7 and redraws each operation with probability 1/5, until
-        the cell is another and valid; single steps are what local search on this benchmark uses.)
+        Uniform over the valid changes, at most 21 of edges and 10 of operations. (The published
+        mutation flips each edge with probability 1/7 and redraws each operation with probability
+        1/5, until the cell is different and valid; local search on this benchmark uses single
+        steps.)
         """
         graph = _full(genotype)
         while True:
@@ -93,10 +95,10 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         second: Nasbench101Genotype,
         rng: np.random.Generator,
     ) -> Nasbench101Genotype:
-        """Return a valid child that takes each vertex from either parent by a fair coin.
+        """Return a valid child that takes each vertex from a random parent.
 
-        A vertex is its operation and the edges into it. Coins are thrown again until the cell is
-        valid; 2 of the 64 outcomes always are, the parents themselves.
+        A vertex is its operation and the edges into it. The choice is repeated until the cell is
+        valid; 2 of the 64 choices always are, the parents themselves.
         """
         parents = (_full(first), _full(second))
         while True:
@@ -126,7 +128,7 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
     def canonical(self, genotype: Nasbench101Genotype) -> str:
         """Return ``vertices-edges-operations`` of the cell's canonical graph.
 
-        Edges as the benchmark's binary number, operations as digits: the columns ``n_vertices``,
+        Edges are the benchmark's binary number, operations are digits: the columns ``n_vertices``,
         ``adj_bits`` and ``ops`` of a table of the benchmark.
         """
         graph = _canonical_graph(genotype)
@@ -150,7 +152,7 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         return Nasbench101Network(graph, sizes, input_shape[0], num_classes)
 
     def skeleton(self, genotype: Nasbench101Genotype) -> Hashable:
-        """Return how wide the vertices are and which of them feed the output."""
+        """Return a key of the widths of the vertices and of those that feed the output."""
         return skeleton(_canonical_graph(genotype))
 
     def build_stacked(
@@ -162,14 +164,14 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         include_dead_branches: bool = False,
         **macro: Any,
     ) -> StackedNetwork:
-        """Return one network for cells that are equally wide everywhere."""
+        """Return one network for cells with equal widths of all vertices."""
         sizes = read_macro(Nasbench101Macro, macro)
         _check(input_shape, num_classes, sizes)
         graphs = [_canonical_graph(genotype) for genotype in genotypes]
         return StackedNetwork101(graphs, sizes, input_shape[0], num_classes, pool)
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
-        """Return the operations in the vertices of all cells, not their projections."""
+        """Return the operations of all vertices, without projections."""
         return [
             operation
             for cell in network.modules()
@@ -185,13 +187,13 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         num_classes: int,
         **macro: Any,
     ) -> Cost:
-        """Return the network's size; at 32x32 and 10 classes the benchmark's own parameters."""
+        """Return the network's size; at 32x32 and 10 classes the parameters in the benchmark."""
         sizes = read_macro(Nasbench101Macro, macro)
         _check(input_shape, num_classes, sizes)
         return network_cost(_canonical_graph(genotype), input_shape, num_classes, sizes)
 
     def graphs(self, genotype: Nasbench101Genotype) -> tuple[CellGraph, ...]:
-        """Return the pruned cell to draw, its vertices as built; only projections have a label."""
+        """Return the pruned cell to draw, vertices as built; only projections have labels."""
         graph = _canonical_graph(genotype)
         names = [f"{v}: {OPERATIONS[operation]}" for v, operation in enumerate(graph.operations, 1)]
         nodes = ("input", *names, "output")
@@ -215,7 +217,7 @@ def _full(genotype: Nasbench101Genotype) -> CellGraph101:
 
 
 def _moved(graph: CellGraph101, move: int) -> CellGraph101:
-    """Return ``graph`` after one of the moves, numbered edges first; it may be invalid."""
+    """Return ``graph`` after move number ``move``, edges first; it may be invalid."""
     sources, operations = list(graph.sources), list(graph.operations)
     if move < len(_SLOTS):
         x, y = _SLOTS[move]

@@ -1,7 +1,7 @@
-"""Several candidates of NAS-Bench-101 in one network: vertex by vertex their channels agree.
+"""Several NAS-Bench-101 candidates in one network: their vertices have equal channels.
 
-How wide a vertex is follows from the cell, so only cells of equal widths run together. Each vertex
-is two nodes of the routing: what flows into it, added up, and what its operation makes of that.
+The width of a vertex depends on the cell, so only cells of equal widths run together. Each vertex
+is two nodes of the routing: the sum of its inputs, and the result of its operation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nas_search.spaces.nasbench101.network import (
     conv_bn_relu,
     head,
     plan_cells,
-    pool,
+    stack_pool,
     vertex_channels,
 )
 from nas_search.stacked.candidates import Candidates
@@ -29,23 +29,23 @@ PROJECTION = "projection"
 
 
 def skeleton(graph: CellGraph101) -> Hashable:
-    """Return what cells have in common that are equally wide everywhere, at any size."""
-    # Up to five vertices divide the output's channels: 60 to 64 leave all remainders.
+    """Return a key that is equal for cells with equal widths of all vertices, at any size."""
+    # Up to five vertices divide the channels of the output: 60 to 64 give all remainders.
     widths = tuple(vertex_channels(graph, outputs) for outputs in range(60, 65))
     return graph.sources[-1], widths
 
 
 class StackedCell101(nn.Module):
-    """A cell that runs every operation that any candidate has, on that candidate's samples.
+    """A cell that runs each operation on the samples of the candidates that have it.
 
     Args:
-        name: its name in the network.
-        graph: any candidate's pruned cell.
+        name: name of the cell in the network.
+        graph: pruned cell of any of the candidates.
         inputs: channels of the cell's input.
         outputs: channels of its output.
-        modules: gives the modules.
-        routing: the candidates' routes.
-        candidates: whose samples a layer sees.
+        pool: returns the modules.
+        routing: routing of the candidates.
+        candidates: candidates of the network.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class StackedCell101(nn.Module):
         graph: CellGraph101,
         inputs: int,
         outputs: int,
-        modules: Pool,
+        pool: Pool,
         routing: Routing,
         candidates: Candidates,
     ) -> None:
@@ -66,14 +66,14 @@ class StackedCell101(nn.Module):
             width = self._widths[vertex - 1]
             for step in routing.steps[_result(vertex)]:
                 child = f"vertex{vertex}_{step.operation}"
-                self.add_module(child, modules(f"{name}.{child}", MAKERS[step.operation], width))
+                self.add_module(child, pool(f"{name}.{child}", MAKERS[step.operation], width))
             if any(step.operation == PROJECTION for step in routing.steps[_sum(vertex)]):
                 child = f"vertex{vertex}_{PROJECTION}"
-                module = modules(f"{name}.{child}", conv_bn_relu, inputs, width, 1)
+                module = pool(f"{name}.{child}", conv_bn_relu, inputs, width, 1)
                 self.add_module(child, module)
         self.output_projection: nn.Module | None = None
         if 0 in graph.sources[-1]:
-            self.output_projection = modules(
+            self.output_projection = pool(
                 f"{name}.output_projection", conv_bn_relu, inputs, outputs, 1
             )
 
@@ -94,7 +94,7 @@ class StackedCell101(nn.Module):
     def _run_step(self, node: int, step: Step, x: Tensor) -> Tensor:
         vertex = (node + 1) // 2
         if node == _sum(vertex) and step.operation != PROJECTION:
-            return x[:, :, : self._widths[vertex - 1]]  # a wider source gives its first channels
+            return x[:, :, : self._widths[vertex - 1]]  # the first channels of a wider source
         module = self.get_submodule(f"vertex{vertex}_{step.operation}")
         return apply_to_members(self._candidates, step.members, module, x)
 
@@ -116,12 +116,12 @@ class StackedNetwork101(StackedNetwork):
         macro: Nasbench101Macro,
         image_channels: int,
         num_classes: int,
-        modules: Pool,
+        pool: Pool,
     ) -> None:
         super().__init__(len(graphs))
-        side = macro.smallest_image  # any will do: no module depends on the size of its image
+        side = macro.smallest_image  # any size: no module depends on it
         plans = list(plan_cells(macro, (side, side)))
-        self.stem = modules("stem", conv_bn_relu, image_channels, macro.channels, 3)
+        self.stem = pool("stem", conv_bn_relu, image_channels, macro.channels, 3)
         routing = Routing([_edges(graph) for graph in graphs], device_of(self.stem))
         self.cells = nn.ModuleList(
             StackedCell101(
@@ -129,15 +129,15 @@ class StackedNetwork101(StackedNetwork):
                 graphs[0],
                 plan.inputs,
                 plan.outputs,
-                modules,
+                pool,
                 routing,
                 self.candidates,
             )
             for number, plan in enumerate(plans)
         )
         self._pool_before = [plan.pool for plan in plans]
-        self.pool = pool()
-        self.head = modules("head", head, plans[-1].outputs, num_classes)
+        self.pool = stack_pool()
+        self.head = pool("head", head, plans[-1].outputs, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (K n, num_classes) of ``images`` (n, channels, H, W)."""

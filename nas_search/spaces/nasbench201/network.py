@@ -21,15 +21,15 @@ OPERATIONS: dict[str, Callable[[int], nn.Module] | None] = {
     "nor_conv_3x3": lambda channels: relu_conv_bn(channels, channels, 3),
     "avg_pool_3x3": lambda channels: average_pool(),
 }
-"""The five published operations; ``none`` builds nothing."""
+"""Functions from channels to the module of each published operation; None for ``none``."""
 
 SMALLEST_IMAGE = 5
-"""Least side in pixels: two halvings leave 2x2, so that batch-norm has a spread to measure."""
+"""Smallest side in pixels: halving twice leaves 2x2, so that batch-norm has a variance."""
 
 
 @dataclass(frozen=True)
 class Nasbench201Macro:
-    """Sizes of the skeleton; the defaults are the benchmark's.
+    """Sizes of the skeleton; the defaults are those of the benchmark.
 
     Attributes:
         cells: cells in each of the three stages, 1 or more.
@@ -48,7 +48,7 @@ class Nasbench201Cell(nn.Module):
     """A cell of four nodes; node 0 is its input, node 3 its output.
 
     Args:
-        operations: one operation for each of :data:`EDGES`.
+        operations: one operation per edge in :data:`EDGES`.
         channels: channels of every node.
     """
 
@@ -106,7 +106,7 @@ class Nasbench201Network(nn.Module):
 
 
 def stem(image_channels: int, channels: int) -> nn.Sequential:
-    """Return the 3x3 convolution and batch-norm that the image enters through."""
+    """Return the 3x3 convolution of the image, and batch-norm."""
     return nn.Sequential(
         nn.Conv2d(image_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
     )

@@ -1,23 +1,23 @@
-"""NAS-Bench-201: every cell of four nodes and five operations, 15,625 of them.
+"""NAS-Bench-201: the 15,625 cells of four nodes and five operations.
 
 Source: Dong and Yang, ICLR 2020, arXiv 2001.00326.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, Cost, SearchSpace, SpaceRecord
+from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
-from nas_search.spaces.costs import measure
+from nas_search.spaces.choices import Choices, ChoiceSpace
+from nas_search.spaces.costs import Cost, cost_of
 from nas_search.spaces.nasbench201.network import (
     EDGES,
     OPERATIONS,
@@ -37,16 +37,19 @@ _EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_
 
 
 @dataclass(frozen=True)
-class Nasbench201Genotype:
-    """A cell: one operation for each of the six edges, in the order of :data:`EDGES`.
+class Nasbench201Genotype(Choices):
+    """A cell: one operation per edge, in the order of :data:`EDGES`.
 
-    ``str`` gives the benchmark's own text form.
+    ``str`` gives the benchmark's text form.
 
     Raises:
-        InputError: not six operations, or an unknown one.
+        InputError: there are not six operations, or one is unknown.
     """
 
-    operations: tuple[str, ...]
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """One per edge."""
+        return self.choices
 
     def __post_init__(self) -> None:
         if len(self.operations) != len(EDGES):
@@ -63,53 +66,19 @@ class Nasbench201Genotype:
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
 
 
-class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
+class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
     """The 15,625 cells of NAS-Bench-201 and the moves between them."""
 
     name = "nasbench201"
 
-    @property
-    def size(self) -> int:
-        """5^6 = 15,625."""
-        return int(len(_NAMES) ** len(EDGES))
-
-    def sample(self, rng: np.random.Generator) -> Nasbench201Genotype:
-        """Return a cell drawn uniformly from all 15,625."""
-        return Nasbench201Genotype(
-            tuple(_NAMES[i] for i in rng.integers(len(_NAMES), size=len(EDGES)).tolist())
-        )
-
-    def mutate(
-        self, genotype: Nasbench201Genotype, rng: np.random.Generator
-    ) -> Nasbench201Genotype:
-        """Return the cell with one edge's operation replaced by another; uniform over the 24."""
-        edge, shift = divmod(int(rng.integers(len(EDGES) * (len(_NAMES) - 1))), len(_NAMES) - 1)
-        old = _NAMES.index(genotype.operations[edge])
-        return _replace(genotype, edge, _NAMES[(old + 1 + shift) % len(_NAMES)])
-
-    def crossover(
-        self,
-        first: Nasbench201Genotype,
-        second: Nasbench201Genotype,
-        rng: np.random.Generator,
-    ) -> Nasbench201Genotype:
-        """Return a child that takes each edge's operation from either parent by a fair coin."""
-        coins = rng.integers(2, size=len(EDGES)).tolist()
-        pairs = zip(first.operations, second.operations, coins, strict=True)
-        return Nasbench201Genotype(tuple(b if coin else a for a, b, coin in pairs))
-
-    def neighbors(self, genotype: Nasbench201Genotype) -> Iterator[Nasbench201Genotype]:
-        """Yield the 24 cells that differ in one edge's operation."""
-        for edge, old in enumerate(genotype.operations):
-            for new in _NAMES:
-                if new != old:
-                    yield _replace(genotype, edge, new)
+    positions = (_NAMES,) * len(EDGES)
+    genotype = Nasbench201Genotype
 
     def parse(self, text: str) -> Nasbench201Genotype:
         """Return the cell written in the benchmark's form, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
         Raises:
-            InputError: the text is not such a cell; the message names the node or the edge.
+            InputError: the text is not a cell; the message names the node or the edge.
         """
         nodes = text.strip().split("+")
         if len(nodes) != 3:
@@ -136,9 +105,9 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
         return Nasbench201Genotype(tuple(operations))
 
     def canonical(self, genotype: Nasbench201Genotype) -> str:
-        """Return the cell's certificate, or ``"dead"`` when the image never reaches the output.
+        """Return the certificate of the cell, or ``"dead"`` if the image cannot reach the output.
 
-        There are 5,425 of them; :mod:`nas_search.spaces.cell_graph` says what is the same network.
+        There are 5,425 canonical forms; see :mod:`nas_search.spaces.cell_graph`.
         """
         return _canonical(genotype.operations)
 
@@ -163,7 +132,7 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
         include_dead_branches: bool = False,
         **macro: Any,
     ) -> StackedNetwork:
-        """Return one network for any candidates: the skeleton is the same in all of them."""
+        """Return one network for any candidates: all have the same skeleton."""
         sizes = read_macro(Nasbench201Macro, macro)
         _check(input_shape, num_classes)
         candidates = [genotype.operations for genotype in genotypes]
@@ -172,7 +141,7 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
         )
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
-        """Return the operations on the edges of all cells but identities."""
+        """Return the operations on the edges of all cells, without identities."""
         return [
             operation
             for cell in network.modules()
@@ -188,10 +157,10 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
         num_classes: int,
         **macro: Any,
     ) -> Cost:
-        """Return the network's size: the skeleton's plus, for each stage, that of the six edges."""
+        """Return the network's size: the cost of the skeleton plus that of all edges."""
         sizes = read_macro(Nasbench201Macro, macro)
         _check(input_shape, num_classes)
-        total, edges = _pieces(tuple(input_shape), num_classes, sizes)
+        total, edges = _costs(tuple(input_shape), num_classes, sizes)
         params = total.params + sum(edges[operation].params for operation in genotype.operations)
         macs = total.macs + sum(edges[operation].macs for operation in genotype.operations)
         return Cost(params, macs)
@@ -204,11 +173,6 @@ class Nasbench201Space(SearchSpace[Nasbench201Genotype]):
             if operation != "none"
         )
         return (CellGraph("cell", ("0",), "3", ("0", "1", "2", "3"), edges),)
-
-
-def _replace(genotype: Nasbench201Genotype, edge: int, operation: str) -> Nasbench201Genotype:
-    old = genotype.operations
-    return Nasbench201Genotype((*old[:edge], operation, *old[edge + 1 :]))
 
 
 def _short(text: str) -> str:
@@ -234,25 +198,25 @@ def _canonical(operations: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _pieces(
+def _costs(
     input_shape: tuple[int, int, int], num_classes: int, macro: Nasbench201Macro
 ) -> tuple[Cost, dict[str, Cost]]:
-    """Return the skeleton's cost, and for each operation that of one edge in all cells together."""
+    """Return the cost of the skeleton, and per operation the cost of one edge in all cells."""
     image_channels, height, width = input_shape
     channels = macro.channels
-    skeleton = measure(stem, image_channels, channels, input_shape=input_shape)
+    skeleton = cost_of(stem, image_channels, channels, input_shape=input_shape)
     edges = dict.fromkeys(_NAMES, Cost(0, 0))
     for stage in range(3):
         if stage:
             shape = (channels, height, width)
-            skeleton += measure(ResidualBlock, channels, 2 * channels, input_shape=shape)
+            skeleton += cost_of(ResidualBlock, channels, 2 * channels, input_shape=shape)
             channels, height, width = 2 * channels, half(height), half(width)
         shape = (channels, height, width)
         for name, make in OPERATIONS.items():
             if make is not None:
-                one = measure(make, channels, input_shape=shape)
-                edges[name] += Cost(macro.cells * one.params, macro.cells * one.macs)
-    skeleton += measure(head, channels, num_classes, input_shape=(channels, height, width))
+                cost = cost_of(make, channels, input_shape=shape)
+                edges[name] += Cost(macro.cells * cost.params, macro.cells * cost.macs)
+    skeleton += cost_of(head, channels, num_classes, input_shape=(channels, height, width))
     return skeleton, edges
 
 

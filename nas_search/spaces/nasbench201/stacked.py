@@ -1,4 +1,4 @@
-"""Several candidates of NAS-Bench-201 in one network: they differ in nothing but their edges."""
+"""Several NAS-Bench-201 candidates in one network: they differ only in their edges."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from nas_search.stacked.network import Pool, StackedNetwork, apply_to_members, d
 from nas_search.stacked.routing import Edge, Routing, Step, live_edges
 
 OUTPUT = 3
-"""The node that is the cell's output."""
+"""The output node of the cell."""
 
 
 class StackedCell201(nn.Module):
-    """A cell that runs every operation that any candidate has, on that candidate's samples."""
+    """A cell that runs each operation on the samples of the candidates that have it."""
 
     def __init__(
         self, name: str, channels: int, pool: Pool, routing: Routing, candidates: Candidates
@@ -47,7 +47,7 @@ class StackedCell201(nn.Module):
 
 
 def _name(target: int, step: Step) -> str:
-    return f"node{target}_from{step.place}_{step.operation}"
+    return f"node{target}_from{step.slot}_{step.operation}"
 
 
 class StackedNetwork201(StackedNetwork):
@@ -67,7 +67,7 @@ class StackedNetwork201(StackedNetwork):
         channels = macro.channels
         self.stem = pool("stem", stem, image_channels, channels)
         if not include_dead_branches:
-            edges = [live_edges(own, [OUTPUT]) for own in edges]
+            edges = [live_edges(cell, [OUTPUT]) for cell in edges]
         routing = Routing(edges, device_of(self.stem))
         self.cells = nn.ModuleList()
         for stage in range(3):
@@ -94,7 +94,7 @@ class StackedNetwork201(StackedNetwork):
 
 
 def _edges(operations: tuple[str, ...]) -> list[Edge]:
-    """Return the edges of a cell, ``none`` left out."""
+    """Return the edges of a cell without ``none``."""
     return [
         Edge(target, source, operation, 1, source)
         for (source, target), operation in zip(EDGES, operations, strict=True)

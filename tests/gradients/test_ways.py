@@ -1,0 +1,247 @@
+"""What the check of a network's first pass decides, says and refuses."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import prune
+from torch.utils.checkpoint import checkpoint
+
+from nas_search.core.errors import InputError
+from nas_search.gradients import GramSink, per_sample_backward, trust, ways
+from nas_search.gradients.ways import way_of
+from tests.gradients.exact import MatrixSink, assert_exact, summed_cross_entropy
+from tests.gradients.naive import loop
+from tests.gradients.test_any_network import CLASSES, batch, made
+
+
+class Simple(nn.Module):
+    """A network that ends in ``last``, whose value it returns."""
+
+    def __init__(self, last: Callable[[Tensor], object] = lambda y: y) -> None:
+        super().__init__()
+        self.conv, self.norm, self.fc = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, CLASSES)
+        self.last = last
+
+    def forward(self, x: Tensor) -> object:
+        return self.last(self.fc(torch.relu(self.norm(self.conv(x))).mean((2, 3))))
+
+
+def found(network: nn.Module, mode: str = "eval") -> str:
+    images, labels = batch()
+    return way_of(network, images, labels, mode, summed_cross_entropy)
+
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "tuple": (lambda: Simple(lambda y: (y, y)), "returns a tuple"),
+    "dict": (lambda: Simple(lambda y: {"logits": y}), "returns a dict"),
+    "one_number": (lambda: Simple(lambda y: y.sum()), "one row per sample"),
+    "too_many_rows": (lambda: Simple(lambda y: y.repeat(2, 1)), "one row per sample"),
+    "centered": (lambda: Simple(lambda y: y - y.mean(0)), "depend on other samples"),
+    "softmax": (lambda: Simple(lambda y: y.softmax(0)), "depend on other samples"),
+    "constant_mean": (lambda: Simple(lambda y: y - y.mean(0).detach()), "depend on other samples"),
+    "neighbor": (lambda: Simple(lambda y: y + 0.5 * y.roll(1, 0)), "depend on other samples"),
+    "random": (lambda: Simple(lambda y: F.dropout(y, 0.5)), "draws random numbers"),
+}
+
+
+@pytest.mark.parametrize("mode", ["sample", "frozen", "eval"])
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_has_no_per_sample_gradients_is_refused(case: str, mode: str) -> None:
+    make, message = REFUSED[case]
+    network = made(make).train()
+    with pytest.raises(InputError, match=message):
+        per_sample_backward(network, *batch(), [GramSink()], normalization=mode)
+    assert all(module.training for module in network.modules())
+
+
+def test_attention_over_the_batch_is_refused() -> None:
+    class Mistaken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention, self.fc = nn.MultiheadAttention(24, 2), nn.Linear(24, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:  # tokens are not first
+            x = x.transpose(1, 2).flatten(2)
+            return self.fc(self.attention(x, x, x)[0].mean(1))
+
+    with pytest.raises(InputError, match="takes its first dimension for another"):
+        found(made(Mistaken))
+
+
+def test_batch_norm_written_as_a_function_takes_the_statistics_of_the_mode() -> None:
+    class Written(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.batch_norm(self.conv(x), None, None, training=True)
+            return self.fc(torch.relu(x).mean((2, 3)))
+
+    for mode in ("sample", "frozen"):
+        assert assert_exact(made(Written), *batch(), mode) == "calls"
+    with pytest.raises(InputError, match="running statistics"):
+        found(made(Written), "eval")
+
+
+def test_tokens_first_is_exact() -> None:
+    class TokensFirst(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.positions = nn.Linear(24, 6), nn.Parameter(torch.randn(8, 1, 6))
+            self.encoder = nn.TransformerEncoderLayer(6, 2, 12)
+            self.w, self.fc = nn.Parameter(torch.randn(6, 6)), nn.Linear(6, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.embed(x.permute(2, 0, 1, 3).flatten(2)) + self.positions
+            return self.fc(torch.tanh(self.encoder(x) @ self.w)[0])
+
+    assert assert_exact(made(TokensFirst), *batch()) == "rules"
+    assert assert_exact(made(TokensFirst), *batch(8)) == "rules"  # as many samples as tokens
+
+
+class Folded(nn.Module):
+    """Two views of each sample, all first views ahead of all second ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(torch.cat([x, x.flip(3)]))
+        first, second = torch.relu(y).chunk(2)
+        return self.fc((first * second.cos()).mean((2, 3)))
+
+
+class Loop(nn.Module):
+    """A layer that sees one sample at a time, another that sees all rows of all samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.stack([torch.relu(self.conv(each)).mean((1, 2)) for each in x])
+        return self.fc(y)
+
+
+class Numpy(nn.Module):
+    """Leaves torch on the way, and comes back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale, self.fc = nn.Parameter(torch.randn(3)), nn.Linear(3, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.from_numpy(x.mean((2, 3)).detach().numpy().copy())
+        return self.fc(torch.tanh(x * self.scale))
+
+
+@pytest.mark.parametrize("make", [Folded, Loop])
+def test_what_no_fast_way_is_right_for_goes_one_by_one(make: type[nn.Module]) -> None:
+    network = made(make)
+    with pytest.warns(UserWarning, match=f"{make.__name__}: .* one backward pass per sample"):
+        assert found(network) == "one_by_one"
+    assert assert_exact(network, *batch(), weights={"conv.weight", "fc.weight"}) == "one_by_one"
+
+
+def test_a_network_that_leaves_torch_is_exact() -> None:
+    assert_exact(made(Numpy), *batch(), weights={"fc.weight"})
+
+
+def test_scripted_and_wrapped_networks_are_exact() -> None:
+    scripted = torch.jit.script(made(Simple).conv)
+    network = nn.Sequential(scripted, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert_exact(network, *batch(), weights={"0.weight"})
+    assert_exact(nn.DataParallel(made(Simple)), *batch())
+
+
+def test_compiled_networks_run_as_they_were_written() -> None:
+    network = made(Simple)
+    expected = loop(network, *batch(), "sample")
+    compiled = torch.compile(network, backend="eager")
+    network.fc.compile(backend="eager")
+    for way in (None, "one_by_one"):
+        sink = MatrixSink()
+        options = {"normalization": "sample", "parameters": "all", "way": way}
+        per_sample_backward(compiled, *batch(), [sink], **options)
+        for name, rows in expected.items():
+            torch.testing.assert_close(sink.rows[f"_orig_mod.{name}"], rows, rtol=1e-9, atol=1e-12)
+
+
+def test_checkpoints_that_cannot_be_differentiated_twice_are_refused() -> None:
+    class Reentrant(Simple):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(
+                checkpoint(self.conv, x + self.fc.bias.sum(), use_reentrant=True).mean((2, 3))
+            )
+
+    with pytest.raises(InputError, match="use_reentrant=False"):
+        found(made(Reentrant))
+
+
+def test_parameters_that_no_rule_knows_are_said_once() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.fc = nn.LSTM(24, 5, batch_first=True), nn.Linear(5, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.layer(x.transpose(1, 2).flatten(2))[0][:, -1])
+
+    network = made(Recurrent)
+    with pytest.warns(UserWarning, match=r"layer\.weight_ih_l0, .* one backward pass per sample"):
+        per_sample_backward(network, *batch(), [GramSink()], normalization="eval")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        per_sample_backward(network, *batch(), [GramSink()], normalization="eval")
+
+
+def test_the_check_is_made_once_per_network_and_again_when_it_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked = []
+    right_way = ways._right_way
+
+    def counting(case: ways._Case) -> tuple[ways.Way | None, str]:
+        checked.append(len(case.images))
+        return right_way(case)
+
+    monkeypatch.setattr(ways, "_right_way", counting)
+    network, (images, labels) = made(Simple), batch(9)
+    for _ in range(3):
+        per_sample_backward(network, images, labels, [GramSink()], normalization="eval")
+    assert checked == [5]
+    per_sample_backward(network, images, labels, [GramSink()], normalization="frozen")
+    assert checked == [5, 5]
+    prune.random_unstructured(network.conv, "weight", 0.5)
+    per_sample_backward(network, images, labels, [GramSink()], normalization="eval")
+    assert checked == [5, 5, 5]
+    assert_exact(network, images, labels)
+    network.fc.requires_grad_(False)
+    assert_exact(network, images, labels)
+    del checked[:]
+    trusted = trust(copy.deepcopy(made(Simple)))
+    per_sample_backward(trusted, images, labels, [GramSink()], normalization="eval")
+    assert not checked
+
+
+def test_gradients_that_nearly_cancel_in_single_precision_are_checked_in_double() -> None:
+    class Cancelling(Simple):
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.conv(x)
+            return self.fc(torch.tanh((y * 1e4).sin() + 1e3 - 1e3).mean((2, 3)))
+
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images, labels = batch()
+        way = way_of(Cancelling(), images.float(), labels, "eval", summed_cross_entropy)
+    assert way == "rules"

@@ -1,0 +1,193 @@
+"""Scores of any network: those of its measurement, reasons where there is none, nothing changed."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import nas_search
+from nas_search.core.errors import InputError
+from nas_search.proxies import PROXIES
+from nas_search.scoring import ScoringTask
+from nas_search.scoring.score import score
+from nas_search.spaces.nasbench201 import Nasbench201Space
+from tests.scoring.problem import task
+
+EVERY = tuple(PROXIES.names())
+
+
+class Residual(nn.Module):
+    """A small network that no search space builds: functional calls, an in-place sum."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(True))
+        self.body = nn.Conv2d(6, 6, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(6)
+        self.relu = nn.ReLU()
+        self.scale = nn.Parameter(torch.full((6, 1, 1), 0.5))
+        self.head = nn.Linear(6, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.scale * self.norm(self.body(x))
+        return self.head(F.adaptive_avg_pool2d(self.relu(x), 1).flatten(1))
+
+
+class Reader(nn.Module):
+    """A small language model: tokens (n, T) to logits (n, T, words)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(11, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 11)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.table(tokens)
+        x = x + self.attention(x, x, x, need_weights=False)[0]
+        return self.head(self.norm(x))
+
+
+def residual(**options: Any) -> Residual:
+    torch.manual_seed(0)
+    return Residual(**options).double()
+
+
+def batch(n: int = 6) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(n, 3, 8, 8, generator=generator, dtype=torch.float64)
+    return images, torch.arange(n) % 3
+
+
+def test_scores_of_a_spaces_network_are_those_of_the_search() -> None:
+    space = Nasbench201Space()
+    genotype = space.parse(
+        "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
+    )
+    names = tuple(name for name in EVERY if name not in ("linear_regions", "random", "zen"))
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        problem = task(space, proxies=names, init="default")
+        problem = ScoringTask(**{**problem.__dict__, "images": problem.images.double()})
+        expected = problem.evaluate(genotype).scores
+        scores = score(problem.build(genotype), problem.images, problem.labels, names)
+    finally:
+        torch.set_default_dtype(before)
+    assert expected.keys() >= {"gradalign", "naswot", "synflow", "grasp", "params", "depth"}
+    for name, value in expected.items():
+        rel = 1e-2 if name.startswith("gradsign") else 1e-7 if name == "vkdnw" else 1e-9
+        if name not in ("az_expressivity", "az_progressivity", "az_trainability", "meco"):  # noise
+            assert scores[name] == pytest.approx(value, rel=rel), name
+
+
+def test_every_score_is_a_number_or_has_a_reason() -> None:
+    scores = score(residual(), *batch(), EVERY)
+    assert set(scores) == set(EVERY)
+    missing = {name for name, value in scores.items() if math.isnan(value)}
+    assert missing == set(scores.reasons)
+    # Those that look at a space's skeleton: cells, a narrow form, a module before the classifier.
+    assert missing == {
+        *("az_expressivity", "az_progressivity", "az_trainability", "linear_regions", "zen"),
+    }
+    assert "stem and a list of cells" in scores.reasons["az_trainability"]
+
+
+def test_the_network_is_left_as_it_was_found() -> None:
+    network = residual().train()
+    network.norm.eval()
+    before = copy.deepcopy(network.state_dict())
+    modes = [module.training for module in network.modules()]
+    images, labels = batch()
+    kept = images.clone()
+    score(network, images, labels, EVERY)
+    assert [module.training for module in network.modules()] == modes
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert torch.equal(images, kept)
+    assert network.stem[2].inplace
+
+
+def test_in_place_or_not_is_the_same() -> None:
+    other = residual()
+    other.stem[2].inplace = False
+    assert score(residual(), *batch(), EVERY) == pytest.approx(
+        score(other, *batch(), EVERY), nan_ok=True, rel=1e-9
+    )
+
+
+def test_cross_entropy_as_a_loss_of_ones_own_gives_the_same() -> None:
+    names = ("gradalign", "grad_norm", "snip", "zico", "grasp", "fisher")
+    images, labels = batch()
+
+    def own(logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels, reduction="none")
+
+    assert score(residual(), images, labels, names, loss=own) == pytest.approx(
+        score(residual(), images, labels, names), rel=1e-12
+    )
+    double = score(residual(), images, labels, ("grad_norm",), loss=lambda a, b: 2 * own(a, b))
+    plain = score(residual(), images, labels, ("grad_norm",))
+    assert double["grad_norm"] == pytest.approx(2 * plain["grad_norm"], rel=1e-9)
+
+
+def test_a_loss_needs_no_labels() -> None:
+    def entropy(logits: Tensor) -> Tensor:
+        return -(logits.softmax(1) * logits.log_softmax(1)).sum(1)
+
+    scores = score(residual(), batch()[0], proxies=("gradalign", "grad_norm"), loss=entropy)
+    assert not scores.reasons
+    assert scores["grad_norm"] > 0
+
+
+def test_tokens_have_scores_too() -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(11, (5, 7))
+
+    def next_words(logits: Tensor, tokens: Tensor) -> Tensor:
+        losses = F.cross_entropy(logits[:, :-1].mT, tokens[:, 1:], reduction="none")
+        return losses.sum(1)
+
+    names = ("gradalign_i", "grad_norm", "snip", "params", "flops")
+    scores = score(Reader().double(), tokens, tokens, names, loss=next_words)
+    assert not scores.reasons
+    # 11 x 8 table, 4 x 8 x 8 + 32 attention, 16 norm, 8 x 11 + 11 head.
+    assert scores["params"] == 88 + 288 + 16 + 99
+    # Per token: 3 x 64 in, 64 out, 88 head; attention 2 x 7 x 7 x 8 for the sequence.
+    assert scores["flops"] == 7 * (192 + 64 + 88) + 2 * 7 * 7 * 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((batch()[0][:1], batch()[1][:1]), "2 or more, got 1"),
+        ((batch()[0], batch()[1][:5]), "6 images have 5 labels"),
+        ((batch()[0],), "give labels, or a loss"),
+        ((*batch(), ("gradalin",)), "did you mean 'gradalign'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        score(residual(), *arguments)
+
+
+def test_it_is_at_hand_by_the_packages_name() -> None:
+    assert nas_search.score is score
+
+
+def test_a_network_that_mixes_samples_has_reasons() -> None:
+    class Mixing(Residual):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x + x.mean(0))
+
+    scores = score(Mixing().double(), *batch(), ("gradalign", "params"))
+    assert "depend on other samples" in scores.reasons["gradalign"]
+    assert scores["params"] > 0
