@@ -61,8 +61,8 @@ def test_python_blocks_run(
     assert printed.count("'naswot': ") == 1
 
 
-def test_scores_and_gradients_of_any_network(capsys: pytest.CaptureFixture[str]) -> None:
-    scored, gradients, own_loss = blocks("docs/any_network.md", "python")
+def test_scores_and_gradients_of_any_network() -> None:
+    scored, gradients, own_loss, scored_by_it = blocks("docs/any_network.md", "python")
     names: dict[str, Any] = {}
     exec(scored, names)
     assert set(names["scores"]) == {"gradalign", "naswot", "params"}
@@ -74,6 +74,8 @@ def test_scores_and_gradients_of_any_network(capsys: pytest.CaptureFixture[str])
     exec(own_loss, names)
     (squares,) = names["sink"].squares.by_candidate(1)
     assert set(squares) == weights
+    exec(scored_by_it, names)
+    assert 0 < names["conflict"]["gradalign_i_layerwise"] <= 1  # all are pulled to zero
 
 
 def test_commands_compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
