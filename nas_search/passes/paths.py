@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.gradients import forwards_replaced
+from nas_search.passes.hooks import hooked
 from nas_search.stacked.candidates import Members, candidates_of
 from nas_search.stacked.routing import Moves
 
@@ -69,13 +70,9 @@ class Paths:
             self._run.append((module, candidates.active, _nodes(output)))
 
         image = images[:2].detach().requires_grad_()
-        handles = [module.register_forward_hook(note) for module in network.modules()]
-        try:
-            with forwards_replaced(network, {}), torch.enable_grad():
-                self._end = network(image).grad_fn
-        finally:
-            for handle in handles:
-                handle.remove()
+        hooks = hooked(module.register_forward_hook(note) for module in network.modules())
+        with hooks, forwards_replaced(network, {}), torch.enable_grad():
+            self._end = network(image).grad_fn
         self._order = _graph(self._end)
         counted = {
             node
@@ -127,13 +124,9 @@ def layers_of_each(network: nn.Module, images: Tensor) -> list[list[str]]:
         having.setdefault(module, set()).update(candidates.active)
 
     layers = [network.get_submodule(name) for name in names]
-    handles = [layer.register_forward_hook(note) for layer in layers]
-    try:
-        with forwards_replaced(network, {}), torch.no_grad():
-            network(images[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = hooked(layer.register_forward_hook(note) for layer in layers)
+    with hooks, forwards_replaced(network, {}), torch.no_grad():
+        network(images[:1])
     owners = [(name, having.get(layer, ())) for name, layer in zip(names, layers, strict=True)]
     return [[name for name, members in owners if number in members] for number in candidates.all]
 

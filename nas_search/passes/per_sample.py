@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -29,6 +29,7 @@ from nas_search.passes.base import (
     weighted_layers,
 )
 from nas_search.passes.dead import beyond_rounding, logits_faults
+from nas_search.passes.hooks import hooked
 from nas_search.stacked.candidates import Candidates, Members, candidates_of
 
 
@@ -261,10 +262,9 @@ def _layer_factors(
     return LayerFactors(layers, cosines[:, 0], cosines[:, 1], sizes.to(labels.device), labels)
 
 
-@contextmanager
 def _channels_seen(
     network: nn.Module, candidates: Candidates, found: PerCandidate
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Fill ``found`` with each layer's channel saliency when the backward pass reaches it."""
 
     def reduce(name: str, members: Members, output: Tensor, error: Tensor) -> None:
@@ -277,15 +277,10 @@ def _channels_seen(
         if output.requires_grad:
             output.register_hook(partial(reduce, name, candidates.active, output.detach()))
 
-    handles = [
+    return hooked(
         layer.register_forward_hook(partial(hook, name))
         for name, layer in weighted_layers(network).items()
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    )
 
 
 PASSES.add(
