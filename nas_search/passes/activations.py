@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
+from nas_search.passes.hooks import hooked
 from nas_search.passes.paths import Paths, find_paths
 from nas_search.stacked.candidates import candidates_of
 
@@ -142,8 +143,7 @@ def _relus_on_paths(subject: Subject) -> Sequence[Tensor]:
     return by_call
 
 
-@contextmanager
-def _relu_hooks(network: nn.Module, hook: Callable[..., None]) -> Iterator[None]:
+def _relu_hooks(network: nn.Module, hook: Callable[..., None]) -> AbstractContextManager[None]:
     """Let ``hook`` see every call of an ``nn.ReLU``.
 
     Raises:
@@ -152,12 +152,7 @@ def _relu_hooks(network: nn.Module, hook: Callable[..., None]) -> Iterator[None]
     relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
     if not relus:
         raise InputError(f"{type(network).__name__} has no nn.ReLU, whose states this score counts")
-    handles = [relu.register_forward_hook(hook) for relu in relus]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hooked(relu.register_forward_hook(hook) for relu in relus)
 
 
 PASSES.add(Pass(name="activation_codes", run=compare_codes, provides=(CodeAgreement,)))

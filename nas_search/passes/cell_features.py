@@ -14,6 +14,7 @@ from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
+from nas_search.passes.hooks import hooked
 from nas_search.stacked.candidates import candidates_of
 
 
@@ -55,16 +56,12 @@ def look_between_cells(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         maps.append(output)
 
-    handles = [module.register_forward_hook(keep) for module in (stem, *cells)]
     generator = torch.Generator().manual_seed(subject.seed)
     noise = torch.randn(subject.images.shape, generator=generator).to(subject.images)
     noise.requires_grad_()
-    try:
-        with normalized_network(network, subject.normalization), torch.enable_grad():
-            logits = network(noise).detach()
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = hooked(module.register_forward_hook(keep) for module in (stem, *cells))
+    with hooks, normalized_network(network, subject.normalization), torch.enable_grad():
+        logits = network(noise).detach()
     gains = torch.stack([_gains(b, a, candidates, generator) for b, a in pairwise(maps)], 1)
     entropies = torch.stack([_entropies(m.detach(), candidates) for m in maps], 1)
     found = [

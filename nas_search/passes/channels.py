@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nas_search.gradients import PerCandidate, normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
+from nas_search.passes.hooks import hooked
 from nas_search.stacked.candidates import candidates_of
 
 
@@ -43,13 +44,9 @@ def correlate_channels(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
             smallest.add("eigenvalue", candidates.active, values)
 
     leaves = [m for m in subject.network.modules() if next(m.children(), None) is None]
-    handles = [leaf.register_forward_hook(look) for leaf in leaves]
-    try:
-        with normalized_network(subject.network, subject.normalization), torch.no_grad():
-            subject.network(image)
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = hooked(leaf.register_forward_hook(look) for leaf in leaves)
+    with hooks, normalized_network(subject.network, subject.normalization), torch.no_grad():
+        subject.network(image)
     return [[ChannelCorrelations(own)] for own in smallest.sequences(len(candidates))]
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.gradients import forwards_replaced
+from nas_search.passes.hooks import hooked
 from nas_search.stacked.candidates import Members, candidates_of
 from nas_search.stacked.routing import Moves
 
@@ -173,13 +174,9 @@ def layers_of_each(network: nn.Module, images: Tensor) -> list[list[str]]:
         having.setdefault(module, set()).update(candidates.active)
 
     layers = [network.get_submodule(name) for name in names]
-    handles = [layer.register_forward_hook(note) for layer in layers]
-    try:
-        with forwards_replaced(network, {}), torch.no_grad():
-            network(images[:1])
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = hooked(layer.register_forward_hook(note) for layer in layers)
+    with hooks, forwards_replaced(network, {}), torch.no_grad():
+        network(images[:1])
     owners = [(name, having.get(layer, ())) for name, layer in zip(names, layers, strict=True)]
     return [[name for name, members in owners if number in members] for number in candidates.all]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -19,6 +19,7 @@ from nas_search.gradients import (
     Sink,
     SumSink,
     per_sample_backward,
+    way_of,
 )
 from nas_search.passes.base import (
     PASSES,
@@ -29,6 +30,7 @@ from nas_search.passes.base import (
     weighted_layers,
 )
 from nas_search.passes.dead import beyond_rounding, logits_faults
+from nas_search.passes.hooks import hooked
 from nas_search.passes.paths import Paths, Watch, begin_paths
 from nas_search.passes.structure import Depth, LiveParameters
 from nas_search.stacked.candidates import Candidates, Members, candidates_of
@@ -164,6 +166,8 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
     sinks += [signs] if Signs in wanted else []
     sinks += [sums] if BatchGradient in wanted else []
     fisher = PerCandidate()
+    # Before any hook: the check of a network's first pass runs it several times.
+    way = way_of(network, subject.images, subject.labels, subject.normalization, subject.loss)
     with (
         _channels_seen(network, stack, fisher) if ChannelFisher in wanted else nullcontext(),
         _paths_left(subject) as images,
@@ -177,6 +181,7 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
             parameters=subject.parameters,
             precision=subject.precision,
             objective=subject.loss,
+            way=way,
         )
     candidates = len(stack)
     faults = logits_faults(logits.unflatten(0, (candidates, -1)))
@@ -282,10 +287,9 @@ def _paths_left(subject: Subject) -> Iterator[Tensor]:
     subject.shared[Paths] = Paths(subject.network, watch, images)
 
 
-@contextmanager
 def _channels_seen(
     network: nn.Module, candidates: Candidates, found: PerCandidate
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Fill ``found`` with each layer's channel saliency when the backward pass reaches it."""
 
     def reduce(name: str, members: Members, output: Tensor, error: Tensor) -> None:
@@ -298,15 +302,10 @@ def _channels_seen(
         if output.requires_grad:
             output.register_hook(partial(reduce, name, candidates.active, output.detach()))
 
-    handles = [
+    return hooked(
         layer.register_forward_hook(partial(hook, name))
         for name, layer in weighted_layers(network).items()
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    )
 
 
 PASSES.add(

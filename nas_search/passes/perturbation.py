@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nas_search.core.errors import InputError
 from nas_search.gradients import PerCandidate, normalized_network
 from nas_search.passes.base import PASSES, DeadNetwork, Outcome, Pass, Subject
+from nas_search.passes.hooks import hooked
 from nas_search.stacked.candidates import candidates_of
 
 BATCH = 16
@@ -60,18 +61,12 @@ def perturb_images(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcom
     pools = [m for m in network.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]
     if not pools:
         raise InputError("the Zen-score needs an nn.AdaptiveAvgPool2d before the classifier")
-    handles = [pools[-1].register_forward_pre_hook(pooled)] + [
-        module.register_forward_pre_hook(normalized)
-        for module in network.modules()
-        if isinstance(module, nn.BatchNorm2d)
-    ]
-    try:
-        with normalized_network(network, "batch"), torch.no_grad():
-            network(x)
-            network(x + STEP * step)
-    finally:
-        for handle in handles:
-            handle.remove()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    looking = [(pools[-1], pooled), *((norm, normalized) for norm in norms)]
+    hooks = hooked(module.register_forward_pre_hook(hook) for module, hook in looking)
+    with hooks, normalized_network(network, "batch"), torch.no_grad():
+        network(x)
+        network(x + STEP * step)
     before, after = features
     moved = (before - after).abs().flatten(1).sum(1)
     means = moved.unflatten(0, (len(candidates), -1)).mean(1).tolist()

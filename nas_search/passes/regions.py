@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import NARROW_IMAGE, PASSES, Outcome, Pass, Subject
+from nas_search.passes.hooks import hooked
 from nas_search.stacked.candidates import candidates_of
 
 SAMPLES = 3000
@@ -64,16 +65,12 @@ def distinct_patterns(network: nn.Module, images: Tensor) -> list[int]:
                 patterns[member][-1].append(own)
 
     relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
-    handles = [relu.register_forward_hook(look) for relu in relus]
-    try:
-        with normalized_network(network, "batch"), torch.no_grad():
-            for batch in images.split(BATCH):
-                for of_one in patterns:
-                    of_one.append([])
-                network(batch)
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = hooked(relu.register_forward_hook(look) for relu in relus)
+    with hooks, normalized_network(network, "batch"), torch.no_grad():
+        for batch in images.split(BATCH):
+            for of_one in patterns:
+                of_one.append([])
+            network(batch)
     return [_distinct(of_one) for of_one in patterns]
 
 

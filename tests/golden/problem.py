@@ -9,6 +9,7 @@ definition changes on purpose, and say so in the changelog.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def problem(space: str, setting: str) -> ScoringTask:
     """Return the task of one setting in float64; torch's default type must be float64 too."""
     changes = {"proxies": SCORES, "repeats": 2 if setting == "own" else 1, **SETTINGS[setting]}
     made = task(SPACES[space], **changes)
-    return ScoringTask(**{**made.__dict__, "images": made.images.double()})
+    return replace(made, images=made.images.double())
 
 
 def evaluate(space: str, setting: str, texts: list[str], stack: int) -> list[dict[str, Any]]:

@@ -37,7 +37,8 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         x = x + self.scale * self.norm(self.body(x))
-        return self.head(F.adaptive_avg_pool2d(self.relu(x), 1).flatten(1))
+        logits: Tensor = self.head(F.adaptive_avg_pool2d(self.relu(x), 1).flatten(1))
+        return logits
 
 
 class Reader(nn.Module):
@@ -53,7 +54,8 @@ class Reader(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.table(tokens)
         x = x + self.attention(x, x, x, need_weights=False)[0]
-        return self.head(self.norm(x))
+        logits: Tensor = self.head(self.norm(x))
+        return logits
 
 
 def residual(**options: Any) -> Residual:
@@ -118,7 +120,9 @@ def test_the_network_is_left_as_it_was_found() -> None:
 
 def test_in_place_or_not_is_the_same() -> None:
     other = residual()
-    other.stem[2].inplace = False
+    relu = other.stem[2]
+    assert isinstance(relu, nn.ReLU)
+    relu.inplace = False
     assert score(residual(), *batch(), EVERY) == pytest.approx(
         score(other, *batch(), EVERY), nan_ok=True, rel=1e-9
     )

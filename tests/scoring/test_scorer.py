@@ -96,7 +96,7 @@ def precision(dtype: torch.dtype) -> Iterator[None]:
 
 
 def in_precision(problem: ScoringTask, dtype: torch.dtype) -> ScoringTask:
-    return ScoringTask(**{**problem.__dict__, "images": problem.images.to(dtype)})
+    return replace(problem, images=problem.images.to(dtype))
 
 
 def check(
@@ -205,7 +205,7 @@ def test_what_leads_nowhere_counts_where_the_definition_says_so() -> None:
     # n = 16 random images: more units, more patterns.
     images = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     problem = task(proxies=("naswot", "swap", "params_live"), images=images)
-    problem = ScoringTask(**{**problem.__dict__, "labels": torch.arange(16) % 3})
+    problem = replace(problem, labels=torch.arange(16) % 3)
     cells = [CELLS.parse(text) for text in (vain, plain, str(FULL))]
     first, second, _ = Scorer(problem, 3).evaluate(cells)
     assert first.scores["naswot"] == second.scores["naswot"]
@@ -539,7 +539,7 @@ def test_on_a_gpu_its_memory_says_how_many(monkeypatch: pytest.MonkeyPatch) -> N
     assert fitting(problem) == 1  # a CPU
     needed = bytes_of_one(problem)
     twice = task(proxies=("gradalign",), images=problem.images.repeat(2, 1, 1, 1))
-    twice = ScoringTask(**{**twice.__dict__, "labels": problem.labels.repeat(2)})
+    twice = replace(twice, labels=problem.labels.repeat(2))
     assert 1.5 < bytes_of_one(twice) / needed < 2.1
     for total, expected in (
         (0, 1),
@@ -549,5 +549,5 @@ def test_on_a_gpu_its_memory_says_how_many(monkeypatch: pytest.MonkeyPatch) -> N
         properties = type("Properties", (), {"total_memory": total})
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda d, p=properties: p)
         monkeypatch.setattr("nas_search.scoring.memory.bytes_of_one", lambda task: needed)
-        on_gpu = ScoringTask(**{**problem.__dict__, "device": "cuda"})
+        on_gpu = replace(problem, device="cuda")
         assert fitting(on_gpu) == expected
