@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomli.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-OURS = {"nas_search", "benchmarks", "studies", "tests"}
+OURS = {"nas_search", "benchmarks", "examples", "studies", "tests"}
 LOWEST = REPOSITORY / "tests" / "lowest.txt"
 
 

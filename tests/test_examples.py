@@ -2,16 +2,162 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
+from types import ModuleType
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+import pytest
+import torch
+from torch import nn
+
+import nas_search
+from nas_search.passes import PASSES
+from nas_search.proxies import PROXIES
+from nas_search.spaces import SPACES, Choices
+from nas_search.testing.proxies import ProxyConformance
+from nas_search.testing.spaces import SearchSpaceConformance
+from tests.conftest import Register
+
+with SPACES.temporarily(), PASSES.temporarily(), PROXIES.temporarily():  # other tests see no more
+    from examples import gradients_of_any_network, own_score, own_space, score_timm_models
+
+    LOGITS, LOGIT_SPREAD = PASSES.get("logits"), PROXIES.get("logit_spread")
+
+REPOSITORY = Path(__file__).parents[1]
+SMALL = (
+    *("budget.evaluations=3", "budget.minutes=null", "algorithm=random", "executor=inline"),
+    *("executor.stack=2", "proxy.batch_size=8", "dataset.size=8", "search_space.channels=4"),
+    *("device=cpu", "hydra.run.dir=run"),
+)
+
+
+def run(*arguments: str, folder: Path = REPOSITORY) -> str:
+    """Run python in a process of its own: the registries and the book of this one stay."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def search(example: ModuleType, folder: Path, *more: str) -> dict[str, str]:
+    """Run the search of an example's docstring, made small; return the leaderboard's first row."""
+    (shown,) = re.findall(r"^python (-m nas_search .*)$", str(example.__doc__), re.MULTILINE)
+    small = [value.replace("=run", f"={folder}") for value in (*SMALL, *more)]
+    run(*shown.split(), *small)
+    with (folder / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
+        return next(csv.DictReader(file))
 
 
 def test_a_layer_of_ones_own_inherits_its_tests() -> None:
-    # In a process of its own: the book of this one stays as it is.
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "own_layer.py"]
-    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "skipped" not in done.stdout
+    shown = run("-m", "pytest", "-p", "no:cacheprovider", "examples/own_layer.py")
+    assert "skipped" not in shown
+
+
+class TestChain(SearchSpaceConformance):
+    space = own_space.ChainSpace()
+    macro = {"channels": 2}  # noqa: RUF012
+
+    def test_chains_that_differ_in_where_they_skip_are_one(self) -> None:
+        rows = product(own_space.BLOCKS, repeat=own_space.LENGTH)
+        forms = {self.space.canonical(Choices(row)) for row in rows}
+        assert len(forms) == sum(4**blocks for blocks in range(own_space.LENGTH + 1))
+
+
+def test_a_space_of_ones_own_is_searched(tmp_path: Path) -> None:
+    best = search(own_space, tmp_path, "algorithm=random")
+    assert str(own_space.ChainSpace().parse(best["genotype"])) == best["genotype"]
+
+
+class TestLogitSpread(ProxyConformance):
+    proxy = "logit_spread"
+
+    @pytest.fixture(autouse=True)
+    def registered(self, register: Register) -> None:
+        register(PASSES, LOGITS)
+        register(PROXIES, LOGIT_SPREAD)
+
+
+@pytest.fixture
+def spread(register: Register) -> None:
+    register(PASSES, LOGITS)
+    register(PROXIES, LOGIT_SPREAD)
+
+
+@pytest.mark.usefixtures("spread")
+def test_a_score_of_ones_own_is_what_it_says() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 5))
+    images, labels = torch.randn(6, 3, 8, 8), torch.arange(6) % 5
+    scores = nas_search.score(network, images, labels, ["logit_spread"])
+    logits = network.double().train()(images.double())
+    mean = logits.sum(0) / 6
+    expected = (((logits - mean) ** 2).sum(0) / 5).sqrt().sum() / 5
+    assert scores["logit_spread"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.usefixtures("spread")
+def test_a_score_of_ones_own_scores_networks_of_torchvision(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own_score.main(["squeezenet1_1"])
+    _, row = capsys.readouterr().out.splitlines()
+    name, spread, *others = row.split()
+    assert name == "squeezenet1_1"
+    assert float(spread) > 0
+    assert len(others) == 2
+
+
+def test_a_score_of_ones_own_is_searched_by(tmp_path: Path) -> None:
+    best = search(own_score, tmp_path, "search_space=nasbench201", "search_space.cells=1")
+    assert float(best["logit_spread"]) > 0
+
+
+@pytest.mark.parametrize("network", ["own", "squeezenet1_1"])
+def test_gradients_are_those_of_the_loop(network: str, capsys: pytest.CaptureFixture[str]) -> None:
+    gradients_of_any_network.main([network, "--images", "3", "--size", "32"])
+    *matrix, difference, _ = capsys.readouterr().out.splitlines()
+    cosines = torch.tensor([[float(x) for x in row.split()] for row in matrix])
+    assert cosines.shape == (3, 3)
+    assert cosines.diagonal().tolist() == [1, 1, 1]
+    assert torch.equal(cosines, cosines.T)
+    assert float(re.findall(r"\d\.\de[-+]\d+", difference)[0]) < 1e-10
+
+
+def timm_table(shown: str, columns: int) -> dict[str, list[str]]:
+    """Return the columns of each model's row."""
+    rows = [line.split() for line in shown.splitlines() if line and "," not in line]
+    return {name: values for name, *values in rows[1:] if len(values) == columns}
+
+
+def test_models_of_timm_have_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plot, models = tmp_path / "scores.png", ["test_resnet", "test_vit"]
+    chosen = ["--models", *models, "--size", "32", "--images", "4", "--proxies", "grad_norm"]
+    score_timm_models.main([*chosen, "--to", str(plot)])
+    table = timm_table(capsys.readouterr().out, 3)
+    assert list(table) == models
+    for name, (params, macs, norm) in table.items():
+        network = score_timm_models.create(name, 32)
+        assert float(params) == pytest.approx(
+            sum(p.numel() for p in network.parameters()), rel=1e-3
+        )
+        assert float(macs) > 0
+        assert float(norm) > 0
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_twenty_models_of_timm_have_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    score_timm_models.main(["--proxies", "grad_norm"])
+    table = timm_table(capsys.readouterr().out, 3)
+    assert list(table) == list(score_timm_models.MODELS)
+    assert len(table) == 20
+    assert all(float(norm) > 0 for _, _, norm in table.values())
+
+
+def test_without_timm_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(SystemExit, match="pip install timm"):
+        score_timm_models.main(["--models", "resnet18"])
