@@ -2,8 +2,8 @@
 
 Candidates of a stack share the weights of whatever they have in common, and autograd adds up what
 comes back to a shared tensor. Here every layer runs by its rule's stacked form, with a copy of its
-parameters for each candidate whose samples it sees. An ordinary network has one candidate, and one
-copy.
+parameters for each candidate whose samples it sees. An ordinary network, whatever it does, runs as
+it is with one copy of each parameter in its place.
 
 Per-sample gradients need none of this (:mod:`.backward`); it is for gradients of gradients, and for
 sums over a batch where single samples are not asked for.
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
+from nas_search.gradients.counted import multiplied_weights
 from nas_search.gradients.forwards import (
     Form,
     has_own_forwards,
@@ -29,6 +30,7 @@ from nas_search.layers.modes import Normalization, Parameters
 from nas_search.layers.recorder import ParameterUse, Stack
 from nas_search.layers.rule import LayerRule
 from nas_search.stacked.candidates import candidates_of
+from nas_search.stacked.network import StackedNetwork
 
 Values = Callable[[Tensor], Tensor]
 
@@ -61,33 +63,31 @@ class StackedParameters:
         self._names = {id(p): name for name, p in network.named_parameters()}
 
     @contextmanager
-    def in_place(
-        self, normalization: Normalization | None, samples: Tensor | None = None
-    ) -> Iterator[None]:
+    def in_place(self, normalization: Normalization | None, samples: Tensor) -> Iterator[None]:
         """Let the network run with them; give it back as it was found.
 
         Args:
             normalization: statistics of batch-norm; None leaves batch-norm out.
-            samples: the network's input, where forwards of the network's own may call batch-norm.
+            samples: the network's input, (n, ...).
 
         Raises:
             InputError: a stacked network has parameters outside the layers of the book.
         """
-        if not has_own_forwards(self._network):
-            form_of = self._form(normalization, None if samples is None else len(samples))
-            with running_by(self._network, form_of), torch.enable_grad():
+        if not isinstance(self._network, StackedNetwork):
+            with (
+                self._attributes_replaced(samples),
+                normalized_network(self._network, normalization, samples),
+                torch.enable_grad(),
+            ):
                 yield
             return
-        if len(self._candidates.all) > 1:
+        if has_own_forwards(self._network):
             raise InputError(
                 f"{type(self._network).__name__} has parameters outside the layers that are known: "
                 "its candidates must be scored one at a time (executor.stack=1)"
             )
-        with (
-            self._attributes_replaced(),
-            normalized_network(self._network, normalization, samples),
-            torch.enable_grad(),
-        ):
+        form_of = self._form(normalization, len(samples))
+        with running_by(self._network, form_of), torch.enable_grad():
             yield
 
     def gradients(
@@ -111,7 +111,7 @@ class StackedParameters:
         return {use: g for use, g in zip(wanted, found, strict=True) if g is not None}
 
     def _form(
-        self, normalization: Normalization | None, samples: int | None
+        self, normalization: Normalization | None, samples: int
     ) -> Callable[[LayerRule], Form | None]:
         def form_of(rule: LayerRule) -> Form | None:
             if rule.stacked is None:
@@ -142,20 +142,35 @@ class StackedParameters:
         return self.values[use]
 
     @contextmanager
-    def _attributes_replaced(self) -> Iterator[None]:
+    def _attributes_replaced(self, samples: Tensor) -> Iterator[None]:
         """Let the modules of an ordinary network have the copies in place of their parameters."""
+        counted = self._counted(samples)
         replaced: list[tuple[nn.Module, str, nn.Parameter]] = []
+        flat: list[tuple[nn.RNNBase, list[Any]]] = []
         try:
             for module in self._network.modules():
                 for name, parameter in list(module._parameters.items()):
                     if parameter is not None:
-                        counts = "weight" in name and parameter.dim() > 1
-                        own = self._own(parameter, counts)
+                        own = self._own(parameter, self._names[id(parameter)] in counted)
                         del module._parameters[name]
                         replaced.append((module, name, parameter))
                         module.__dict__[name] = own[0]
+                if isinstance(module, nn.RNNBase):  # it keeps a list of its parameters
+                    flat.append((module, module._flat_weights))
+                    module._flat_weights = [module.__dict__[n] for n in module._flat_weights_names]
             yield
         finally:
             for module, name, parameter in replaced:
                 module.__dict__.pop(name, None)
                 module._parameters[name] = parameter
+            for module, weights in flat:
+                module._flat_weights = weights
+
+    def _counted(self, samples: Tensor) -> frozenset[str]:
+        """Return the names of the parameters that are differentiated."""
+        if self._every:
+            return frozenset(self._names.values())
+        like = next(self._network.parameters())
+        return multiplied_weights(
+            self._network, samples.to(like.dtype) if samples.is_floating_point() else samples
+        )

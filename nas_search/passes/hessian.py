@@ -37,7 +37,7 @@ def hessian_of_all(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcom
     candidates = len(candidates_of(network).all)
     own = StackedParameters(network)
     weights, products = PerCandidate(), PerCandidate()
-    with own.in_place(subject.normalization):
+    with own.in_place(subject.normalization, subject.images):
         logits = network(subject.images)
         loss = mean_losses(logits, subject.labels).sum()
         gradients = own.gradients(loss, create_graph=True)

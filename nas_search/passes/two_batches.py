@@ -64,8 +64,9 @@ def _half(subject: Subject, half: slice) -> _Half:
     network = subject.network
     candidates = len(candidates_of(network).all)
     own, found, squares = StackedParameters(network), PerCandidate(), PerCandidate()
-    with own.in_place(subject.normalization):
-        logits = network(subject.images[half])
+    images = subject.images[half]
+    with own.in_place(subject.normalization, images):
+        logits = network(images)
         gradients = own.gradients(mean_losses(logits, subject.labels[half]).sum())
     for use, gradient in gradients.items():
         rows = gradient.flatten(1).double()
