@@ -361,8 +361,9 @@ def made(make: Callable[[], nn.Module]) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
-            nn.init.normal_(module.weight)
-            nn.init.normal_(module.bias)
+            if module.affine:
+                nn.init.normal_(module.weight)
+                nn.init.normal_(module.bias)
     return network
 
 
