@@ -65,12 +65,10 @@ class FunctionCalls(TorchFunctionMode):
         self._samples, self._handlers, self._observer = samples, handlers, observer
         self._owners = owners or {}
         self._nodes: dict[Any, bool] = {}
-        self._looking = False
 
     def __enter__(self) -> FunctionCalls:
         """Begin to look."""
         mark(self._samples)
-        self._looking = True
         super().__enter__()
         return self
 
@@ -78,7 +76,6 @@ class FunctionCalls(TorchFunctionMode):
         """Stop looking."""
         super().__exit__(*error)
         unmark(self._samples)
-        self._looking = False
         self._nodes.clear()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -105,8 +102,6 @@ class FunctionCalls(TorchFunctionMode):
 
     def run_layer(self, handler: Handler, name: str, input: Tensor, arguments: Any) -> Any:
         """Run a layer of the book on ``input``; NotImplemented where its own forward is right."""
-        if not self._looking:  # activations that are recomputed in the backward pass
-            return handler.form(name, input, **arguments)
         with torch._C.DisableTorchFunction():
             if not self.depends(input):
                 self._note_weight(handler.rule, arguments)
