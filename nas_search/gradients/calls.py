@@ -67,7 +67,6 @@ class FunctionCalls(TorchFunctionMode):
         self._hook: Any = None
         self._owners = owners or {}
         self._nodes: dict[Any, bool] = {}
-        self._looking = False
 
     def __enter__(self) -> FunctionCalls:
         """Begin to look."""
@@ -75,7 +74,6 @@ class FunctionCalls(TorchFunctionMode):
             self._mark_inputs(None, (self._source,))
         else:
             self._hook = self._source.register_forward_pre_hook(self._mark_inputs)
-        self._looking = True
         super().__enter__()
         return self
 
@@ -87,7 +85,6 @@ class FunctionCalls(TorchFunctionMode):
         for tensor in self._marked:
             unmark(tensor)
         self._marked.clear()
-        self._looking = False
         self._nodes.clear()
 
     def _mark_inputs(self, network: nn.Module | None, args: tuple[Any, ...]) -> None:
@@ -119,8 +116,6 @@ class FunctionCalls(TorchFunctionMode):
 
     def run_layer(self, handler: Handler, name: str, input: Tensor, arguments: Any) -> Any:
         """Run a layer of the book on ``input``; NotImplemented where its own forward is right."""
-        if not self._looking:  # activations that are recomputed in the backward pass
-            return handler.form(name, input, **arguments)
         with torch._C.DisableTorchFunction():
             if not self.depends(input):
                 self._note_weight(handler.rule, arguments)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils import checkpoint
 
 from nas_search.core.errors import InputError
 from nas_search.gradients.calls import FunctionCalls, Handler, Observer
@@ -80,8 +81,7 @@ def running_by(
         layers: the network's modules of the book, where they are known already.
 
     Yields:
-        A context for the forward pass, in which the calls are looked at. Layers run by their forms
-        outside of it too: in the backward pass where activations are recomputed.
+        A context for the forward pass, in which the calls are looked at.
     """
     layers = layers_by_rule(network) if layers is None else layers
     if calls is None:
@@ -230,7 +230,7 @@ def forwards_replaced(
             setattr(module, "inplace", False)  # noqa: B010  (mypy takes it for a submodule)
         for module, rule in rules.items():
             module.forward = rule
-        with _uncompiled(modules):
+        with _uncompiled(modules), _activations_kept():
             yield
     finally:
         for module, forward in own.items():
@@ -244,6 +244,37 @@ def forwards_replaced(
             network.train()
         for module, before in zip(modules, training, strict=True):
             module.training = before
+
+
+@contextmanager
+def _activations_kept() -> Iterator[None]:
+    """Let checkpoints keep activations: in the backward pass nobody looks at what is recomputed."""
+    # torch has no switch for it. Releases differ in the name of the generator.
+    replaced: dict[str, Any] = {"CheckpointFunction": _NoCheckpoint}
+    for name in vars(checkpoint):
+        if name.startswith("_checkpoint_without_reentrant_generator"):
+            replaced[name] = _nothing
+    kept = {name: getattr(checkpoint, name) for name in replaced}
+    try:
+        for name, replacement in replaced.items():
+            setattr(checkpoint, name, replacement)
+        yield
+    finally:
+        for name, own in kept.items():
+            setattr(checkpoint, name, own)
+
+
+def _nothing(*_: Any, **__: Any) -> Iterator[None]:
+    """Do what a checkpoint does before and after the function that it runs: nothing."""
+    yield
+
+
+class _NoCheckpoint:
+    """Runs a function as it is, called like the checkpoint that differentiates twice."""
+
+    @staticmethod
+    def apply(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+        return function(*args)
 
 
 def _uncompiled(modules: Iterable[nn.Module]) -> AbstractContextManager[object]:

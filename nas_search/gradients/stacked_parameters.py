@@ -2,8 +2,8 @@
 
 Candidates of a stack share the weights of whatever they have in common, and autograd adds up what
 comes back to a shared tensor. Here every layer runs by its rule's stacked form, with a copy of its
-parameters for each candidate whose samples it sees. An ordinary network has one candidate, and runs
-by its own forwards with one copy, wherever it uses it.
+parameters for each candidate whose samples it sees. An ordinary network, whatever it does, runs as
+it is with one copy of each parameter in its place.
 
 Per-sample gradients need none of this (:mod:`.backward`); it is for gradients of gradients, and for
 sums over a batch where single samples are not asked for.
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients.counted import weights_of
+from nas_search.gradients.counted import multiplied_weights, weights_of
 from nas_search.gradients.forwards import (
     Form,
     has_own_forwards,
@@ -30,6 +30,7 @@ from nas_search.layers.modes import Normalization, Parameters
 from nas_search.layers.recorder import ParameterUse, Stack
 from nas_search.layers.rule import LayerRule
 from nas_search.stacked.candidates import candidates_of
+from nas_search.stacked.network import StackedNetwork
 
 Values = Callable[[Tensor], Tensor]
 
@@ -59,20 +60,22 @@ class StackedParameters:
         self.values: dict[ParameterUse, Tensor] = {}
         self._network, self._candidates = network, candidates_of(network)
         self._every, self._made = parameters == "all", values
-        self._weights = weights_of(network)
+        self._counted: frozenset[str] = frozenset()
         self._names = {id(p): name for name, p in network.named_parameters()}
 
     @contextmanager
-    def in_place(self, normalization: Normalization | None) -> Iterator[None]:
+    def in_place(self, normalization: Normalization | None, samples: Tensor) -> Iterator[None]:
         """Let the network run with them; give it back as it was found.
 
         Args:
             normalization: statistics of batch-norm; None leaves batch-norm out.
+            samples: the network's input, (n, ...).
 
         Raises:
             InputError: a stacked network has parameters outside the layers of the book.
         """
-        if len(self._candidates.all) == 1:
+        self._counted = self._names_that_count(samples)
+        if not isinstance(self._network, StackedNetwork):
             with (
                 self._attributes_replaced(),
                 normalized_network(self._network, normalization),
@@ -132,7 +135,7 @@ class StackedParameters:
         use = ParameterUse(self._names[id(parameter)], self._candidates.active)
         if use not in self.values:
             made = self._made(parameter.detach())
-            counts = (self._every or id(parameter) in self._weights) and parameter.requires_grad
+            counts = use.parameter in self._counted and parameter.requires_grad
             self.values[use] = made.expand(len(use.members), *made.shape).requires_grad_(counts)
         return self.values[use]
 
@@ -140,6 +143,7 @@ class StackedParameters:
     def _attributes_replaced(self) -> Iterator[None]:
         """Let the modules of an ordinary network have the copies in place of their parameters."""
         replaced: list[tuple[nn.Module, str, nn.Parameter]] = []
+        flat: list[tuple[nn.RNNBase, list[Any]]] = []
         try:
             for module in self._network.modules():
                 for name, parameter in list(module._parameters.items()):
@@ -148,8 +152,25 @@ class StackedParameters:
                         del module._parameters[name]
                         replaced.append((module, name, parameter))
                         module.__dict__[name] = own[0]
+                if isinstance(module, nn.RNNBase):  # it keeps a list of its parameters
+                    flat.append((module, module._flat_weights))
+                    module._flat_weights = [module.__dict__[n] for n in module._flat_weights_names]
             yield
         finally:
             for module, name, parameter in replaced:
                 module.__dict__.pop(name, None)
                 module._parameters[name] = parameter
+            for module, weights in flat:
+                module._flat_weights = weights
+
+    def _names_that_count(self, samples: Tensor) -> frozenset[str]:
+        """Return the names of the parameters that are differentiated."""
+        if self._every:
+            return frozenset(self._names.values())
+        if isinstance(self._network, StackedNetwork):
+            weights = weights_of(self._network)
+            return frozenset(name for key, name in self._names.items() if key in weights)
+        like = next(self._network.parameters())
+        return multiplied_weights(
+            self._network, samples.to(like.dtype) if samples.is_floating_point() else samples
+        )

@@ -114,29 +114,39 @@ def stacked(
         _check_spread(stack.layer, x)
         folded = x.reshape(1, -1, *x.shape[2:])
         scales, shifts = (_times(values, len(x) // candidates) for values in (weight, bias))
-        y = F.batch_norm(folded, None, None, scales, shifts, training=True, eps=eps)
-        return _scattered(_with_dense_errors(y).view(x.shape), rows)
+        y = _library(folded, None, scales, shifts, eps)
+        return _scattered(y.view(x.shape), rows)
     scales, shifts = (_times(values, 1) for values in (weight, bias))
     together = side_by_side(x, candidates)
     if mode == "batch":
-        y = F.batch_norm(together, None, None, scales, shifts, training=True, eps=eps)
+        y = _library(together, None, scales, shifts, eps)
     else:
         running = running_mean, running_var
         mean, variance = (
             values.expand(candidates, -1).flatten()
             for values in _statistics(stack.layer, running, x, mode, candidates)
         )
-        y = F.batch_norm(together, mean, variance, scales, shifts, training=False, eps=eps)
-    return one_after_another(_with_dense_errors(y), candidates)
+        y = _library(together, (mean, variance), scales, shifts, eps)
+    return one_after_another(y, candidates)
 
 
-def _with_dense_errors(y: Tensor) -> Tensor:
-    """Return ``y``, whose gradient becomes contiguous before it goes on to batch-norm.
+def _library(
+    x: Tensor,
+    statistics: tuple[Tensor, Tensor] | None,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    eps: float,
+) -> Tensor:
+    """Return the library's batch-norm with ``statistics``, or with those of ``x`` itself.
 
-    The library's CPU code misreads a transposed gradient of shape (1, C, H, W), as it comes from
-    tokens (torch 2.14; right for two or more rows).
+    Its CPU code misreads an input or a gradient of shape (1, C, H, W) that is transposed, as they
+    are beside tokens (torch 2.14; it is right for two or more rows): both are made contiguous.
     """
-    if len(y) == 1 and y.requires_grad:
+    mean, variance = statistics or (None, None)
+    if len(x) > 1:
+        return F.batch_norm(x, mean, variance, scale, shift, statistics is None, eps=eps)
+    y = F.batch_norm(x.contiguous(), mean, variance, scale, shift, statistics is None, eps=eps)
+    if y.requires_grad:
         y.register_hook(Tensor.contiguous)
     return y
 
@@ -190,8 +200,7 @@ def _of_the_batch(x: Tensor, candidates: int) -> tuple[Tensor, Tensor]:
 
 def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
     """Normalize each candidate's samples (n, C, ...) by their own batch, in ordinary operations."""
-    y = F.batch_norm(side_by_side(x, candidates), None, None, training=True, eps=eps)
-    y = _with_dense_errors(y)
+    y = _library(side_by_side(x, candidates), None, None, None, eps)
     return one_after_another(y, candidates)
 
 
@@ -214,7 +223,7 @@ class _OwnStatistics(torch.autograd.Function):
         recorder: Recorder,
     ) -> Tensor:
         n, channels = x.shape[:2]
-        folded = x.reshape(1, n * channels, *x.shape[2:])
+        folded = x.reshape(1, n * channels, *x.shape[2:]).contiguous()  # see _library
         scales = scale.repeat(n) if scale is not None else None
         shifts = shift.repeat(n) if shift is not None else None
         y, mean, rstd = torch.native_batch_norm(folded, scales, shifts, None, None, True, 0.0, eps)
@@ -229,7 +238,7 @@ class _OwnStatistics(torch.autograd.Function):
         recorder: Recorder = ctx.recorder
         of_scale, of_shift = ctx.uses
         grad_x, grad_scale, grad_shift = torch.ops.aten.native_batch_norm_backward(
-            error.reshape(folded.shape).contiguous(),  # see _with_dense_errors
+            error.reshape(folded.shape).contiguous(),  # see _library
             folded,
             scales,
             None,

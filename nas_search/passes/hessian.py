@@ -36,7 +36,7 @@ def multiply_by_hessian(subject: Subject, wanted: frozenset[type]) -> Sequence[O
     candidates = len(candidates_of(network))
     own = StackedParameters(network)
     weights, products = PerCandidate(), PerCandidate()
-    with own.in_place(subject.normalization):
+    with own.in_place(subject.normalization, subject.images):
         logits = network(subject.images)
         loss = mean_losses(logits, subject.labels, subject.loss).sum()
         gradients = own.gradients(loss, create_graph=True)

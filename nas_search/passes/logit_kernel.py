@@ -60,7 +60,7 @@ def _one_by_one(subject: Subject) -> tuple[Tensor, Tensor]:
     candidates, n = len(candidates_of(network)), len(subject.images)
     own = StackedParameters(network, parameters="all")
     rows: dict[ParameterUse, list[Tensor]] = {}
-    with own.in_place(subject.normalization):
+    with own.in_place(subject.normalization, subject.images):
         logits = network(subject.images)
         for summed in logits.unflatten(0, (candidates, n)).sum((0, 2)):
             for use, gradient in own.gradients(summed, retain_graph=True).items():

@@ -33,7 +33,7 @@ def let_synapses_flow(subject: Subject, wanted: frozenset[type]) -> Sequence[Out
     own = StackedParameters(subject.network, values=lambda values: values.abs().double())
     ones = torch.ones_like(subject.images[:1], dtype=torch.float64)
     flows = PerCandidate()
-    with own.in_place(normalization=None):
+    with own.in_place(None, ones):
         gradients = own.gradients(subject.network(ones).sum())
     for use, gradient in gradients.items():
         flows.add(*use, (own.values[use].detach() * gradient).abs().flatten(1).sum(1))

@@ -64,8 +64,9 @@ def _half(subject: Subject, half: slice) -> _Half:
     network = subject.network
     candidates = len(candidates_of(network))
     own, found, squares = StackedParameters(network), PerCandidate(), PerCandidate()
-    with own.in_place(subject.normalization):
-        logits = network(subject.images[half])
+    images = subject.images[half]
+    with own.in_place(subject.normalization, images):
+        logits = network(images)
         loss = mean_losses(logits, subject.labels[half], subject.loss).sum()
         gradients = own.gradients(loss)
     for use, gradient in gradients.items():

@@ -264,7 +264,7 @@ class LayerConformance:
                     F.cross_entropy(network(x), labels), list(parameters.values())
                 )
                 stacked = StackedParameters(network, parameters="all")
-                with stacked.in_place("eval"):
+                with stacked.in_place("eval", x):
                     loss = F.cross_entropy(network(x), labels)
                     values = {use.parameter: value for use, value in stacked.values.items()}
                     derivatives = _derivatives(loss, [values[name] for name in parameters])

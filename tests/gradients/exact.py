@@ -14,7 +14,7 @@ from nas_search.gradients.ways import way_of
 from nas_search.stacked.candidates import Members
 from tests.gradients.naive import Objective, loop
 
-NEGLIGIBLE = 1e-5
+NEGLIGIBLE = 1e-3
 """Share of the largest gradient below which a smaller one is compared by its absolute error."""
 
 

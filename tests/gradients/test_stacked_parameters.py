@@ -14,6 +14,20 @@ from nas_search.passes.base import mean_losses
 from nas_search.scoring.initialize import initialize
 from nas_search.scoring.pool import ModulePool
 from nas_search.spaces.nasbench201 import Nasbench201Space
+from tests.gradients.exact import assert_untouched, snapshot, summed_cross_entropy
+from tests.gradients.naive import loop
+from tests.gradients.test_any_network import (
+    MATRICES,
+    Distilled,
+    Shared,
+    Tokens,
+    Windows,
+    made,
+    pruned,
+    subclasses,
+    weight_normed,
+)
+from tests.gradients.test_any_network import batch as any_batch
 
 SPACE = Nasbench201Space()
 SIZES: dict[str, Any] = {"cells": 1, "channels": 4}
@@ -49,7 +63,7 @@ def test_gradients_of_gradients_are_those_of_each_candidate_alone(mode: Any) -> 
         genotypes, ModulePool("cpu", 0, "default", 0), SHAPE, CLASSES, **SIZES
     )
     own = StackedParameters(network, parameters="all")
-    with own.in_place(mode):
+    with own.in_place(mode, images):
         first = own.gradients(mean_losses(network(images), labels).sum(), create_graph=True)
         second = own.gradients(torch.stack([g.square().sum() for g in first.values()]).sum())
     for number, genotype in enumerate(genotypes):
@@ -85,7 +99,7 @@ def test_a_parameter_that_is_used_twice_has_one_copy() -> None:
     network = nn.Sequential(layer, nn.ReLU(), layer)
     x = torch.randn(5, 4)
     own = StackedParameters(network)
-    with own.in_place("eval"):
+    with own.in_place("eval", x):
         (gradient,) = own.gradients(network(x).sum()).values()
     network(x).sum().backward()
     assert torch.allclose(gradient[0], layer.weight.grad)
@@ -97,7 +111,7 @@ def test_the_network_is_given_back_and_runs_with_the_values_that_were_asked_for(
     images = torch.randn(4, *SHAPE)
     kept = {name: value.clone() for name, value in network.state_dict().items()}
     doubled = StackedParameters(network, values=lambda values: 2 * values)
-    with doubled.in_place(None):
+    with doubled.in_place(None, images):
         seen = network(images)
     convolution = network[0]
     assert torch.allclose(seen, 2 * convolution(images))
@@ -109,3 +123,40 @@ def test_the_network_is_given_back_and_runs_with_the_values_that_were_asked_for(
 def test_what_does_not_depend_on_parameters_has_no_gradients() -> None:
     own = StackedParameters(nn.Sequential(nn.Linear(2, 2)))
     assert own.gradients(torch.ones(())) == {}
+
+
+@pytest.mark.parametrize("mode", ["sample", "frozen", "eval"])
+@pytest.mark.parametrize(
+    "make", [Tokens, Windows, Shared, subclasses, pruned, weight_normed, Distilled]
+)
+def test_networks_with_forwards_of_their_own(make: Any, mode: Any) -> None:
+    network, (images, labels) = made(make), any_batch()
+    expected = loop(network, images, labels, mode, summed_cross_entropy)
+    before = snapshot(network)
+    for parameters in ("all", "weights"):
+        own = StackedParameters(network, parameters=parameters)
+        with own.in_place(mode, images):
+            found = own.gradients(summed_cross_entropy(network(images), labels))
+        if parameters == "weights" and MATRICES[make] is not None:
+            assert {use.parameter for use in found} == MATRICES[make]
+        for use, gradient in found.items():
+            rows = expected[use.parameter].sum(0)
+            assert torch.allclose(gradient.flatten(), rows, rtol=1e-9, atol=1e-12), use.parameter
+    assert_untouched(network, before)
+
+
+def test_recurrent_layers_run_with_the_copies() -> None:
+    network = nn.LSTM(4, 3, batch_first=True)
+    x = torch.randn(5, 6, 4)
+    own = StackedParameters(network, values=lambda values: 2 * values)
+    with own.in_place("eval", x):
+        doubled = network(x)[0]
+        found = own.gradients(doubled.sum())
+    assert {use.parameter for use in found} == {"weight_ih_l0", "weight_hh_l0"}
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(2)
+    assert torch.allclose(network(x)[0], doubled)
+    network(x)[0].sum().backward()
+    for use, gradient in found.items():
+        assert torch.allclose(gradient[0], network.get_parameter(use.parameter).grad)

@@ -18,7 +18,18 @@ from nas_search.gradients import GramSink, per_sample_backward, trust, ways
 from nas_search.gradients.ways import way_of
 from tests.gradients.exact import MatrixSink, assert_exact, summed_cross_entropy
 from tests.gradients.naive import loop
-from tests.gradients.test_any_network import CLASSES, batch, made
+from tests.gradients.test_any_network import CLASSES, OwnNorm, batch, made
+
+
+class Scale(nn.Module):
+    """A parameter that stands alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
 
 
 class Simple(nn.Module):
@@ -176,15 +187,34 @@ def test_compiled_networks_run_as_they_were_written() -> None:
             torch.testing.assert_close(sink.rows[f"_orig_mod.{name}"], rows, rtol=1e-9, atol=1e-12)
 
 
-def test_checkpoints_that_cannot_be_differentiated_twice_are_refused() -> None:
-    class Reentrant(Simple):
-        def forward(self, x: Tensor) -> Tensor:
-            return self.fc(
-                checkpoint(self.conv, x + self.fc.bias.sum(), use_reentrant=True).mean((2, 3))
-            )
+@pytest.mark.parametrize("reentrant", [True, False])
+@pytest.mark.parametrize("mode", ["sample", "eval"])
+def test_recomputed_activations_are_exact(mode: str, reentrant: bool) -> None:
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, CLASSES)
+            self.body = nn.Sequential(nn.Conv2d(4, 4, 3), OwnNorm(4), Scale())
+            self.keep = True
 
-    with pytest.raises(InputError, match="use_reentrant=False"):
-        found(made(Reentrant))
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            y = checkpoint(self.body, x, use_reentrant=reentrant) if self.keep else self.body(x)
+            return self.head(y.mean((2, 3)))
+
+    network = made(Checkpointed)
+    sink = MatrixSink()
+    options = {"normalization": mode, "parameters": "all"}
+    per_sample_backward(network, *batch(), [sink], **options)
+    assert found(network, mode) == "rules"
+    network.keep = False
+    for name, rows in loop(network, *batch(), mode).items():
+        torch.testing.assert_close(sink.rows[name], rows, rtol=1e-9, atol=1e-12)
+    network.keep = True  # and it checkpoints again afterwards
+    runs: list[int] = []
+    network.body[0].register_forward_pre_hook(lambda *_: runs.append(1))
+    network(batch()[0]).sum().backward()
+    assert len(runs) == 2
 
 
 def test_parameters_that_no_rule_knows_are_said_once() -> None:
@@ -218,12 +248,12 @@ def test_the_check_is_made_once_per_network_and_again_when_it_changes(
     network, (images, labels) = made(Simple), batch(9)
     for _ in range(3):
         per_sample_backward(network, images, labels, [GramSink()], normalization="eval")
-    assert checked == [5]
+    assert checked == [3]
     per_sample_backward(network, images, labels, [GramSink()], normalization="frozen")
-    assert checked == [5, 5]
+    assert checked == [3, 3]
     prune.random_unstructured(network.conv, "weight", 0.5)
     per_sample_backward(network, images, labels, [GramSink()], normalization="eval")
-    assert checked == [5, 5, 5]
+    assert checked == [3, 3, 3]
     assert_exact(network, images, labels)
     network.fc.requires_grad_(False)
     assert_exact(network, images, labels)

@@ -1,4 +1,4 @@
-"""Batch-norm on one sample whose gradient comes from tokens: transposed, not contiguous."""
+"""Batch-norm on one sample between tokens: its input or gradient is transposed in memory."""
 
 from __future__ import annotations
 
@@ -10,37 +10,36 @@ from nas_search.gradients import NORMALIZATIONS, per_sample_backward
 from tests.gradients.test_per_sample import MatrixSink
 
 
-class ToTokens(nn.Module):
-    """A convolution and batch-norm whose positions become tokens, as in vision transformers."""
+class Tokens(nn.Module):
+    """A convolution and batch-norm, behind tokens or ahead of them, as in vision transformers."""
 
-    def __init__(self) -> None:
+    def __init__(self, ahead: bool) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5))
+        self.ahead = ahead
+        self.convolution, self.norm = nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5)
         self.head = nn.Linear(5 * 16, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.stem(x).flatten(2).transpose(1, 2).tanh().flatten(1))
+        y = self.convolution(x)
+        if self.ahead:
+            y = y.flatten(2).transpose(1, 2).contiguous().transpose(1, 2).unflatten(2, (4, 4))
+            return self.head(self.norm(y).tanh().flatten(1))
+        return self.head(self.norm(y).flatten(2).transpose(1, 2).tanh().flatten(1))
 
 
+@pytest.mark.parametrize("ahead", [True, False])
 @pytest.mark.parametrize("way", ["rules", "one_by_one"])
 @pytest.mark.parametrize("mode", NORMALIZATIONS)
-def test_one_sample_with_a_transposed_gradient(mode: str, way: str) -> None:
+def test_one_sample_beside_tokens(mode: str, way: str, ahead: bool) -> None:
     torch.manual_seed(0)
-    network = ToTokens().double()
+    network = Tokens(ahead).double()
     image = torch.randn(1, 3, 6, 6, dtype=torch.float64)
     label = torch.tensor([2])
     one = MatrixSink()
     options = {"normalization": mode, "parameters": "all", "way": way}
     per_sample_backward(network, image, label, [one], **options)
-    expected = _by_hand(network, image, label, mode)
-    for name, gradient in expected.items():
-        torch.testing.assert_close(one.rows[name][0], gradient.flatten(), atol=1e-12, rtol=1e-10)
-
-
-def _by_hand(network: ToTokens, x: Tensor, label: Tensor, mode: str) -> dict[str, Tensor]:
-    """Return the gradients with batch-norm written out."""
-    convolution, norm = network.stem
-    y = convolution(x)
+    norm = network.norm
+    y = network.convolution(image)
     mean, variance = y.mean((0, 2, 3)), y.var((0, 2, 3), correction=0)
     if mode == "eval":
         mean, variance = norm.running_mean, norm.running_var
@@ -48,8 +47,9 @@ def _by_hand(network: ToTokens, x: Tensor, label: Tensor, mode: str) -> dict[str
         mean, variance = mean.detach(), variance.detach()
     shape = (1, -1, 1, 1)
     y = (y - mean.view(shape)) / (variance.view(shape) + norm.eps).sqrt()
-    y = y * norm.weight.view(shape) + norm.bias.view(shape)
-    logits = network.head(y.flatten(2).transpose(1, 2).tanh().flatten(1))
+    y = (y * norm.weight.view(shape) + norm.bias.view(shape)).tanh().flatten(2)
+    logits = network.head((y if ahead else y.transpose(1, 2)).flatten(1))
     loss = nn.functional.cross_entropy(logits, label)
-    names = dict(network.named_parameters())
-    return dict(zip(names, torch.autograd.grad(loss, list(names.values())), strict=True))
+    expected = torch.autograd.grad(loss, list(network.parameters()))
+    for (name, _), gradient in zip(network.named_parameters(), expected, strict=True):
+        torch.testing.assert_close(one.rows[name][0], gradient.flatten(), atol=1e-12, rtol=1e-10)

@@ -99,7 +99,7 @@ def test_layers_may_be_called_with_more_than_their_input() -> None:
     expected = gradients_by_loop(network, x, labels, "sample")
     assert sink.rows.keys() == expected.keys()
     stacked = StackedParameters(network, "all")
-    with stacked.in_place("sample"):
+    with stacked.in_place("sample", x):
         found = stacked.gradients(F.cross_entropy(network(x), labels))
     means = {use.parameter: gradient[0].flatten() for use, gradient in found.items()}
     for name, rows in expected.items():

@@ -67,7 +67,7 @@ def test_a_table_that_is_a_weight_elsewhere_counts_with_both_uses(
     if parameters == "weights" and not as_module:
         return  # sums over a batch know weights by their modules alone
     stacked = StackedParameters(network, parameters)
-    with stacked.in_place("eval"):
+    with stacked.in_place("eval", tokens()[0]):
         found = stacked.gradients(F.cross_entropy(network(tokens()[0]), tokens()[1]))
     assert [use.parameter for use in found] == ["table.weight"]
     (gradient,) = found.values()
