@@ -167,6 +167,7 @@ LAYERS.add(
         name="embedding",
         kinds=(nn.Embedding,),
         functions=(F.embedding,),
+        positionwise=True,
         arguments=arguments,
         per_sample=per_sample,
         stacked=stacked,

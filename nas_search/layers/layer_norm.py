@@ -140,6 +140,7 @@ LAYERS.add(
         name="layer_norm",
         kinds=(nn.LayerNorm,),
         functions=(F.layer_norm,),
+        positionwise=True,
         arguments=lambda module: {
             "normalized_shape": module.normalized_shape,
             "weight": module.weight,
@@ -157,6 +158,7 @@ LAYERS.add(
         name="rms_norm",
         kinds=(nn.RMSNorm,),
         functions=(F.rms_norm,),
+        positionwise=True,
         arguments=lambda module: {
             "normalized_shape": module.normalized_shape,
             "weight": module.weight,
