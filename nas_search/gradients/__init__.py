@@ -12,7 +12,7 @@ from nas_search.gradients.sinks import (
     WeightedSumSink,
 )
 from nas_search.gradients.stacked_parameters import StackedParameters
-from nas_search.gradients.ways import Way, trust, way_of
+from nas_search.gradients.ways import Way, of_kind, way_of
 from nas_search.layers.initial_weights import SCHEMES, Scheme
 from nas_search.layers.modes import (
     NORMALIZATIONS,
@@ -52,7 +52,7 @@ __all__ = [
     "ParameterUse",
     "forwards_replaced",
     "normalized_network",
+    "of_kind",
     "per_sample_backward",
-    "trust",
     "way_of",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
@@ -63,8 +63,9 @@ def way_of(
     """
     if isinstance(network, StackedNetwork):
         return "rules"
-    earlier, known = _found.get(network, (_NOTHING, {}))
-    if earlier is not _TRUSTED:
+    known = _of_kind.get(network)
+    if known is None:
+        earlier, known = _found.get(network, (None, {}))
         structure = structure_of(network)
         if earlier != structure:
             known = {}
@@ -74,12 +75,22 @@ def way_of(
     return known[normalization]
 
 
-_NOTHING, _TRUSTED = object(), object()
+_of_kind: WeakKeyDictionary[nn.Module, dict[Normalization, Way]] = WeakKeyDictionary()
+_kinds: dict[Hashable, dict[Normalization, Way]] = {}
 
 
-def trust(network: nn.Module, way: Way = "rules") -> nn.Module:
-    """Take ``way`` for right without a check: for networks of a kind that was checked before."""
-    _found[network] = _TRUSTED, dict.fromkeys(("sample", "frozen", "batch", "eval"), way)
+def of_kind(network: nn.Module, kind: Hashable) -> nn.Module:
+    """Let networks of one ``kind`` share one check: the first of them is checked for all.
+
+    Args:
+        network: must not be changed any more.
+        kind: equal for networks that use their parameters alike, e.g. those of a search space that
+            are made of the same classes of modules.
+
+    Returns:
+        ``network`` itself.
+    """
+    _of_kind[network] = _kinds.setdefault(kind, {})
     return network
 
 

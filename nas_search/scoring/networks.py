@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from nas_search.gradients import Scheme
+from nas_search.gradients import Scheme, of_kind
 from nas_search.passes import Form
 from nas_search.passes.base import NARROW_IMAGE
 from nas_search.scoring.measure import Networks
@@ -31,7 +31,13 @@ def ordinary_networks(
 ) -> Networks:
     """Build the networks of one candidate: with all of its branches in every form."""
     (genotype,) = genotypes
-    complete = cache(lambda: task.build(genotype, draw, init))
+
+    @cache
+    def complete() -> nn.Module:
+        network = task.build(genotype, draw, init)
+        classes = frozenset(type(module) for module in network.modules())
+        return of_kind(network, (type(task.space), classes))
+
     narrow = cache(lambda: task.build_narrow(genotype, draw, init))
     return lambda form: narrow() if form == "narrow" else complete()
 
