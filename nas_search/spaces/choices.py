@@ -1,4 +1,4 @@
-"""Spaces whose genotype is a row of choices: one of several names at each position."""
+"""Search spaces whose genotype is a sequence of choices: one of several names per position."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas_search.spaces.text_form import quote
 
 @dataclass(frozen=True)
 class Choices:
-    """A genotype: the name chosen at each position; ``str`` joins them by bars, ``conv|skip``."""
+    """A genotype: one name per position; ``str`` joins them by bars, ``conv|skip``."""
 
     choices: tuple[str, ...]
 
@@ -28,50 +28,50 @@ C = TypeVar("C", bound=Choices)
 
 
 class ChoiceSpace(SearchSpace[C]):
-    """All rows of one choice per position; what is left to define is :meth:`build`.
+    """All sequences of one choice per position; a subclass defines :meth:`build`.
 
     Attributes:
-        positions: of each position the names to choose from, 1 or more; together they leave a
-            choice. Names have no bar and no white space.
+        positions: the possible names per position, 1 or more, and 2 or more at some position.
+            Names contain no bar and no white space.
         genotype: makes a genotype of one name per position.
     """
 
     positions: Sequence[Sequence[str]]
-    # A subclass that binds C to another kind of genotype says here which.
+    # A subclass that binds C to another kind of genotype sets it here.
     genotype: type[C] = Choices  # type: ignore[assignment]
 
     @property
     def size(self) -> int:
-        """Number of rows: the product of the numbers of names."""
+        """Number of genotypes: the product of the numbers of names."""
         return math.prod(map(len, self.positions))
 
     def sample(self, rng: np.random.Generator) -> C:
-        """Return a row drawn uniformly from all of them."""
+        """Return a genotype drawn uniformly from all of them."""
         drawn = rng.integers([len(names) for names in self.positions]).tolist()
         pairs = zip(self.positions, drawn, strict=True)
         return self.genotype(tuple(names[i] for names, i in pairs))
 
     def crossover(self, first: C, second: C, rng: np.random.Generator) -> C:
-        """Return a child that takes each choice from either parent by a fair coin."""
+        """Return a child that takes each choice from a random parent."""
         coins = rng.integers(2, size=len(self.positions)).tolist()
         pairs = zip(first.choices, second.choices, coins, strict=True)
         return self.genotype(tuple(b if coin else a for a, b, coin in pairs))
 
     def neighbors(self, genotype: C) -> Iterator[C]:
-        """Yield the rows that differ in one choice."""
+        """Yield the genotypes that differ in one choice."""
         for position, name in self._moves(genotype):
             yield self._replaced(genotype, position, name)
 
     def mutate(self, genotype: C, rng: np.random.Generator) -> C:
-        """Return one of the rows that differ in one choice, drawn uniformly."""
+        """Return a genotype that differs in one choice, drawn uniformly."""
         moves = list(self._moves(genotype))
         return self._replaced(genotype, *moves[int(rng.integers(len(moves)))])
 
     def parse(self, text: str) -> C:
-        """Return the row written as the names joined by bars.
+        """Return the genotype written as names joined by bars.
 
         Raises:
-            InputError: a name is missing, too many, or not possible at its position.
+            InputError: there are too few or too many names, or one is impossible at its position.
         """
         row = tuple(name.strip() for name in text.split("|"))
         if len(row) != len(self.positions):
@@ -88,16 +88,16 @@ class ChoiceSpace(SearchSpace[C]):
         return self.genotype(row)
 
     def graphs(self, genotype: C) -> tuple[CellGraph, ...]:
-        """Return the choices one after the other; to be defined anew where they are not a chain."""
+        """Return the choices as a chain; a subclass overrides it for other graphs."""
         nodes = tuple(map(str, range(len(genotype.choices) + 1)))
         edges = tuple(map(CellEdge, nodes, nodes[1:], genotype.choices))
         return (CellGraph(self.name, nodes[:1], nodes[-1], nodes, edges),)
 
     def _moves(self, genotype: C) -> Iterator[tuple[int, str]]:
-        """Yield each position with each name that could stand there instead."""
+        """Yield each position with each name that may replace the one there."""
         for position, (old, names) in enumerate(zip(genotype.choices, self.positions, strict=True)):
-            at = names.index(old)
-            for name in (*names[at + 1 :], *names[:at]):
+            index = names.index(old)
+            for name in (*names[index + 1 :], *names[:index]):
                 yield position, name
 
     def _replaced(self, genotype: C, position: int, name: str) -> C:

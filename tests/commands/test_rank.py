@@ -339,7 +339,7 @@ BAD = [
     ("normalisation=eval", "^nas_search: normalisation is now called normalization; rename it"),
     ("+normalisation=eval", "^nas_search: normalisation is now called normalization; rename it"),
     ("executor.population=4", "^nas_search: executor.population is now called executor.stack"),
-    ("search_space=darts search_space.cells=3", "not of search_space=darts"),
+    ("search_space=darts search_space.cells=3", "not for search_space=darts"),
     ("search_space.channels=1000000000", "search_space=nasbench201"),
     ("dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
     ("benchmark=nope", "unknown benchmark 'nope'; possible: csv"),
