@@ -15,7 +15,7 @@ from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
 from nas_search.passes.hooks import hooked
-from nas_search.passes.paths import Paths, find_paths
+from nas_search.passes.paths import find_paths
 from nas_search.stacked.candidates import candidates_of
 
 _BITS = 62
@@ -133,8 +133,7 @@ def _relus_on_paths(subject: Subject) -> Sequence[Tensor]:
 
     One of k flags per candidate that the call sees. Paths begin in the image or in a weight.
     """
-    paths = subject.shared.get(Paths) or find_paths(subject.network, subject.images)
-    calls = paths.calls
+    calls = find_paths(subject.network, subject.images, (nn.ReLU,)).calls
     flags = [call.from_any for call in calls if isinstance(call.module, nn.ReLU)]
     if not flags:
         return ()

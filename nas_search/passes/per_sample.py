@@ -282,7 +282,8 @@ def _paths_left(subject: Subject) -> Iterator[Tensor]:
         yield subject.images
         return
     images = begin_paths(subject.images)
-    with Watch(subject.network) as watch:
+    kinds = (nn.Module,) if LiveParameters in subject.kinds else ()
+    with Watch(subject.network, kinds) as watch:
         yield images
     subject.shared[Paths] = Paths(subject.network, watch, images)
 

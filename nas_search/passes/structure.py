@@ -55,7 +55,8 @@ class Weights:
 
 def follow_paths(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
     """Walk along the paths from image to logits; a candidate without one is dead."""
-    paths = subject.shared.get(Paths) or find_paths(subject.network, subject.images)
+    kinds = (nn.Module,) if LiveParameters in wanted else ()
+    paths = subject.shared.get(Paths) or find_paths(subject.network, subject.images, kinds)
     counts = [0] * len(paths.lengths)
     if LiveParameters in wanted:
         counts = count_live(subject.network, paths)

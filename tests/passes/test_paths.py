@@ -30,7 +30,7 @@ def flags_of_each(network: nn.Module, candidates: int) -> list[dict[str, list[An
     """Return by candidate and name of each ReLU and layer, what is known of its calls."""
     names = {module: name for name, module in network.named_modules()}
     flags: list[dict[str, list[Any]]] = [defaultdict(list) for _ in range(candidates)]
-    for call in find_paths(network, IMAGES).calls:
+    for call in find_paths(network, IMAGES, (nn.Module,)).calls:
         if isinstance(call.module, nn.ReLU | nn.Conv2d | nn.Linear | nn.BatchNorm2d):
             for number, *own in zip(call.members, call.from_image, call.from_any, strict=True):
                 flags[number][names[call.module]].append(tuple(own))
@@ -46,13 +46,13 @@ def test_they_are_those_of_each_candidate_alone(space: str, form: Any, data: st.
     drawn = data.draw(candidates_of(space))
     alike = [g for g in drawn if SPACES[space].skeleton(g) == SPACES[space].skeleton(drawn[0])]
     stack = StackedNetworks(problem)(alike, 0, "default")(form)
-    paths = find_paths(stack, IMAGES)
+    paths = find_paths(stack, IMAGES, (nn.Module,))
     live = count_live(stack, paths)
     flags = flags_of_each(stack, len(alike))
     layers = layers_of_each(stack, IMAGES)
     for number, genotype in enumerate(alike):
         network = problem.build(genotype)
-        alone = find_paths(network, IMAGES)
+        alone = find_paths(network, IMAGES, (nn.Module,))
         assert [paths.lengths[number]] == alone.lengths, str(genotype)
         assert [live[number]] == count_live(network, alone), str(genotype)
         assert (alone.lengths == [None]) == (SPACES[space].canonical(genotype) == "dead")
@@ -86,7 +86,7 @@ def test_lengths_are_those_counted_along_the_edges() -> None:
     counted = [longest(dict(zip(edges, cell.operations, strict=True))) for cell in cells]
     # Stem, classifier, two residual blocks of two convolutions, three cells.
     expected = [None if length is None else 6 + 3 * length for length in counted]
-    assert find_paths(stack, IMAGES).lengths == expected
+    assert find_paths(stack, IMAGES, (nn.Module,)).lengths == expected
     assert len(set(expected)) == 5
 
 
@@ -112,7 +112,7 @@ class Attention(nn.Module):
 
 def test_a_transformer_has_paths_too() -> None:
     network = Attention().train()
-    paths = find_paths(network, IMAGES)
+    paths = find_paths(network, IMAGES, (nn.Module,))
     assert paths.lengths == [2]  # embedding and head; attention's own layers are not counted
     dead = [*network.unheard.parameters(), *network.never.parameters()]
     total = sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in dead)
@@ -136,13 +136,13 @@ class Careless(StackedNetwork):
 
 def test_rows_moved_without_routing_are_refused() -> None:
     with pytest.raises(InputError, match=r"moves them by nas_search\.stacked\.routing alone"):
-        find_paths(Careless(), IMAGES)
+        find_paths(Careless(), IMAGES, (nn.Module,))
 
 
 def test_the_network_is_left_as_it_was() -> None:
     network = initialize(nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2)), 0).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert find_paths(network, IMAGES).calls
+    assert find_paths(network, IMAGES, (nn.Module,)).calls
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert network[1].training
     assert not any(module._forward_hooks for module in network.modules())

@@ -1,0 +1,115 @@
+"""A walk along autograd's graph that carries one number per candidate.
+
+In a stacked network a node of the graph serves several candidates. Only the routing moves samples
+between candidates, and its nodes tell how (:class:`nas_search.stacked.routing.Moves`); every other
+operation keeps them in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from nas_search.core.errors import InputError
+from nas_search.stacked.routing import Moves
+
+NOTHING, WEIGHT = -2, -1
+"""Numbers of a node that no path reaches, and of one that paths reach from weights alone.
+
+From 0 on the number is that of the layers on the longest path from the image: the largest of what
+comes in, plus one at a convolution or linear layer.
+"""
+
+
+def nodes_in_order(end: Any) -> list[Any]:
+    """Return the nodes of autograd's graph that ``end`` depends on, each after those it needs."""
+    order: list[Any] = []
+    seen: set[Any] = set()
+    stack = [(end, False)]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+        elif node is not None and node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack += [(before, False) for before, _ in node.next_functions]
+    return order
+
+
+def inputs_of(node: Any) -> Iterator[tuple[Any, list[int] | None, list[int] | None]]:
+    """Yield what a node reads: another node, which of its candidates, and where they go.
+
+    None stands for all candidates of the other node and of this one.
+    """
+    moves = getattr(node, "moves", None)
+    for number, (before, output) in enumerate(node.next_functions):
+        if before is not None:
+            others = getattr(before, "moves", None)
+            taken = others.taken[output] if isinstance(others, Moves) and others.taken else None
+            put = moves.put[number] if isinstance(moves, Moves) and moves.put else None
+            yield before, taken, put
+
+
+def longest_paths(
+    order: list[Any],
+    counted: set[Any],
+    sizes: dict[Any, int],
+    leaves: set[Tensor],
+    begin: set[Any],
+) -> dict[Any, np.ndarray]:
+    """Return each node's number per candidate; one alone where weights are all that it reads.
+
+    Args:
+        order: the nodes.
+        counted: those that are layers.
+        sizes: numbers of candidates of some nodes.
+        leaves: where paths begin.
+        begin: nodes where they begin, too.
+    """
+    numbers: dict[Any, np.ndarray] = {}
+    for node in order:
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            numbers[node] = np.array([0 if leaf in leaves else WEIGHT])
+            continue
+        moves = getattr(node, "moves", None)
+        size = moves.size if isinstance(moves, Moves) else sizes.get(node, 1)
+        own = np.full(size, 0 if node in begin else NOTHING)
+        for before, taken, put in inputs_of(node):
+            read = numbers[before]
+            if taken is not None and len(read) > 1:
+                read = read[taken]
+            if put is not None:
+                own[put] = np.maximum(own[put], read)
+            elif len(read) == 1 or size in (1, len(read)):
+                own = np.maximum(own, read)
+            else:
+                raise InputError(
+                    f"an operation that runs {len(read)} candidates gives the samples of {size}: a "
+                    "stacked network moves them by nas_search.stacked.routing alone"
+                )
+        numbers[node] = np.where(own >= 0, own + 1, own) if node in counted else own
+    return numbers
+
+
+def reaching_the_end(
+    order: list[Any], numbers: dict[Any, np.ndarray], candidates: int
+) -> dict[Any, np.ndarray]:
+    """Return per node and candidate whether a path leads from the node to the logits."""
+    reaching: dict[Any, np.ndarray] = {}
+    for node in reversed(order):
+        flags = reaching.setdefault(node, np.ones(candidates, dtype=bool))  # the last node
+        for before, taken, put in inputs_of(node):
+            read = flags if put is None or len(flags) == 1 else flags[put]
+            own = reaching.setdefault(before, np.zeros(len(numbers[before]), dtype=bool))
+            if len(own) == 1:  # weights, and the image
+                own |= read.any()
+            elif taken is None:
+                own |= read
+            else:
+                own[taken] |= read
+    return reaching
