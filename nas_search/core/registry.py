@@ -75,7 +75,7 @@ class Registry(Generic[Record]):
         return sorted(self._records)
 
     def __iter__(self) -> Iterator[Record]:
-        return iter([self.get(name) for name in self.names()])
+        return iter([self._records[name] for name in self.names()])
 
     @contextmanager
     def temporarily(self, *records: Record) -> Iterator[None]:

@@ -74,12 +74,12 @@ class FunctionCalls(TorchFunctionMode):
             self._mark_inputs(None, (self._source,))
         else:
             self._hook = self._source.register_forward_pre_hook(self._mark_inputs)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]  # torch's own has no types
         return self
 
     def __exit__(self, *error: Any) -> None:
         """Stop looking."""
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         if self._hook is not None:
             self._hook.remove()
         for tensor in self._marked:

@@ -224,8 +224,11 @@ def forwards_replaced(
     keeping = any(type(module).train is not nn.Module.train for module in modules)
     if keeping:
         network.train()
-    network.eval()
+        network.eval()
     try:
+        for module, trains in zip(modules, training, strict=True):
+            if trains:
+                module.training = False
         for module in in_place:
             setattr(module, "inplace", False)  # noqa: B010  (mypy takes it for a submodule)
         for module, rule in rules.items():

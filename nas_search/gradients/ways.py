@@ -225,8 +225,9 @@ def _difference(
 
 
 def _close(value: Tensor, expected: Tensor, tolerance: float, scale: float) -> bool:
-    allowed = tolerance * (expected.norm().item() + scale)
-    return (value - expected).norm().item() <= allowed
+    allowed: float = tolerance * (expected.norm().item() + scale)
+    distance: float = (value - expected).norm().item()
+    return distance <= allowed
 
 
 def _check_independence(case: _Case, logits: Tensor) -> None:

@@ -78,16 +78,19 @@ def _normalized(
     uses = recorder.used(scale), recorder.used(shift)
     if mode == "sample":
         _check_spread(recorder.layer, x)
-        return _OwnStatistics.apply(x, scale, shift, eps, uses, recorder)
+        y: Tensor = _OwnStatistics.apply(x, scale, shift, eps, uses, recorder)
+        return y
     if mode == "batch":
         x = _in_train_mode(x, eps, candidates)
         if scale is None:
             return x
         zeros, ones = x.new_zeros(1, x.shape[1]), x.new_ones(1, x.shape[1])
-        return _FixedStatistics.apply(x, zeros, ones, scale, shift, uses, recorder)
+        y = _FixedStatistics.apply(x, zeros, ones, scale, shift, uses, recorder)
+        return y
     mean, variance = _statistics(recorder.layer, running, x, mode, candidates)
     rstd = torch.rsqrt(variance + eps)
-    return _FixedStatistics.apply(x, mean, rstd, scale, shift, uses, recorder)
+    y = _FixedStatistics.apply(x, mean, rstd, scale, shift, uses, recorder)
+    return y
 
 
 def stacked(
@@ -206,7 +209,8 @@ def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
 
 def _changeable(y: Tensor) -> Tensor:
     """Return ``y`` as no view of another tensor: a view cannot be changed in place afterwards."""
-    return torch.ops.aten._unsafe_view(y, y.shape)
+    changed: Tensor = torch.ops.aten._unsafe_view(y, y.shape)
+    return changed
 
 
 class _OwnStatistics(torch.autograd.Function):

@@ -8,4 +8,5 @@ from torch import Tensor
 
 def changeable(y: Tensor) -> Tensor:
     """Return ``y`` as no view of another tensor: autograd refuses to change a rule's view."""
-    return torch.ops.aten._unsafe_view(y, y.shape)
+    changed: Tensor = torch.ops.aten._unsafe_view(y, y.shape)
+    return changed

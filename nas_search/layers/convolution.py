@@ -111,7 +111,8 @@ def convolved(
 ) -> Tensor:
     """Return the same, with the uses of weight and bias noted before."""
     input, geometry = placed(input, weight, stride, padding, dilation, groups)
-    return _Convolution.apply(input, weight, bias, geometry, uses, recorder)
+    y: Tensor = _Convolution.apply(input, weight, bias, geometry, uses, recorder)
+    return y
 
 
 class _Convolution(torch.autograd.Function):
@@ -180,7 +181,8 @@ def weight_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry
         n * g.groups,
         (False, True, False),
     )
-    return per_sample.reshape(n, -1)
+    rows: Tensor = per_sample.reshape(n, -1)
+    return rows
 
 
 def input_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
@@ -189,6 +191,7 @@ def input_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry)
     # The library's own code is good at one case: strided without dilation.
     if depthwise.worthwhile(x, weight, g.groups) and (g.stride == (1, 1) or g.dilation != (1, 1)):
         return depthwise.input_gradient(x, error, weight, g.stride, g.padding, g.dilation)
+    grad_x: Tensor
     grad_x, _, _ = torch.ops.aten.convolution_backward(
         error,
         x,

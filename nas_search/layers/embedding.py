@@ -98,7 +98,8 @@ def per_sample(
     use = recorder.used(weight)
     if use is None:
         return F.embedding(input, weight.detach())
-    return _Embedding.apply(input, weight, _row(weight, padding_idx), use, recorder)
+    y: Tensor = _Embedding.apply(input, weight, _row(weight, padding_idx), use, recorder)
+    return y
 
 
 class _Embedding(torch.autograd.Function):

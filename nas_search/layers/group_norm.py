@@ -34,7 +34,8 @@ def per_sample(
     recorder.rows_per_sample(input)
     uses = recorder.used(weight), recorder.used(bias)
     x = recorder.full(input)
-    return _Grouped.apply(x, weight, bias, num_groups, eps, uses, recorder)
+    y: Tensor = _Grouped.apply(x, weight, bias, num_groups, eps, uses, recorder)
+    return y
 
 
 class _Grouped(torch.autograd.Function):

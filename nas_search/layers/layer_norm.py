@@ -31,7 +31,8 @@ def per_sample(
     recorder.rows_per_sample(input)
     uses = recorder.used(weight), recorder.used(bias)
     x = recorder.full(input)
-    return _LayerNorm.apply(x, tuple(normalized_shape), weight, bias, eps, uses, recorder)
+    y: Tensor = _LayerNorm.apply(x, tuple(normalized_shape), weight, bias, eps, uses, recorder)
+    return y
 
 
 class _LayerNorm(torch.autograd.Function):

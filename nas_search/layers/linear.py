@@ -23,7 +23,8 @@ def per_sample(
     """Return ``F.linear`` of ``input`` (m, ..., in_features)."""
     recorder.rows_per_sample(input)
     uses = recorder.used(weight, weight=True), recorder.used(bias)
-    return _Linear.apply(input, weight, bias, uses, recorder)
+    y: Tensor = _Linear.apply(input, weight, bias, uses, recorder)
+    return y
 
 
 class _Linear(torch.autograd.Function):

@@ -51,7 +51,8 @@ def per_sample(
     ones = x.new_ones(x.shape[1], 1, *kernel)
     inside = F.pad(x.new_ones(1, 1, *x.shape[2:]), _sides(paddings), value=count_include_pad)
     counts = F.conv2d(inside, ones[:1], stride=step)
-    return _AveragePool.apply(x, ones, counts, step, paddings)
+    y: Tensor = _AveragePool.apply(x, ones, counts, step, paddings)
+    return y
 
 
 def _sides(padding: Pair) -> list[int]:

@@ -47,9 +47,11 @@ def with_rows(
     if recording is None:
         return whole.detach()
     if size == lead > 1:
-        return _Beside.apply(value, axis - ahead, recording, recorder)
+        beside: Tensor = _Beside.apply(value, axis - ahead, recording, recorder)
+        return beside
     padded = value.reshape(*(1,) * ahead, *value.shape)
-    return _Rows.apply(padded, lead, axis, recording, recorder)
+    rows: Tensor = _Rows.apply(padded, lead, axis, recording, recorder)
+    return rows
 
 
 class _Rows(torch.autograd.Function):

@@ -131,4 +131,5 @@ def _grams(rows: Tensor, candidates: int) -> Tensor:
     if candidates == 1:  # the library's plain product is the faster one on a CPU
         return (rows @ rows.T)[None]
     own = rows.unflatten(0, (candidates, -1))
-    return own @ own.mT
+    grams: Tensor = own @ own.mT
+    return grams

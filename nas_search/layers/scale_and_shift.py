@@ -29,7 +29,8 @@ def scaled(
         scale: of the shape of the last dimensions of ``x``, or 1 there; ``shift`` alike.
         uses: what the recorder said of scale and shift.
     """
-    return _Scaled.apply(x, scale, shift, uses, recorder)
+    y: Tensor = _Scaled.apply(x, scale, shift, uses, recorder)
+    return y
 
 
 class _Scaled(torch.autograd.Function):
@@ -80,7 +81,7 @@ def scaled_by_candidate(
     stack: Stack, x: Tensor, scale: Tensor | None, shift: Tensor | None
 ) -> Tensor:
     """Return ``scale * x + shift`` with each candidate's own values, (k, ...) for k candidates."""
-    y = x.unflatten(0, (stack.candidates, -1))
+    y: Tensor = x.unflatten(0, (stack.candidates, -1))
     if scale is not None:
         y = y * _aligned(scale, y)
     if shift is not None:

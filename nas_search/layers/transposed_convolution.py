@@ -59,7 +59,8 @@ def per_sample(
     uses = recorder.used(weight, weight=True), recorder.used(bias)
     geometry = Geometry(pair(stride), pair(padding), pair(dilation), groups)
     extra = pair(output_padding)
-    return _Transposed.apply(input, weight, bias, geometry, extra, uses, recorder)
+    y: Tensor = _Transposed.apply(input, weight, bias, geometry, extra, uses, recorder)
+    return y
 
 
 def per_sample_1d(
@@ -79,7 +80,8 @@ def per_sample_1d(
     geometry = Geometry(in_a_row(stride, 1), in_a_row(padding, 0), in_a_row(dilation, 1), groups)
     extra = in_a_row(output_padding, 0)
     x, weight = input.unsqueeze(2), weight.unsqueeze(2)
-    return _Transposed.apply(x, weight, bias, geometry, extra, uses, recorder).squeeze(2)
+    y: Tensor = _Transposed.apply(x, weight, bias, geometry, extra, uses, recorder).squeeze(2)
+    return y
 
 
 class _Transposed(torch.autograd.Function):

@@ -20,7 +20,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, get_args
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F
@@ -151,7 +151,7 @@ class LayerConformance:
         rule: the registered name of the rule under test.
     """
 
-    rule: ClassVar[str]
+    rule: str
 
     def cases(self) -> list[LayerCase]:
         """Return modules with inputs: every setting that affects how gradients are computed."""

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import timm
 import torch
 import torchvision.models as tv
-from timm.layers import GatedMlp, GroupNorm1
+from timm.layers.mlp import GatedMlp
+from timm.layers.norm import GroupNorm1
 from timm.models.metaformer import MetaFormer
 from timm.models.mlp_mixer import MlpMixer, ResBlock, SpatialGatingBlock
 from timm.models.resnetv2 import ResNetV2
@@ -42,6 +43,7 @@ def _vgg() -> nn.Module:
     network.classifier[0] = nn.Linear(512, 32)
     network.classifier[3] = nn.Linear(32, 32)
     network.classifier[6] = nn.Linear(32, 4)
+    assert isinstance(network, nn.Module)
     return network
 
 

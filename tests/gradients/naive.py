@@ -93,7 +93,7 @@ def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callab
             calls.append((mean.detach(), variance.detach()))
         # Written out: the library's own code has a wrong gradient for some inputs of one sample.
         shape = (-1,) + (1,) * (x.dim() - 2)
-        y = (x - mean.view(shape)) / (variance.view(shape) + eps).sqrt()
+        y: Tensor = (x - mean.view(shape)) / (variance.view(shape) + eps).sqrt()
         y = y if weight is None else y * weight.view(shape)
         return y if bias is None else y + bias.view(shape)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch.nn.utils import parametrizations, prune
 from tests.gradients.exact import assert_exact
 
 N, CLASSES = 4, 3
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class OwnConvolution(nn.Conv2d):
@@ -46,6 +48,8 @@ class Functional(nn.Module):
         super().__init__()
         self.kernel = nn.Parameter(torch.randn(6, 3, 3, 3) / 5)
         self.gain, self.shift = nn.Parameter(torch.ones(6)), nn.Parameter(torch.zeros(6))
+        self.running_mean: Tensor
+        self.running_var: Tensor
         self.register_buffer("running_mean", torch.zeros(6))
         self.register_buffer("running_var", torch.ones(6))
         self.projection = nn.Parameter(torch.randn(6, CLASSES))
@@ -70,7 +74,8 @@ class Residual(nn.Module):
         x = self.act(self.norm(self.stem(x)))
         y = self.body(x)
         y += x
-        return self.head(F.hardtanh(y, -2, 2, inplace=True).mean((2, 3)))
+        logits: Tensor = self.head(F.hardtanh(y, -2, 2, inplace=True).mean((2, 3)))
+        return logits
 
 
 class Excited(nn.Module):
@@ -87,7 +92,8 @@ class Excited(nn.Module):
         x = self.act(self.stem(x))
         gate = self.excite(torch.relu(self.squeeze(x.mean((2, 3), keepdim=True)))).sigmoid_()
         x = x + self.scale * (x * gate)
-        return self.head(x.amax((2, 3)))
+        logits: Tensor = self.head(x.amax((2, 3)))
+        return logits
 
 
 class Windows(nn.Module):
@@ -97,6 +103,7 @@ class Windows(nn.Module):
         super().__init__()
         self.embed, self.norm = nn.Conv2d(3, 4, 2), nn.BatchNorm2d(4)
         self.qkv, self.table = nn.Linear(4, 12), nn.Parameter(torch.randn(7))
+        self.index: Tensor
         self.register_buffer("index", torch.arange(4)[:, None] - torch.arange(4) + 3)
         self.head = nn.Linear(4, CLASSES)
 
@@ -108,7 +115,8 @@ class Windows(nn.Module):
         q, k, v = self.qkv(x).chunk(3, -1)
         scores = q @ k.mT / 2 + self.table[self.index]
         x = x + scores.softmax(-1) @ v
-        return self.head(x.reshape(n, -1, 4).mean(1))
+        logits: Tensor = self.head(x.reshape(n, -1, 4).mean(1))
+        return logits
 
 
 class Tokens(nn.Module):
@@ -134,7 +142,8 @@ class Tokens(nn.Module):
         y = y @ self.heads  # a matrix per head
         y = torch.einsum("nhtd,hdc->ntc", torch.tanh(y), self.out)
         x = x + self.scale * y
-        return self.head(torch.tanh(self.left @ x).mean(1))
+        logits: Tensor = self.head(torch.tanh(self.left @ x).mean(1))
+        return logits
 
 
 class Shared(nn.Module):
@@ -150,7 +159,8 @@ class Shared(nn.Module):
         x = F.adaptive_avg_pool2d(x, 4).flatten(1)
         x = torch.tanh(self.first(x)) + self.second(torch.sin(x))
         x = self.first(x) @ self.first.weight
-        return self.head(x) + F.linear(torch.cos(x), self.head.weight)
+        logits: Tensor = self.head(x) + F.linear(torch.cos(x), self.head.weight)
+        return logits
 
 
 class UsedByAFunction(nn.Module):
@@ -162,7 +172,8 @@ class UsedByAFunction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.tanh(self.conv(x)).mean((2, 3))
-        return self.fc(x) + F.linear(x.square(), self.fc.weight, self.fc.bias)
+        logits: Tensor = self.fc(x) + F.linear(x.square(), self.fc.weight, self.fc.bias)
+        return logits
 
 
 class Distilled(nn.Module):
@@ -186,7 +197,8 @@ class Distilled(nn.Module):
         q = self.q(self.query.expand(n, -1, -1))
         scores = q @ x.mT / 2 + self.biases(self.grid).mT
         pooled = F.scaled_dot_product_attention(q, x, x, attn_mask=scores)
-        return self.head(pooled.mean(1))
+        logits: Tensor = self.head(pooled.mean(1))
+        return logits
 
 
 class Dynamic(nn.Module):
@@ -203,17 +215,19 @@ class Dynamic(nn.Module):
         gates = torch.sigmoid(self.route(x.mean((2, 3))))
         kernels = (gates @ self.experts).view(n * 4, 3, 3, 3)
         y = F.conv2d(x.reshape(1, -1, *x.shape[2:]), kernels, groups=n)
-        return self.head(torch.relu(y.view(n, 4, *y.shape[2:])).mean((2, 3)))
+        logits: Tensor = self.head(torch.relu(y.view(n, 4, *y.shape[2:])).mean((2, 3)))
+        return logits
 
 
 class Swish(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x * x.sigmoid()
 
     @staticmethod
-    def backward(ctx, error: Tensor) -> Tensor:
+    def backward(ctx: Any, error: Tensor) -> Tensor:
+        x: Tensor
         (x,) = ctx.saved_tensors
         s = x.sigmoid()
         return error * s * (1 + x * (1 - s))
@@ -229,7 +243,8 @@ class OwnBackward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = Swish.apply(self.conv(x)) * self.scale
-        return Swish.apply(x).mean((2, 3)) @ self.w
+        logits: Tensor = Swish.apply(x).mean((2, 3)) @ self.w
+        return logits
 
 
 class Convolved(nn.Module):
@@ -245,7 +260,8 @@ class Convolved(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.group(self.up(torch.tanh(self.reflect(x))))
         x = torch.tanh(self.row(x.mean(2))).mean(2)
-        return self.head(self.norm(x))
+        logits: Tensor = self.head(self.norm(x))
+        return logits
 
 
 def weight_normed() -> nn.Module:
@@ -342,11 +358,12 @@ def batch(n: int = N) -> tuple[Tensor, Tensor]:
     return images, torch.arange(n) % CLASSES
 
 
-def made(make: Callable[[], nn.Module]) -> nn.Module:
+def made(make: Callable[[], Network]) -> Network:
     torch.manual_seed(0)
     network = make().double()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
             if module.affine:
@@ -387,7 +404,8 @@ def test_samples_that_are_tokens() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             places = torch.arange(x.shape[1])
-            return self.fc(torch.tanh(self.embedding(x) + self.positions(places)))
+            logits: Tensor = self.fc(torch.tanh(self.embedding(x) + self.positions(places)))
+            return logits
 
     tokens = torch.randint(0, 9, (N, 6), generator=torch.Generator().manual_seed(0))
 
@@ -398,7 +416,7 @@ def test_samples_that_are_tokens() -> None:
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
-def test_recurrent_layers(kind: type[nn.RNNBase]) -> None:
+def test_recurrent_layers(kind: type[nn.LSTM | nn.GRU | nn.RNN]) -> None:
     class Recurrent(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -406,7 +424,8 @@ def test_recurrent_layers(kind: type[nn.RNNBase]) -> None:
             self.head = nn.Linear(10, CLASSES)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.head(self.layer(x.transpose(1, 2).flatten(2))[0][:, -1])
+            logits: Tensor = self.head(self.layer(x.transpose(1, 2).flatten(2))[0][:, -1])
+            return logits
 
     network = made(Recurrent)
     weights = {name for name, p in network.named_parameters() if p.dim() == 2}

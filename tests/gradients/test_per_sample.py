@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from nas_search.core.errors import InputError
-from nas_search.gradients import GramSink, Way, per_sample_backward
+from nas_search.gradients import GramSink, Normalization, Parameters, Way, per_sample_backward
 from nas_search.testing.gradients import MatrixSink, gradients_by_loop
 
 N = 5
@@ -48,7 +50,8 @@ class Zoo(nn.Module):
             x = x + y if y.shape == x.shape else y
         x = torch.nn.functional.adaptive_avg_pool2d(self.mix(x), 4)
         x = self.token(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return self.head(self.flat(x))
+        logits: Tensor = self.head(self.flat(x))
+        return logits
 
 
 def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -57,11 +60,12 @@ def batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
     return images, torch.tensor([0, 1, 2, 3, 1])
 
 
-def zoo() -> nn.Module:
+def zoo() -> Zoo:
     torch.manual_seed(0)
     network = Zoo().double()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_()
             module.running_var.uniform_(0.5, 2)
             if module.affine:
@@ -72,7 +76,7 @@ def zoo() -> nn.Module:
 
 @pytest.mark.parametrize("parameters", ["weights", "all"])
 @pytest.mark.parametrize("mode", ["sample", "frozen", "eval"])
-def test_equals_the_loop(mode: str, parameters: str) -> None:
+def test_equals_the_loop(mode: Normalization, parameters: Parameters) -> None:
     network, (images, labels) = zoo(), batch()
     sink, grams = MatrixSink(), GramSink()
     per_sample_backward(
@@ -136,7 +140,8 @@ def test_a_layer_used_twice_has_the_sum_of_its_uses() -> None:
         def forward(self, x: Tensor) -> Tensor:
             x = self.shared(torch.relu(self.shared(x)))
             self.shared(x)  # a third use, whose result nobody needs
-            return self.head(torch.relu(self.head.weight.new_ones(1) * x.mean((2, 3))))
+            logits: Tensor = self.head(torch.relu(self.head.weight.new_ones(1) * x.mean((2, 3))))
+            return logits
 
     torch.manual_seed(0)
     network, (images, labels) = Twice().double(), batch()
@@ -192,7 +197,7 @@ def test_layers_that_drop_out_are_off(noise: nn.Module, way: Way) -> None:
     ],
 )
 def test_what_cannot_be_treated_is_said(
-    network: nn.Module, options: dict[str, str], message: str
+    network: nn.Module, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         per_sample_backward(network.double(), *batch(), [], **options)

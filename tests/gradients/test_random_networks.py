@@ -36,7 +36,7 @@ class OnTokens(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.flatten(2).transpose(1, 2)
-        y = self.layer(tokens)
+        y: Tensor = self.layer(tokens)
         return y.transpose(1, 2).reshape(x.shape)
 
 
@@ -46,7 +46,8 @@ class Attention(nn.Module):
         self.layer = nn.MultiheadAttention(C, 2, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x, x, x, need_weights=False)[0]
+        y: Tensor = self.layer(x, x, x, need_weights=False)[0]
+        return y
 
 
 class Scale(nn.Module):
@@ -106,7 +107,8 @@ class Network(nn.Module):
             y = block(x.clone())
             y = block(torch.tanh(y).clone()) if twice else y
             x = x + y if residual else y
-        return self.head(torch.tanh(x).mean((2, 3)))
+        logits: Tensor = self.head(torch.tanh(x).mean((2, 3)))
+        return logits
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_gradients_of_gradients_are_those_of_each_candidate_alone(mode: Any) -> 
                     assert not gradient.any(), name
 
 
-def derived(of: Tensor, parameters: dict[str, Tensor], create_graph: bool = False) -> Any:
+def derived(of: Tensor, parameters: Mapping[str, Tensor], create_graph: bool = False) -> Any:
     found = torch.autograd.grad(
         of, list(parameters.values()), create_graph=create_graph, allow_unused=True
     )
@@ -102,6 +103,7 @@ def test_a_parameter_that_is_used_twice_has_one_copy() -> None:
     with own.in_place("eval", x):
         (gradient,) = own.gradients(network(x).sum()).values()
     network(x).sum().backward()
+    assert layer.weight.grad is not None
     assert torch.allclose(gradient[0], layer.weight.grad)
 
 
@@ -159,4 +161,6 @@ def test_recurrent_layers_run_with_the_copies() -> None:
     assert torch.allclose(network(x)[0], doubled)
     network(x)[0].sum().backward()
     for use, gradient in found.items():
-        assert torch.allclose(gradient[0], network.get_parameter(use.parameter).grad)
+        expected = network.get_parameter(use.parameter).grad
+        assert expected is not None
+        assert torch.allclose(gradient[0], expected)

@@ -14,7 +14,14 @@ from torch.nn.utils import prune
 from torch.utils.checkpoint import checkpoint
 
 from nas_search.core.errors import InputError
-from nas_search.gradients import GramSink, of_kind, per_sample_backward, ways
+from nas_search.gradients import (
+    GramSink,
+    Normalization,
+    Way,
+    of_kind,
+    per_sample_backward,
+    ways,
+)
 from nas_search.gradients.ways import way_of
 from tests.gradients.exact import MatrixSink, assert_exact, summed_cross_entropy
 from tests.gradients.naive import loop
@@ -44,7 +51,7 @@ class Simple(nn.Module):
         return self.last(self.fc(torch.relu(self.norm(self.conv(x))).mean((2, 3))))
 
 
-def found(network: nn.Module, mode: str = "eval") -> str:
+def found(network: nn.Module, mode: Normalization = "eval") -> str:
     images, labels = batch()
     return way_of(network, images, labels, mode, summed_cross_entropy)
 
@@ -64,7 +71,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
 
 @pytest.mark.parametrize("mode", ["sample", "frozen", "eval"])
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_has_no_per_sample_gradients_is_refused(case: str, mode: str) -> None:
+def test_what_has_no_per_sample_gradients_is_refused(case: str, mode: Normalization) -> None:
     make, message = REFUSED[case]
     network = made(make).train()
     with pytest.raises(InputError, match=message):
@@ -80,7 +87,8 @@ def test_attention_over_the_batch_is_refused() -> None:
 
         def forward(self, x: Tensor) -> Tensor:  # tokens are not first
             x = x.transpose(1, 2).flatten(2)
-            return self.fc(self.attention(x, x, x)[0].mean(1))
+            logits: Tensor = self.fc(self.attention(x, x, x)[0].mean(1))
+            return logits
 
     with pytest.raises(InputError, match="takes its first dimension for another"):
         found(made(Mistaken))
@@ -94,7 +102,8 @@ def test_batch_norm_written_as_a_function_takes_the_statistics_of_the_mode() -> 
 
         def forward(self, x: Tensor) -> Tensor:
             x = F.batch_norm(self.conv(x), None, None, training=True)
-            return self.fc(torch.relu(x).mean((2, 3)))
+            logits: Tensor = self.fc(torch.relu(x).mean((2, 3)))
+            return logits
 
     for mode in ("sample", "frozen"):
         assert assert_exact(made(Written), *batch(), mode) == "calls"
@@ -112,7 +121,8 @@ def test_tokens_first_is_exact() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             x = self.embed(x.permute(2, 0, 1, 3).flatten(2)) + self.positions
-            return self.fc(torch.tanh(self.encoder(x) @ self.w)[0])
+            logits: Tensor = self.fc(torch.tanh(self.encoder(x) @ self.w)[0])
+            return logits
 
     assert assert_exact(made(TokensFirst), *batch()) == "rules"
     assert assert_exact(made(TokensFirst), *batch(8)) == "rules"  # as many samples as tokens
@@ -128,7 +138,8 @@ class Folded(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(torch.cat([x, x.flip(3)]))
         first, second = torch.relu(y).chunk(2)
-        return self.fc((first * second.cos()).mean((2, 3)))
+        logits: Tensor = self.fc((first * second.cos()).mean((2, 3)))
+        return logits
 
 
 class Loop(nn.Module):
@@ -140,7 +151,8 @@ class Loop(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = torch.stack([torch.relu(self.conv(each)).mean((1, 2)) for each in x])
-        return self.fc(y)
+        logits: Tensor = self.fc(y)
+        return logits
 
 
 class Numpy(nn.Module):
@@ -152,7 +164,8 @@ class Numpy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.from_numpy(x.mean((2, 3)).detach().numpy().copy())
-        return self.fc(torch.tanh(x * self.scale))
+        logits: Tensor = self.fc(torch.tanh(x * self.scale))
+        return logits
 
 
 @pytest.mark.parametrize("make", [Folded, Loop])
@@ -169,6 +182,7 @@ def test_a_network_that_leaves_torch_is_exact() -> None:
 
 def test_scripted_and_wrapped_networks_are_exact() -> None:
     scripted = torch.jit.script(made(Simple).conv)
+    assert isinstance(scripted, nn.Module)
     network = nn.Sequential(scripted, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert_exact(network, *batch(), weights={"0.weight"})
     assert_exact(nn.DataParallel(made(Simple)), *batch())
@@ -179,17 +193,20 @@ def test_compiled_networks_run_as_they_were_written() -> None:
     expected = loop(network, *batch(), "sample")
     compiled = torch.compile(network, backend="eager")
     network.fc.compile(backend="eager")
-    for way in (None, "one_by_one"):
+    assert isinstance(compiled, nn.Module)
+    given: tuple[Way | None, ...] = (None, "one_by_one")
+    for way in given:
         sink = MatrixSink()
-        options = {"normalization": "sample", "parameters": "all", "way": way}
-        per_sample_backward(compiled, *batch(), [sink], **options)
+        per_sample_backward(
+            compiled, *batch(), [sink], normalization="sample", parameters="all", way=way
+        )
         for name, rows in expected.items():
             torch.testing.assert_close(sink.rows[f"_orig_mod.{name}"], rows, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
 @pytest.mark.parametrize("mode", ["sample", "eval"])
-def test_recomputed_activations_are_exact(mode: str, reentrant: bool) -> None:
+def test_recomputed_activations_are_exact(mode: Normalization, reentrant: bool) -> None:
     class Checkpointed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -200,12 +217,12 @@ def test_recomputed_activations_are_exact(mode: str, reentrant: bool) -> None:
         def forward(self, x: Tensor) -> Tensor:
             x = self.stem(x)
             y = checkpoint(self.body, x, use_reentrant=reentrant) if self.keep else self.body(x)
-            return self.head(y.mean((2, 3)))
+            logits: Tensor = self.head(y.mean((2, 3)))
+            return logits
 
     network = made(Checkpointed)
     sink = MatrixSink()
-    options = {"normalization": mode, "parameters": "all"}
-    per_sample_backward(network, *batch(), [sink], **options)
+    per_sample_backward(network, *batch(), [sink], normalization=mode, parameters="all")
     assert found(network, mode) == "rules"
     network.keep = False
     for name, rows in loop(network, *batch(), mode).items():
@@ -224,7 +241,8 @@ def test_parameters_that_no_rule_knows_are_said_once() -> None:
             self.layer, self.fc = nn.LSTM(24, 5, batch_first=True), nn.Linear(5, CLASSES)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.fc(self.layer(x.transpose(1, 2).flatten(2))[0][:, -1])
+            logits: Tensor = self.fc(self.layer(x.transpose(1, 2).flatten(2))[0][:, -1])
+            return logits
 
     network = made(Recurrent)
     with pytest.warns(UserWarning, match=r"layer\.weight_ih_l0, .* one backward pass per sample"):
@@ -268,7 +286,8 @@ def test_gradients_that_nearly_cancel_in_single_precision_are_checked_in_double(
     class Cancelling(Simple):
         def forward(self, x: Tensor) -> Tensor:
             y = self.conv(x)
-            return self.fc(torch.tanh((y * 1e4).sin() + 1e3 - 1e3).mean((2, 3)))
+            logits: Tensor = self.fc(torch.tanh((y * 1e4).sin() + 1e3 - 1e3).mean((2, 3)))
+            return logits
 
     torch.manual_seed(0)
     with warnings.catch_warnings():

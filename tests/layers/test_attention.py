@@ -67,9 +67,11 @@ class Attending(nn.Module):
             )
         y, shares = self.layer(q, k, v, **options)
         y = y if self.layer.batch_first else y.transpose(0, 1)
-        y = self.head(torch.tanh(y).mean(1))
+        logits: Tensor = self.head(torch.tanh(y).mean(1))
         assert (shares is None) == (not self.weights)
-        return y if shares is None else y + shares.flatten(1).square().sum(1, keepdim=True)
+        return (
+            logits if shares is None else logits + shares.flatten(1).square().sum(1, keepdim=True)
+        )
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -99,7 +101,7 @@ def batch(n: int = N) -> tuple[Tensor, Tensor]:
     return images, torch.arange(n) % CLASSES
 
 
-def made(**case: Any) -> nn.Module:
+def made(**case: Any) -> Attending:
     torch.manual_seed(0)
     network = Attending(**case).double()
     for parameter in network.parameters():
@@ -139,7 +141,11 @@ def test_transformer_encoders_and_decoders_are_exact(first: bool) -> None:
     class Network(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            options = {"dim_feedforward": 12, "batch_first": True, "activation": F.gelu}
+            options: dict[str, Any] = {
+                "dim_feedforward": 12,
+                "batch_first": True,
+                "activation": F.gelu,
+            }
             layer = nn.TransformerEncoderLayer(WIDTH, HEADS, norm_first=first, **options)
             self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(WIDTH))
             self.decoder = nn.TransformerDecoderLayer(WIDTH, HEADS, **options)
@@ -148,7 +154,8 @@ def test_transformer_encoders_and_decoders_are_exact(first: bool) -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             x = self.encoder(self.embed(x.transpose(1, 2).flatten(2)))
-            return self.head(self.decoder(self.probe.expand(len(x), -1, -1), x).mean(1))
+            logits: Tensor = self.head(self.decoder(self.probe.expand(len(x), -1, -1), x).mean(1))
+            return logits
 
     torch.manual_seed(0)
     network = Network().double()

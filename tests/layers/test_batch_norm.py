@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas_search.gradients import NORMALIZATIONS, per_sample_backward
-from tests.gradients.test_per_sample import MatrixSink
+from nas_search.gradients import NORMALIZATIONS, Normalization, Way, per_sample_backward
+from nas_search.testing.gradients import MatrixSink
 
 
 class Tokens(nn.Module):
@@ -23,21 +23,23 @@ class Tokens(nn.Module):
         y = self.convolution(x)
         if self.ahead:
             y = y.flatten(2).transpose(1, 2).contiguous().transpose(1, 2).unflatten(2, (4, 4))
-            return self.head(self.norm(y).tanh().flatten(1))
-        return self.head(self.norm(y).flatten(2).transpose(1, 2).tanh().flatten(1))
+            y = self.norm(y)
+        else:
+            y = self.norm(y).flatten(2).transpose(1, 2)
+        logits: Tensor = self.head(y.tanh().flatten(1))
+        return logits
 
 
 @pytest.mark.parametrize("ahead", [True, False])
 @pytest.mark.parametrize("way", ["rules", "one_by_one"])
 @pytest.mark.parametrize("mode", NORMALIZATIONS)
-def test_one_sample_beside_tokens(mode: str, way: str, ahead: bool) -> None:
+def test_one_sample_beside_tokens(mode: Normalization, way: Way, ahead: bool) -> None:
     torch.manual_seed(0)
     network = Tokens(ahead).double()
     image = torch.randn(1, 3, 6, 6, dtype=torch.float64)
     label = torch.tensor([2])
     one = MatrixSink()
-    options = {"normalization": mode, "parameters": "all", "way": way}
-    per_sample_backward(network, image, label, [one], **options)
+    per_sample_backward(network, image, label, [one], normalization=mode, parameters="all", way=way)
     norm = network.norm
     y = network.convolution(image)
     mean, variance = y.mean((0, 2, 3)), y.var((0, 2, 3), correction=0)

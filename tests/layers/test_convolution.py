@@ -86,7 +86,8 @@ class Mirror(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.up(torch.tanh(self.down(input=x)), output_size=x.shape[2:])
-        return self.head(torch.tanh(x + y).flatten(1))
+        logits: Tensor = self.head(torch.tanh(x + y).flatten(1))
+        return logits
 
 
 def test_layers_may_be_called_with_more_than_their_input() -> None:

@@ -23,8 +23,8 @@ class Own(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         kernel = F.linear(self.kernel.permute(1, 2, 3, 0), self.fixed).permute(3, 0, 1, 2)
         y = F.relu(self.norm(F.conv2d(x, kernel, padding=1)))
-        y = self.head(self.head(y.mean((2, 3))).repeat(1, 2))
-        return y + self.unused(y) if self.training else y
+        logits: Tensor = self.head(self.head(y.mean((2, 3))).repeat(1, 2))
+        return logits + self.unused(logits) if self.training else logits
 
 
 def test_calls_on_samples_count_wherever_they_are_made() -> None:

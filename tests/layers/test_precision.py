@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nas_search.core.device import Precision
 from nas_search.gradients import per_sample_backward
 from nas_search.testing.gradients import MatrixSink
 
@@ -32,14 +33,16 @@ class Mixed(nn.Module):
         self.head = nn.Linear(32, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.row(self.maps(x).mean(2)).flatten(1))
+        logits: Tensor = self.head(self.row(self.maps(x).mean(2)).flatten(1))
+        return logits
 
 
 def test_gradients_are_close_to_those_of_single_precision() -> None:
     torch.manual_seed(0)
     network, x = Mixed(), torch.randn(4, 4, 5, 6)
     sinks = MatrixSink(), MatrixSink()
-    for sink, precision in zip(sinks, ("fp32", "bf16"), strict=True):
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    for sink, precision in zip(sinks, precisions, strict=True):
         per_sample_backward(
             network,
             x,
