@@ -245,8 +245,9 @@ def forwards_replaced(
             setattr(module, "inplace", True)  # noqa: B010
         if keeping:
             network.train()
-        for module, before in zip(modules, training, strict=True):
-            module.training = before
+        for module, trained in zip(modules, training, strict=True):
+            if keeping or trained:
+                module.training = trained
 
 
 @contextmanager
