@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
+from nas_search.layers.changeable import changeable
 from nas_search.layers.initial_weights import Distribution, Scheme, scale_and_shift
 from nas_search.layers.modes import Normalization
 from nas_search.layers.recorder import Recorder, Recording, Stack
@@ -207,12 +208,6 @@ def _in_train_mode(x: Tensor, eps: float, candidates: int) -> Tensor:
     return one_after_another(y, candidates)
 
 
-def _changeable(y: Tensor) -> Tensor:
-    """Return ``y`` as no view of another tensor: a view cannot be changed in place afterwards."""
-    changed: Tensor = torch.ops.aten._unsafe_view(y, y.shape)
-    return changed
-
-
 class _OwnStatistics(torch.autograd.Function):
     """Each sample normalized by itself: batch-norm on the view (1, n C, ...) of the batch."""
 
@@ -233,7 +228,7 @@ class _OwnStatistics(torch.autograd.Function):
         y, mean, rstd = torch.native_batch_norm(folded, scales, shifts, None, None, True, 0.0, eps)
         ctx.save_for_backward(folded, scales, mean, rstd)
         ctx.eps, ctx.uses, ctx.recorder, ctx.shape = eps, uses, recorder, x.shape
-        return _changeable(y.view(x.shape))
+        return changeable(y.view(x.shape))
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
@@ -287,7 +282,7 @@ class _FixedStatistics(torch.autograd.Function):
         ctx.uses, ctx.recorder = uses, recorder
         grouped = x.unflatten(0, (rows, -1))
         y = torch.addcmul(offset.view(shape), grouped, factor.view(shape))
-        return _changeable(y.flatten(0, 1).to(x.dtype))
+        return changeable(y.flatten(0, 1).to(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:

@@ -9,25 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.gradients import SampleGradient, Way, per_sample_backward
+from nas_search.gradients import Way, per_sample_backward
 from nas_search.gradients.ways import way_of
-from nas_search.stacked.candidates import Members
+from nas_search.testing.gradients import MatrixSink
 from tests.gradients.naive import Objective, loop
 
 NEGLIGIBLE = 1e-3
 """Share of the largest gradient below which a smaller one is compared by its absolute error."""
-
-
-class MatrixSink:
-    """Keeps everything: for tests only."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Tensor] = {}
-
-    def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
-        assert parameter not in self.rows
-        assert members == (0,)
-        self.rows[parameter] = gradient.matrix()
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ from nas_search.gradients import (
     ways,
 )
 from nas_search.gradients.ways import way_of
-from tests.gradients.exact import MatrixSink, assert_exact, summed_cross_entropy
+from nas_search.testing.gradients import MatrixSink
+from tests.gradients.exact import assert_exact, summed_cross_entropy
 from tests.gradients.naive import loop
 from tests.gradients.test_any_network import CLASSES, OwnNorm, batch, made
 
