@@ -113,8 +113,17 @@ class Subject:
         return torch.arange(len(self.labels), device=self.labels.device)
 
 
+@dataclass(frozen=True)
+class Missing:
+    """In place of one result among others: why there is none of this kind."""
+
+    kind: type
+    reason: Exception
+
+
 Outcome = Sequence[object] | Exception
-"""Of one candidate: one result of each kind that is wanted, or why there is none."""
+"""Of one candidate: one result of each kind that is wanted (or a :class:`Missing` in its place), or
+why there is none at all."""
 
 
 @dataclass(frozen=True)

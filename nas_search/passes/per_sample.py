@@ -24,6 +24,7 @@ from nas_search.gradients import (
 from nas_search.passes.base import (
     PASSES,
     DeadNetwork,
+    Missing,
     Outcome,
     Pass,
     Subject,
@@ -262,10 +263,11 @@ def _results(
 
 def _layer_factors(
     alive: tuple[str, ...], weights: dict[str, Tensor], found: dict[str, Tensor], labels: Tensor
-) -> LayerFactors:
+) -> LayerFactors | Missing:
     layers = tuple(name for name in alive if name in found)
-    if not layers:
-        raise DeadNetwork("no weight receives gradient")
+    if not layers:  # weights have gradients, but none that a layer of the book found
+        unknown = ValueError("what enters and leaves its layers is unknown: no layer rule was used")
+        return Missing(LayerFactors, unknown)
     cosines = normalized(torch.stack([found[name] for name in layers]).double())
     sizes = torch.tensor([weights[name].numel() for name in layers], dtype=torch.float64)
     return LayerFactors(layers, cosines[:, 0], cosines[:, 1], sizes.to(labels.device), labels)

@@ -16,7 +16,7 @@ from nas_search.gradients import (
     Parameters,
 )
 from nas_search.passes import Facts, Form, Outcome, Pass, Subject, pass_of
-from nas_search.passes.base import Loss, cross_entropy
+from nas_search.passes.base import Loss, Missing, cross_entropy
 from nas_search.passes.per_sample import Grams
 from nas_search.proxies import Measurement
 
@@ -140,7 +140,9 @@ def measure_stack(
             if isinstance(outcome, Exception):
                 failures[number] |= dict.fromkeys(some, outcome)
             else:
-                results[number] += outcome
+                missing = [one for one in outcome if isinstance(one, Missing)]
+                failures[number] |= {one.kind: one.reason for one in missing}
+                results[number] += [one for one in outcome if not isinstance(one, Missing)]
     return [Measurement(*own, failures=why) for own, why in zip(results, failures, strict=True)]
 
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 import nas_search
 from nas_search.core.errors import InputError
+from nas_search.gradients import ways
+from nas_search.gradients.counted import structure_of
 from nas_search.proxies import PROXIES
 from nas_search.scoring import ScoringTask
 from nas_search.scoring.score import score
@@ -195,3 +197,21 @@ def test_a_network_that_mixes_samples_has_reasons() -> None:
     scores = score(Mixing().double(), *batch(), ("gradalign", "params"))
     assert "depend on other samples" in scores.reasons["gradalign"]
     assert scores["params"] > 0
+
+
+def test_a_network_without_layer_rules_keeps_the_scores_that_need_none() -> None:
+    class Sorted(Residual):
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = super().forward(x)
+            return torch.stack([row * 2 for row in logits])
+
+    network = Sorted().double()
+    ways._found[network] = structure_of(network), {"frozen": "one_by_one"}
+    names = ("gradalign", "gradalign_i_layerwise")
+    scores = score(network, *batch(), names)
+    assert list(scores.reasons) == ["gradalign"]
+    assert "no layer rule" in scores.reasons["gradalign"]
+    by_rules = score(copy.deepcopy(network), *batch(), names)
+    assert scores["gradalign_i_layerwise"] == pytest.approx(
+        by_rules["gradalign_i_layerwise"], rel=1e-9
+    )
