@@ -290,7 +290,10 @@ def test_torchrun_trains_with_two_processes(tmp_path: Path) -> None:
         (("weights=nowhere", "dataset=digits"), "nowhere"),
         (("dataset=digits", "architecture=DARTS_V2", "recipe.epochs=0"), "recipe.epochs=0"),
         (("dataset=digits", "architecture=DARTS_V2", "recipe=nothing"), "possible: darts, fast"),
-        (("dataset=digits", "architecture=[DARTS_V2,PC_DARTS]", "recipe.validation=0"), "choose"),
+        (
+            ("dataset=digits", "architecture=[DARTS_V2,PC_DARTS]", "recipe.validation=0"),
+            "leaves no images to rank",
+        ),
         (("dataset=digits", "architecture=[DARTS_V2,darts_v2]"), "given twice"),
         (("dataset=digits", "architecture=DARTS_V2", "recipe.network={width:3}"), "no such size"),
         (("dataset=digits", "architecture=DARTS_V2", "recipe=darts"), "auxiliary head"),
