@@ -108,8 +108,8 @@ class NormSink:
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce ``gradient`` to the members' sums of ||g_i||^2."""
-        own = gradient.matrix().unflatten(0, (len(members), -1))
-        self.squares.add(parameter, members, own.square().sum((1, 2)).double())
+        squares = gradient.square_sums(len(members))
+        self.squares.add(parameter, members, squares.double())
 
 
 class SignSink:
@@ -140,8 +140,7 @@ class SumSink:
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce ``gradient`` to the members' sum_i g_i."""
-        own = gradient.matrix().unflatten(0, (len(members), -1))
-        self.found.add(parameter, members, own.sum(1))
+        self.found.add(parameter, members, gradient.sums(len(members)))
 
 
 class WeightedSumSink:
@@ -160,5 +159,4 @@ class WeightedSumSink:
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce ``gradient`` to the members' sum_i w_i g_i."""
-        own = gradient.matrix().unflatten(0, (len(members), -1))
-        self.found.add(parameter, members, self._weights.to(own.dtype) @ own)
+        self.found.add(parameter, members, gradient.sums(len(members), self._weights))

@@ -52,6 +52,14 @@ class TableGradient:
         small = TableGradient(tokens, self.errors, len(picked))
         return DenseGradient(small.matrix()).grams(candidates)
 
+    def sums(self, candidates: int, weights: Tensor | None = None) -> Tensor:
+        """Return each candidate's sum of its rows, (k, V d)."""
+        return DenseGradient(self.matrix()).sums(candidates, weights)
+
+    def square_sums(self, candidates: int) -> Tensor:
+        """Return each candidate's sum of the squares of its rows, (k,)."""
+        return self.grams(candidates).diagonal(dim1=1, dim2=2).sum(1)
+
 
 @dataclass(frozen=True)
 class StandardNormalTable:

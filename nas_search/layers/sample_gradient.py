@@ -65,6 +65,19 @@ class SampleGradient(Protocol):
         """Return each candidate's Gram matrix of its rows of :meth:`matrix`, (k, n, n)."""
         ...
 
+    def sums(self, candidates: int, weights: Tensor | None = None) -> Tensor:
+        """Return each candidate's sum of its rows of :meth:`matrix`, (k, P).
+
+        Args:
+            candidates: number k of candidates.
+            weights: (n,) factors of the rows; None for ones.
+        """
+        ...
+
+    def square_sums(self, candidates: int) -> Tensor:
+        """Return each candidate's sum of the squares of its rows of :meth:`matrix`, (k,)."""
+        ...
+
 
 @dataclass(frozen=True)
 class DenseGradient:
@@ -87,6 +100,16 @@ class DenseGradient:
     def grams(self, candidates: int) -> Tensor:
         """Return rows @ rows^T of each candidate, (k, n, n)."""
         return _grams(self.rows, candidates)
+
+    def sums(self, candidates: int, weights: Tensor | None = None) -> Tensor:
+        """Return each candidate's sum of its rows, (k, P)."""
+        own: Tensor = self.rows.unflatten(0, (candidates, -1))
+        return own.sum(1) if weights is None else weights.to(own.dtype) @ own
+
+    def square_sums(self, candidates: int) -> Tensor:
+        """Return each candidate's sum of the squares of its rows, (k,)."""
+        own: Tensor = self.rows.unflatten(0, (candidates, -1))
+        return own.square().sum((1, 2))
 
 
 @dataclass(frozen=True)
@@ -123,6 +146,20 @@ class FactoredGradient:
         """Return (A A^T) o (B B^T): <b_i a_i^T, b_j a_j^T> = <a_i, a_j> <b_i, b_j>."""
         inputs, errors = self.factors.grams(candidates)
         return inputs * errors
+
+    def sums(self, candidates: int, weights: Tensor | None = None) -> Tensor:
+        """Return B^T A of each candidate, (k, P): no row is ever formed."""
+        inputs: Tensor = self.inputs.unflatten(0, (candidates, -1))
+        errors: Tensor = self.errors.unflatten(0, (candidates, -1))
+        if weights is not None:
+            errors = errors * weights.to(errors.dtype)[:, None]
+        return torch.bmm(errors.mT, inputs).flatten(1)
+
+    def square_sums(self, candidates: int) -> Tensor:
+        """Return sum_i ||a_i||^2 ||b_i||^2 of each candidate, (k,)."""
+        squares = self.inputs.square().sum(1) * self.errors.square().sum(1)
+        own: Tensor = squares.unflatten(0, (candidates, -1))
+        return own.sum(1)
 
 
 def _grams(rows: Tensor, candidates: int) -> Tensor:
