@@ -11,9 +11,9 @@ and activations.
     python -m studies.timm_models report --table timm_same_recipe.csv
 
 The first command takes an hour or more on one core, the second (full resolution) several, and
-VGG models some 30 GB; both continue where they stopped. Models whose residual branches begin at zero
-hide most of their weights from every score that uses gradients; such scales are set to one, unless
---as-built is given.
+VGG models some 30 GB; both continue where they stopped. Models whose residual branches begin at
+zero hide most of their weights from every score that uses gradients; such scales are set to one,
+unless --as-built is given.
 """
 
 from __future__ import annotations
