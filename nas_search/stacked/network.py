@@ -26,7 +26,7 @@ class StackedNetwork(nn.Module):
     :class:`nas_search.stacked.candidates.Candidates`.
 
     A subclass must move samples between candidates by :mod:`nas_search.stacked.routing`, which
-    records the moves for the reachability pass.
+    records the moves for the walk along paths (:mod:`nas_search.passes.paths`).
 
     Args:
         candidates: number K of candidates.
