@@ -1,41 +1,23 @@
-"""Two-dimensional convolutions: any stride, padding, dilation and groups.
-
-With samples folded into the channels, (n, C, H, W) seen as (1, n C, H, W), a convolution of n g
-groups convolves every sample with its own copy of the weight; the ordinary weight gradient of that
-convolution is the stack of the per-sample weight gradients. One library call per layer gives it, at
-about the price of the batch's own weight gradient, and no copy of the activations is made.
-"""
+"""Two-dimensional convolutions: any stride, padding, dilation and groups."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.layers import depthwise
+from nas_search.layers.convolution_gradient import Geometry, Pair, input_gradient, sample_gradient
 from nas_search.layers.initial_weights import Distribution, Scheme, weight_and_bias
 from nas_search.layers.recorder import Recorder, Recording, Stack
 from nas_search.layers.rule import LAYERS, LayerRule
-from nas_search.layers.sample_gradient import DenseGradient, Factors
+from nas_search.layers.sample_gradient import DenseGradient
 from nas_search.stacked.candidates import one_after_another, side_by_side
 
-Pair = tuple[int, int]
 Size = int | list[int] | tuple[int, ...]
 Uses = tuple[Recording | None, Recording | None]
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """How a convolution moves over its input; pairs are (vertical, horizontal)."""
-
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-    groups: int
 
 
 def pair(value: Size) -> Pair:
@@ -141,71 +123,14 @@ class _Convolution(torch.autograd.Function):
         recorder: Recorder = ctx.recorder
         of_weight, of_bias = ctx.uses
         if of_weight is not None:
-            rows = weight_gradient(x, error, weight, ctx.geometry)
-            rows = rows.float() if recorder.low else rows
-            recorder.add(of_weight, DenseGradient(rows, Factors(x, error)))
+            gradient = sample_gradient(x, error, weight, ctx.geometry, recorder.low)
+            recorder.add(of_weight, gradient)
         if of_bias is not None:
             recorder.add(of_bias, DenseGradient(error.sum((2, 3))))
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = input_gradient(x, error, weight, ctx.geometry)
         return grad_x, None, None, None, None, None
-
-
-def weight_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Return the (n, weight.numel()) per-sample weight gradients of a convolution.
-
-    Args:
-        x: the layer's input, (n, C, H, W).
-        error: gradient of the loss with respect to the output, (n, O, H', W').
-        weight: (O, C / groups, k, k).
-        geometry: the convolution's stride, padding, dilation and groups.
-    """
-    n, channels, height, width = x.shape
-    g = geometry
-    if weight.shape[2:] == (1, 1) and g.groups == 1 and g.padding == (0, 0):
-        seen = x[:, :, :: g.stride[0], :: g.stride[1]] if g.stride != (1, 1) else x
-        return torch.bmm(error.flatten(2), seen.flatten(2).transpose(1, 2)).flatten(1)
-    if depthwise.worthwhile(x, weight, g.groups):
-        return depthwise.weight_gradient(x, error, weight, g.stride, g.padding, g.dilation)
-    _, per_sample, _ = torch.ops.aten.convolution_backward(
-        error.reshape(1, -1, *error.shape[2:]),
-        x.reshape(1, n * channels, height, width),
-        weight.expand(n, *weight.shape).reshape(-1, *weight.shape[1:]),
-        None,
-        g.stride,
-        g.padding,
-        g.dilation,
-        False,
-        (0, 0),
-        n * g.groups,
-        (False, True, False),
-    )
-    rows: Tensor = per_sample.reshape(n, -1)
-    return rows
-
-
-def input_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
-    """Return the gradient with respect to ``x``; arguments as :func:`weight_gradient`."""
-    g = geometry
-    # The library's own code is good at one case: strided without dilation.
-    if depthwise.worthwhile(x, weight, g.groups) and (g.stride == (1, 1) or g.dilation != (1, 1)):
-        return depthwise.input_gradient(x, error, weight, g.stride, g.padding, g.dilation)
-    grad_x: Tensor
-    grad_x, _, _ = torch.ops.aten.convolution_backward(
-        error,
-        x,
-        weight,
-        None,
-        g.stride,
-        g.padding,
-        g.dilation,
-        False,
-        (0, 0),
-        g.groups,
-        (True, False, False),
-    )
-    return grad_x
 
 
 def stacked(

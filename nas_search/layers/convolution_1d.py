@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.layers.convolution import (
-    Pair,
     Size,
     arguments,
     convolved,
@@ -14,6 +13,7 @@ from nas_search.layers.convolution import (
     macs,
     saved,
 )
+from nas_search.layers.convolution_gradient import Pair
 from nas_search.layers.recorder import Recorder, Stack
 from nas_search.layers.rule import LAYERS, LayerRule
 from nas_search.stacked.candidates import one_after_another, side_by_side

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.layers import depthwise
-from nas_search.layers.convolution import Pair, Size, pair
+from nas_search.layers.convolution import Size, pair
+from nas_search.layers.convolution_gradient import Pair
 from nas_search.layers.recorder import Recorder
 from nas_search.layers.rule import LAYERS, LayerRule
 

@@ -14,16 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.layers.convolution import (
-    Geometry,
-    Pair,
-    Size,
-    Uses,
-    initial_weights,
-    pair,
-    weight_gradient,
-)
+from nas_search.layers.convolution import Size, Uses, initial_weights, pair
 from nas_search.layers.convolution_1d import in_a_row
+from nas_search.layers.convolution_gradient import Geometry, Pair, weight_gradient
 from nas_search.layers.recorder import Recorder, Stack
 from nas_search.layers.rule import LAYERS, LayerRule
 from nas_search.layers.sample_gradient import DenseGradient, Factors

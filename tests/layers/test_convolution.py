@@ -27,6 +27,13 @@ class TestConv2d(LayerConformance):
             LayerCase(nn.Conv2d(3, 6, 3, padding="same", groups=3), (3, 3, 4), macs=6 * 12 * 9),
             LayerCase(nn.Conv2d(2, 3, (2, 3), padding="same"), (2, 3, 4), macs=3 * 12 * 12),
             LayerCase(nn.Conv2d(2, 3, 2, 3, padding="valid"), (2, 6, 5), macs=3 * 4 * 8),
+            # One place of output: all of the input in one patch, or some, or padding as well.
+            LayerCase(nn.Conv2d(2, 3, (3, 2)), (2, 3, 2), macs=3 * 12),
+            LayerCase(nn.Conv2d(2, 3, 3, 2, 1), (2, 2, 1), macs=3 * 18),
+            LayerCase(nn.Conv2d(2, 3, 1, 2), (2, 2, 2), macs=3 * 2),
+            LayerCase(nn.Conv2d(2, 3, 3, 1, 2, 2), (2, 1, 1), macs=3 * 18),
+            LayerCase(nn.Conv2d(2, 3, 2, 1, 1, 3), (2, 2, 2), macs=3 * 8),
+            LayerCase(nn.Conv2d(2, 4, 3, groups=2), (2, 3, 3), macs=4 * 9),
         ]
 
 
