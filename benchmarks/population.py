@@ -41,6 +41,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from benchmarks.common import digits_batch, genotypes, header, interleaved, say, spread, task
 from benchmarks.gram_vs_loop import loop, train
 from nas_search.core.device import PRECISIONS, set_precision
+from nas_search.core.garbage import keep_imports
 from nas_search.scoring import ScoringTask
 from nas_search.scoring.scorer import Scorer
 
@@ -95,6 +96,7 @@ def main() -> None:
     options.proxy = options.proxy or ["gradalign_i_layerwise", "gradalign"]
     torch.set_num_threads(1)
     set_precision(options.precision)
+    keep_imports()  # as the commands do
     say(header(**{key: value for key, value in vars(options).items() if key != "space"}))
     for space in options.space or ("nasbench201", "darts"):
         measure(space, options)

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nas_search.commands.help import BASE, register_help
 from nas_search.commands.reading import renamed
 from nas_search.core.errors import InputError, RunError
+from nas_search.core.garbage import keep_imports
 
 # In a wheel the configuration lies inside the package, in a checkout beside it.
 _PACKAGE = Path(__file__).parent.parent
@@ -74,6 +75,7 @@ class Command:
     def job(self) -> Iterator[None]:
         """Around one job: a sweep goes on with the next one when this one fails."""
         self._composed = True
+        keep_imports()
         try:
             yield
         except OmegaConfBaseException as error:

@@ -95,10 +95,10 @@ def per_sample_backward(
     if way != "rules" or not counted_by_layers(network, layers):
         counted = counted_parameters(network, images, parameters)
     candidates = candidates_of(network)
-    names = {id(p): name for name, p in network.named_parameters()}
+    own = dict(network.named_parameters())
     recorder = Recorder(
         sinks,
-        names,
+        {id(p): name for name, p in own.items()},
         len(images),
         candidates,
         normalization,
@@ -108,7 +108,7 @@ def per_sample_backward(
     )
     wanted = {
         name: p
-        for name, p in network.named_parameters()
+        for name, p in own.items()
         if p.requires_grad and (counted is None or name in counted)
     }
     if way == "one_by_one":

@@ -21,6 +21,7 @@ import torch
 from nas_search.core.device import set_precision
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.garbage import keep_imports
 from nas_search.scoring.joint_scorer import JointScorer
 from nas_search.scoring.memory import fitting
 from nas_search.scoring.scorer import Scorer, can_stack, stacks
@@ -182,6 +183,7 @@ def _become_worker(tasks: Tasks, executor: Executor) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _here = _scorer(tasks, executor)
+    keep_imports()
 
 
 def _end_with_parent() -> None:
