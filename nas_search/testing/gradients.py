@@ -1,15 +1,26 @@
-"""The reference of per-sample gradients: one forward and one backward pass per sample."""
+"""The reference of per-sample gradients: one forward and one backward pass per sample.
+
+Networks run by their own forwards; batch-norm alone is replaced, by its formula written out with
+the statistics that were asked for.
+"""
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas_search.layers.derived import sources
 from nas_search.layers.sample_gradient import SampleGradient
 from nas_search.stacked.candidates import Members
+
+Objective = Callable[[Tensor, Tensor], Tensor]
 
 
 class MatrixSink:
@@ -30,48 +41,96 @@ class MatrixSink:
 
 
 def gradients_by_loop(
-    network: nn.Module, images: Tensor, labels: Tensor, mode: str
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    mode: str,
+    objective: Objective = F.cross_entropy,
 ) -> dict[str, Tensor]:
-    """Return (n, P) gradients by parameter name, without parameters that have no gradient.
+    """Return (n, P) gradients by parameter name; parameters without gradient are left out.
 
     Args:
-        network: any network; it is not changed.
-        images: (n, ...).
-        labels: (n,) int64.
+        network: any network; it is given back as it was found.
+        images: (n, ...), images or tokens.
+        labels: (n, ...).
         mode: batch-norm statistics under which samples are independent: sample, frozen or eval.
+        objective: takes the logits and labels of one sample.
     """
-    network = copy.deepcopy(network)
-    if mode == "frozen":
-        freeze_statistics(network, images)
-    # In train mode, one image at a time is normalized by its own statistics.
-    for module in network.modules():
-        module.training = mode == "sample" and isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    training = {module: module.training for module in network.modules()}
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
     rows: dict[str, list[Tensor]] = {}
-    for image, label in zip(images, labels, strict=True):
-        network.zero_grad()
-        F.cross_entropy(network(image[None]), label[None]).backward()
-        for name, parameter in network.named_parameters():
-            if parameter.grad is not None:
-                rows.setdefault(name, []).append(parameter.grad.to_dense().flatten().clone())
-    return {name: torch.stack(gradients) for name, gradients in rows.items()}
+    network.train().eval()  # some keep tables of biases for evaluation
+    with statistics(network, images, mode) as restart:
+        for number in range(len(images)):
+            restart()
+            network.train().eval()
+            logits = network(images[number : number + 1])
+            loss = objective(logits, labels[number : number + 1]).sum()
+            found = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True)
+            for (name, p), gradient in zip(named, found, strict=True):
+                if gradient is not None:
+                    own = rows.setdefault(name, [])
+                    own += [torch.zeros(p.numel(), dtype=p.dtype)] * (number - len(own))
+                    own.append(gradient.to_dense().flatten())
+    for module, mode_before in training.items():
+        module.training = mode_before
+    return {
+        name: torch.stack(own + [torch.zeros_like(own[0])] * (len(images) - len(own)))
+        for name, own in rows.items()
+    }
 
 
-def freeze_statistics(network: nn.Module, images: Tensor) -> None:
-    """Write the batch's statistics into the running statistics of every batch-norm."""
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    network.eval()
-    for module in norms:
-        module.train()
-        module.momentum = 1.0
+@contextmanager
+def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callable[[], Any]]:
+    """Let every call of ``F.batch_norm`` use the statistics of ``mode``.
 
-        def correct(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-            x = inputs[0].transpose(0, 1).flatten(1)
-            variance = module.get_buffer("running_var")
-            variance.copy_(x.var(1, correction=0))  # the layer keeps the unbiased one
+    Yields:
+        What has to be called before each forward pass.
+    """
+    calls: list[tuple[Tensor, Tensor]] = []
+    place = 0
+    ordinary = F.batch_norm
 
-        module.register_forward_hook(correct)
-    with torch.no_grad():
-        network(images)
-    for module in norms:
-        module.eval()
-        module._forward_hooks.clear()
+    def restart() -> None:
+        nonlocal place
+        place = 0
+
+    def normalize(
+        observing: bool,
+        x: Tensor,
+        mean: Any,
+        variance: Any,
+        weight: Any = None,
+        bias: Any = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        nonlocal place
+        if _made_of_parameters(x):  # weights that are standardized
+            return ordinary(x, mean, variance, weight, bias, training, momentum, eps)
+        if observing or mode == "sample":
+            own = x.transpose(0, 1).flatten(1)
+            mean, variance = own.mean(1), own.var(1, correction=0)
+        elif mode == "frozen":
+            mean, variance = calls[place]
+            place += 1
+        if observing:
+            calls.append((mean.detach(), variance.detach()))
+        # Written out: the library's own code has a wrong gradient for some inputs of one sample.
+        shape = (-1,) + (1,) * (x.dim() - 2)
+        y: Tensor = (x - mean.view(shape)) / (variance.view(shape) + eps).sqrt()
+        y = y if weight is None else y * weight.view(shape)
+        return y if bias is None else y + bias.view(shape)
+
+    if mode == "frozen":
+        with mock.patch.object(F, "batch_norm", partial(normalize, True)):
+            network(images)
+    with mock.patch.object(F, "batch_norm", partial(normalize, False)):
+        yield restart
+
+
+def _made_of_parameters(x: Tensor) -> bool:
+    """Say whether ``x`` is one parameter, reshaped: no layer's output is."""
+    leaves = sources(x)
+    return len(leaves) == 1 and leaves[0].numel() == x.numel()

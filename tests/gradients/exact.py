@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from nas_search.gradients import Way, per_sample_backward
 from nas_search.gradients.ways import way_of
-from nas_search.testing.gradients import MatrixSink
-from tests.gradients.naive import Objective, loop
+from nas_search.testing.gradients import MatrixSink, Objective, gradients_by_loop
 
 NEGLIGIBLE = 1e-3
 """Share of the largest gradient below which a smaller one is compared by its absolute error."""
@@ -49,7 +48,7 @@ def assert_exact(
             for parameters in ("all", "weights")
         )
     assert_untouched(network, before)
-    expected = loop(network, images, labels, mode, objective)
+    expected = gradients_by_loop(network, images, labels, mode, objective)
     assert any(rows.any() for rows in expected.values()), "nothing to compare"
     _compare(found, expected)
     assert of_weights.keys() <= found.keys()

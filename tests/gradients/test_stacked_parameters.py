@@ -15,8 +15,8 @@ from nas_search.passes.base import mean_losses
 from nas_search.scoring.initialize import initialize
 from nas_search.scoring.pool import ModulePool
 from nas_search.spaces.nasbench201 import Nasbench201Space
+from nas_search.testing.gradients import gradients_by_loop
 from tests.gradients.exact import assert_untouched, snapshot, summed_cross_entropy
-from tests.gradients.naive import loop
 from tests.gradients.test_any_network import (
     MATRICES,
     Distilled,
@@ -133,7 +133,7 @@ def test_what_does_not_depend_on_parameters_has_no_gradients() -> None:
 )
 def test_networks_with_forwards_of_their_own(make: Any, mode: Any) -> None:
     network, (images, labels) = made(make), any_batch()
-    expected = loop(network, images, labels, mode, summed_cross_entropy)
+    expected = gradients_by_loop(network, images, labels, mode, summed_cross_entropy)
     before = snapshot(network)
     for parameters in ("all", "weights"):
         own = StackedParameters(network, parameters=parameters)

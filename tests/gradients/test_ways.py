@@ -23,9 +23,8 @@ from nas_search.gradients import (
     ways,
 )
 from nas_search.gradients.ways import way_of
-from nas_search.testing.gradients import MatrixSink
+from nas_search.testing.gradients import MatrixSink, gradients_by_loop
 from tests.gradients.exact import assert_exact, summed_cross_entropy
-from tests.gradients.naive import loop
 from tests.gradients.test_any_network import CLASSES, OwnNorm, batch, made
 
 
@@ -191,7 +190,7 @@ def test_scripted_and_wrapped_networks_are_exact() -> None:
 
 def test_compiled_networks_run_as_they_were_written() -> None:
     network = made(Simple)
-    expected = loop(network, *batch(), "sample")
+    expected = gradients_by_loop(network, *batch(), "sample")
     compiled = torch.compile(network, backend="eager")
     network.fc.compile(backend="eager")
     assert isinstance(compiled, nn.Module)
@@ -226,7 +225,7 @@ def test_recomputed_activations_are_exact(mode: Normalization, reentrant: bool) 
     per_sample_backward(network, *batch(), [sink], normalization=mode, parameters="all")
     assert found(network, mode) == "rules"
     network.keep = False
-    for name, rows in loop(network, *batch(), mode).items():
+    for name, rows in gradients_by_loop(network, *batch(), mode).items():
         torch.testing.assert_close(sink.rows[name], rows, rtol=1e-9, atol=1e-12)
     network.keep = True  # and it checkpoints again afterwards
     runs: list[int] = []
