@@ -24,29 +24,33 @@ comes in, plus one at a convolution or linear layer.
 """
 
 
-def nodes_in_order(end: Any) -> list[Any]:
-    """Return the nodes of autograd's graph that ``end`` depends on, each after those it needs."""
-    order: list[Any] = []
-    seen: set[Any] = set()
+Graph = dict[Any, tuple[tuple[Any, int], ...]]
+"""Nodes of autograd's graph, each after those it reads: what reads which outputs of which nodes."""
+
+
+def graph_of(end: Any) -> Graph:
+    """Return the nodes that ``end`` depends on."""
+    graph: Graph = {}
+    reads: Graph = {}  # asked for once: each time, torch makes it anew
     stack = [(end, False)]
     while stack:
         node, expanded = stack.pop()
         if expanded:
-            order.append(node)
-        elif node is not None and node not in seen:
-            seen.add(node)
+            graph[node] = reads[node]
+        elif node is not None and node not in reads:
+            reads[node] = node.next_functions
             stack.append((node, True))
-            stack += [(before, False) for before, _ in node.next_functions]
-    return order
+            stack += [(before, False) for before, _ in reads[node]]
+    return graph
 
 
-def inputs_of(node: Any) -> Iterator[tuple[Any, list[int] | None, list[int] | None]]:
+def inputs_of(graph: Graph, node: Any) -> Iterator[tuple[Any, list[int] | None, list[int] | None]]:
     """Yield what a node reads: another node, which of its candidates, and where they go.
 
     None stands for all candidates of the other node and of this one.
     """
     moves = getattr(node, "moves", None)
-    for number, (before, output) in enumerate(node.next_functions):
+    for number, (before, output) in enumerate(graph[node]):
         if before is not None:
             others = getattr(before, "moves", None)
             taken = others.taken[output] if isinstance(others, Moves) and others.taken else None
@@ -54,8 +58,26 @@ def inputs_of(node: Any) -> Iterator[tuple[Any, list[int] | None, list[int] | No
             yield before, taken, put
 
 
+def longest_paths_of_one(
+    graph: Graph, counted: set[Any], leaves: set[Tensor], begin: set[Any]
+) -> dict[Any, np.ndarray]:
+    """Return what :func:`longest_paths` does, where there is one candidate: far less work."""
+    numbers: dict[Any, int] = {}
+    for node, reads in graph.items():
+        leaf = None if reads else getattr(node, "variable", None)
+        if leaf is not None:
+            numbers[node] = 0 if leaf in leaves else WEIGHT
+            continue
+        own = max((numbers[before] for before, _ in reads if before is not None), default=NOTHING)
+        if node in begin:
+            own = max(own, 0)
+        numbers[node] = own + 1 if own >= 0 and node in counted else own
+    arrays = {number: np.array([number]) for number in set(numbers.values())}
+    return {node: arrays[number] for node, number in numbers.items()}
+
+
 def longest_paths(
-    order: list[Any],
+    graph: Graph,
     counted: set[Any],
     sizes: dict[Any, int],
     leaves: set[Tensor],
@@ -64,22 +86,22 @@ def longest_paths(
     """Return each node's number per candidate; one alone where weights are all that it reads.
 
     Args:
-        order: the nodes.
+        graph: the nodes.
         counted: those that are layers.
         sizes: numbers of candidates of some nodes.
         leaves: where paths begin.
         begin: nodes where they begin, too.
     """
     numbers: dict[Any, np.ndarray] = {}
-    for node in order:
-        leaf = getattr(node, "variable", None)
+    for node, reads in graph.items():
+        leaf = None if reads else getattr(node, "variable", None)
         if leaf is not None:
             numbers[node] = np.array([0 if leaf in leaves else WEIGHT])
             continue
         moves = getattr(node, "moves", None)
         size = moves.size if isinstance(moves, Moves) else sizes.get(node, 1)
         own = np.full(size, 0 if node in begin else NOTHING)
-        for before, taken, put in inputs_of(node):
+        for before, taken, put in inputs_of(graph, node):
             read = numbers[before]
             if taken is not None and len(read) > 1:
                 read = read[taken]
@@ -97,13 +119,13 @@ def longest_paths(
 
 
 def reaching_the_end(
-    order: list[Any], numbers: dict[Any, np.ndarray], candidates: int
+    graph: Graph, numbers: dict[Any, np.ndarray], candidates: int
 ) -> dict[Any, np.ndarray]:
     """Return per node and candidate whether a path leads from the node to the logits."""
     reaching: dict[Any, np.ndarray] = {}
-    for node in reversed(order):
+    for node in reversed(graph):
         flags = reaching.setdefault(node, np.ones(candidates, dtype=bool))  # the last node
-        for before, taken, put in inputs_of(node):
+        for before, taken, put in inputs_of(graph, node):
             read = flags if put is None or len(flags) == 1 else flags[put]
             own = reaching.setdefault(before, np.zeros(len(numbers[before]), dtype=bool))
             if len(own) == 1:  # weights, and the image

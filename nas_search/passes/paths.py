@@ -19,8 +19,9 @@ from nas_search.gradients import forwards_replaced
 from nas_search.passes.graph import (
     NOTHING,
     WEIGHT,
+    graph_of,
     longest_paths,
-    nodes_in_order,
+    longest_paths_of_one,
     reaching_the_end,
 )
 from nas_search.passes.hooks import hooked
@@ -131,21 +132,25 @@ class Paths:
     def __init__(self, network: nn.Module, watch: Watch, image: Tensor) -> None:
         self._count = len(candidates_of(network))
         self._run, self._end = watch.run, watch.end
-        self._order = nodes_in_order(self._end)
+        self._graph = graph_of(self._end)
         counted = {
             node for module, _, nodes in self._run if isinstance(module, COUNTED) for node in nodes
         }
-        sizes = {node: len(members) for _, members, nodes in self._run for node in nodes}
-        self._numbers = longest_paths(self._order, counted, sizes, {image}, watch.begin)
+        if self._count == 1:
+            self._numbers = longest_paths_of_one(self._graph, counted, {image}, watch.begin)
+        else:
+            sizes = {node: len(members) for _, members, nodes in self._run for node in nodes}
+            self._numbers = longest_paths(self._graph, counted, sizes, {image}, watch.begin)
         lengths = self._numbers.get(self._end, np.full(self._count, NOTHING)).tolist()
         self.lengths = [length if length >= 0 else None for length in lengths]
-        leaves = (getattr(node, "variable", None) for node in self._order)
+        ends = (node for node, reads in self._graph.items() if not reads)
+        leaves = (getattr(node, "variable", None) for node in ends)
         self.weights = {leaf for leaf in leaves if leaf is not None and leaf is not image}
 
     @cached_property
     def calls(self) -> list[Call]:
         """The noted calls of modules, in order; a module that holds others comes after them."""
-        reaching = reaching_the_end(self._order, self._numbers, self._count)
+        reaching = reaching_the_end(self._graph, self._numbers, self._count)
         calls: list[Call] = []
         for module, members, nodes in self._run:
             from_image, from_any = np.zeros((2, len(members)), dtype=bool)

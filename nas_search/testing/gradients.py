@@ -98,8 +98,8 @@ def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callab
     def normalize(
         observing: bool,
         x: Tensor,
-        mean: Any,
-        variance: Any,
+        running_mean: Any,
+        running_var: Any,
         weight: Any = None,
         bias: Any = None,
         training: bool = False,
@@ -108,7 +108,8 @@ def statistics(network: nn.Module, images: Tensor, mode: str) -> Iterator[Callab
     ) -> Tensor:
         nonlocal place
         if _made_of_parameters(x):  # weights that are standardized
-            return ordinary(x, mean, variance, weight, bias, training, momentum, eps)
+            return ordinary(x, running_mean, running_var, weight, bias, training, momentum, eps)
+        mean, variance = running_mean, running_var
         if observing or mode == "sample":
             own = x.transpose(0, 1).flatten(1)
             mean, variance = own.mean(1), own.var(1, correction=0)

@@ -132,12 +132,14 @@ def _with_own_forward(layer: nn.Module, rule: LayerRule, function: Callable[...,
     """Return the layer as an instance of a subclass whose forward calls ``function``."""
     arguments = rule.arguments
     assert arguments is not None
+    batch_norm = F.batch_norm
 
     def forward(self: nn.Module, x: Tensor) -> Any:
-        mode = {}
-        if function is F.batch_norm:
-            mode = {"training": self.training, "momentum": self.momentum}
-        return function(x, **(arguments(self) or {}), **mode)
+        if function is batch_norm:  # looked up when it is called: the reference replaces it
+            own = {"training": self.training, "momentum": self.momentum}
+            called: Callable[..., Any] = F.batch_norm
+            return called(x, **(arguments(self) or {}), **own)
+        return function(x, **(arguments(self) or {}))
 
     instance = copy.deepcopy(layer)
     instance.__class__ = type("Own" + type(layer).__name__, (type(layer),), {"forward": forward})
