@@ -1,7 +1,7 @@
 """Tensor operations that scoring takes, by score and number of candidates: what a GPU launches.
 
 For NAS-Bench-201 networks of one cell a stage and six digits of 8 x 8, on a CPU: the cell of six
-3 x 3 convolutions, the smallest of eight random cells, populations of 16 and of 32 random cells.
+3 x 3 convolutions, the smallest of eight random cells, stacks of 16 and of 32 random cells.
 Counts, no times: the same on every machine with the same torch.
 
     python -m benchmarks.calls
@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 
 from benchmarks.common import digits_batch, genotypes, header, say, task
-from benchmarks.population import calls
+from benchmarks.stacks import calls
 from nas_search.scoring.scorer import Scorer
 from nas_search.spaces import SPACES
 

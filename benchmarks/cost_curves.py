@@ -1,11 +1,11 @@
 """Cost of one score against the number of images, of channels and of cells.
 
 From one middle size, each is varied alone. A row gives the time of scoring one network in a
-population of --population, and of one ordinary training forward and backward pass of the same
+stack of --stack, and of one ordinary training forward and backward pass of the same
 network on the same batch. All of a space is measured in turn in one run; on a CPU, processor time.
 
     python -m benchmarks.cost_curves [--space darts] [--size 16] [--proxy gradalign]
-        [--population 1] [--networks 4] [--rounds 5] [--device cpu|cuda]
+        [--stack 1] [--networks 4] [--rounds 5] [--device cpu|cuda]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks.common import digits_batch, genotypes, header, interleaved, say, spread, task
 from benchmarks.gram_vs_loop import train
-from benchmarks.population import in_populations
+from benchmarks.stacks import in_stacks
 from nas_search.core.device import set_precision
 from nas_search.scoring.scorer import Scorer
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--space", choices=MIDDLE, action="append")
     parser.add_argument("--size", type=int, default=16)
     parser.add_argument("--proxy", default="gradalign")
-    parser.add_argument("--population", type=int, default=1)
+    parser.add_argument("--stack", type=int, default=1)
     parser.add_argument("--networks", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
@@ -65,9 +65,9 @@ def measure(space: str, options: argparse.Namespace) -> None:
         macro = {"cells": sized["cells"], "channels": sized["channels"]}
         job = task(space, digits_batch(options.size, sized["n"]), **macro)
         job = dataclasses.replace(job, device=options.device, proxies=(options.proxy,)).to_device()
-        scorer = Scorer(job, options.population)
+        scorer = Scorer(job, options.stack)
         networks = [job.build(genotype) for genotype in chosen]
-        runs[f"{key} {value}"] = partial(in_populations, scorer, chosen, options.population)
+        runs[f"{key} {value}"] = partial(in_stacks, scorer, chosen, options.stack)
         runs[f"{key} {value}, training"] = partial(train_all, networks, job.images, job.labels)
     clock = process_time if options.device == "cpu" else perf_counter
     times = interleaved(runs, options.rounds, options.device, clock)

@@ -4,7 +4,7 @@ Scores random candidates in this process as a search does and prints the residen
 Networks are small, so that many are done soon: what would grow is kept a candidate, whatever its
 size. On a GPU the memory that torch has allocated is printed too.
 
-    python -m benchmarks.memory_flat [--space nasbench201] [--candidates 10000] [--population 1]
+    python -m benchmarks.memory_flat [--space nasbench201] [--candidates 10000] [--stack 1]
         [--proxy gradalign] [--device cpu|cuda]
 """
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--space", choices=SMALL, default="nasbench201")
     parser.add_argument("--candidates", type=int, default=10_000)
-    parser.add_argument("--population", type=int, default=1)
+    parser.add_argument("--stack", type=int, default=1)
     parser.add_argument("--n", type=int, default=8)
     parser.add_argument("--proxy", default="gradalign")
     parser.add_argument("--device", default="cpu")
@@ -40,13 +40,13 @@ def main() -> None:
     say(header(**vars(options), size=8, **SMALL[options.space]))
     job = task(options.space, digits_batch(8, options.n), **SMALL[options.space])
     job = dataclasses.replace(job, device=options.device, proxies=(options.proxy,)).to_device()
-    scorer = Scorer(job, options.population)
+    scorer = Scorer(job, options.stack)
     chosen = genotypes(options.space, options.candidates)
     marks = [int(share * options.candidates) for share in (0.02, 0.1, 0.25, 0.5, 0.75, 1)]
     say("| candidates | resident set, MB | torch on the GPU, MB |")
     say("|---|---|---|")
     done = 0
-    for some in stacks(len(chosen), options.population):
+    for some in stacks(len(chosen), options.stack):
         done += len(scorer.evaluate(chosen[some.start : some.stop]))
         while marks and done >= marks[0]:
             marks.pop(0)

@@ -6,7 +6,7 @@ seed of weights: what is well below its noise does not count. Times are given in
 precision's, taken in turn.
 
     python -m benchmarks.precision [--cells 120] [--proxy gradalign] [--channels 8] [--size 16]
-        [--n 32] [--population 8] [--rounds 3] [--device cpu|cuda]
+        [--n 32] [--stack 8] [--rounds 3] [--device cpu|cuda]
 
 TF32 exists on a GPU only; on a CPU it is the same as single precision.
 """
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--size", type=int, default=16)
     parser.add_argument("--n", type=int, default=32)
-    parser.add_argument("--population", type=int, default=8)
+    parser.add_argument("--stack", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
         **{precision: dataclasses.replace(job, precision=precision) for precision in PRECISIONS},
         "fp32, other weights": dataclasses.replace(job, seed=1),
     }
-    scorers = {name: Scorer(one, options.population) for name, one in tasks.items()}
+    scorers = {name: Scorer(one, options.stack) for name, one in tasks.items()}
     clock = process_time if options.device == "cpu" else perf_counter
     found: dict[str, np.ndarray] = {}
     times: dict[str, list[float]] = {name: [] for name in tasks}
@@ -89,7 +89,7 @@ def different(count: int) -> list[object]:
 def scores(scorer: Scorer, cells: list[object], options: argparse.Namespace) -> np.ndarray:
     evaluations = [
         evaluation
-        for some in stacks(len(cells), options.population)
+        for some in stacks(len(cells), options.stack)
         for evaluation in scorer.evaluate(cells[some.start : some.stop])
     ]
     return np.array([e.scores.get(options.proxy, np.nan) for e in evaluations])

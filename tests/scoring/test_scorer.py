@@ -15,7 +15,7 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.population import calls as count_calls
+from benchmarks.stacks import calls as count_calls
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.gradients import NORMALIZATIONS

@@ -1,26 +1,26 @@
-"""Throughput of scoring: the public way, one at a time, and populations of K, in one table.
+"""Throughput of scoring: the public way, one at a time, and stacks of K, in one table.
 
 For random architectures of a space, the time of one network
 
 training    one ordinary forward and backward pass of the batch, in train mode: the unit
 loop        one backward pass per sample, then the Gram matrices, as the reference codes of this
             family do; nothing else
-alone       built, initialized and scored by itself, as in a space that cannot build populations
-K           scored in a population of K
+alone       built, initialized and scored by itself, as in a space that cannot build stacks
+K           scored in a stack of K
 
 for each of the scores asked for: by default one that reads Gram matrices only, and the default
 score. Rows are of the same --networks; where K is more, of K, whose mean cost is another. All of a
 table is measured in turn in one run; ratios are taken round by round. On a CPU, processor time
 counts, one thread: it knows nothing of what else runs on the machine. Peak memory is the process's
 resident set on a CPU, so far, and what torch allocated on a GPU. Calls are those of tensor
-operations for one network, or one whole population; on a GPU most launch a kernel.
+operations for one network, or one whole stack; on a GPU most launch a kernel.
 
-    python -m benchmarks.population [--space nasbench201] [--size 32] [--n 64] [--most 256]
+    python -m benchmarks.stacks [--space nasbench201] [--size 32] [--n 64] [--most 256]
         [--networks 8] [--rounds 5] [--proxy gradalign] [--precision fp32|tf32|bf16]
         [--device cpu|cuda]
 
 Networks are NAS-Bench-201's of full size (5 cells per stage, 16 channels), DARTS's of 8 cells of 16
-channels and, when asked for, NAS-Bench-101's of 32 channels. On a CPU use --most 8: a population of
+channels and, when asked for, NAS-Bench-101's of 32 channels. On a CPU use --most 8: a stack of
 8 takes some GB.
 """
 
@@ -64,7 +64,7 @@ class Calls(TorchDispatchMode):
 
 @dataclasses.dataclass
 class Row:
-    """One way to score: ``run`` treats ``networks`` of them, ``once`` one network or population."""
+    """One way to score: ``run`` treats ``networks`` of them, ``once`` one network or stack."""
 
     name: str
     score: str
@@ -75,7 +75,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """Its name, marked where memory ended and the population was halved."""
+        """Its name, marked where memory ended and the stack was halved."""
         if self.scorer is None or self.scorer.most == int(self.name):
             return self.name
         return f"{self.name} (halved to {self.scorer.most})"
@@ -151,7 +151,7 @@ def common(job: ScoringTask, chosen: list[Any]) -> list[Row]:
 
 
 def scored(job: ScoringTask, chosen: list[Any], options: argparse.Namespace) -> list[Row]:
-    """Return one at a time and populations of each size, by the score of ``job``."""
+    """Return one at a time and stacks of each size, by the score of ``job``."""
     (proxy,), few = job.proxies, chosen[: options.networks]
     rows = [
         Row(
@@ -166,13 +166,13 @@ def scored(job: ScoringTask, chosen: list[Any], options: argparse.Namespace) -> 
         if size <= options.most:
             some = chosen[: max(size, len(few))]
             scorer = Scorer(job, size)
-            run = partial(in_populations, scorer, some, size)
+            run = partial(in_stacks, scorer, some, size)
             once = partial(scorer.evaluate, some[:size])
             rows.append(Row(str(size), proxy, len(some), run, once, scorer))
     return rows
 
 
-def in_populations(scorer: Scorer, chosen: list[Any], size: int) -> None:
+def in_stacks(scorer: Scorer, chosen: list[Any], size: int) -> None:
     for first in range(0, len(chosen), size):
         scorer.evaluate(chosen[first : first + size])
 
