@@ -8,6 +8,7 @@ about the price of the batch's own weight gradient, and no copy of the activatio
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from nas_search.layers import depthwise
-from nas_search.layers.sample_gradient import DenseGradient, FactoredGradient, Factors
+from nas_search.layers.sample_gradient import (
+    DenseGradient,
+    FactoredGradient,
+    Factors,
+    factors_are_cheaper,
+)
 
 Pair = tuple[int, int]
 
@@ -33,7 +39,10 @@ class Geometry:
 def sample_gradient(
     x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry, low: bool = False
 ) -> DenseGradient | FactoredGradient:
-    """Return the per-sample gradients of a convolution's weight, factored where they have rank 1.
+    """Return the per-sample gradients of a convolution's weight, factored where that is cheaper.
+
+    It is on small maps: one place of output makes a linear layer of the convolution, such as the
+    one of 103 million weights that the classifier of timm's VGG begins with.
 
     Args:
         x: the layer's input, (n, C, H, W).
@@ -42,34 +51,27 @@ def sample_gradient(
         geometry: the convolution's stride, padding, dilation and groups.
         low: whether inputs and errors are bfloat16, of which rows are kept in float32.
     """
-    if is_linear(x, error, weight, geometry):
-        patches = x.flatten(1)
-        if weight.shape[2:] != x.shape[2:]:
-            g = geometry
-            patches = F.unfold(x, weight.shape[2:], g.dilation, g.padding, g.stride).flatten(1)
-        errors = error.flatten(1)
+    factors = Factors(x, error)
+    places, inputs = math.prod(error.shape[2:]), weight[0].numel()
+    if geometry.groups == 1 and factors_are_cheaper(len(x), places, inputs, len(weight)):
+        patches = _patches(x, weight, geometry).mT
+        errors = error.flatten(2).mT
         if low:
             patches, errors = patches.float(), errors.float()
-        return FactoredGradient(patches, errors)
+        return FactoredGradient(patches, errors, factors)
     rows = weight_gradient(x, error, weight, geometry)
-    return DenseGradient(rows.float() if low else rows, Factors(x, error))
+    return DenseGradient(rows.float() if low else rows, factors)
 
 
-def is_linear(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry) -> bool:
-    """Whether the convolution has one place of output, which sees all of its input.
-
-    Then it is a linear layer: one patch meets one error. So begins the classifier of timm's VGG,
-    whose weight has 103 million elements, and so are 3 x 3 filters on maps of one pixel.
-    """
-    if geometry.groups != 1 or error.shape[2:] != (1, 1):
-        return False
-    seen = (
-        range(-padding, (kernel - 1) * dilation - padding + 1, dilation)
-        for kernel, dilation, padding in zip(
-            weight.shape[2:], geometry.dilation, geometry.padding, strict=True
-        )
-    )
-    return all(set(range(size)) <= set(own) for size, own in zip(x.shape[2:], seen, strict=True))
+def _patches(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    """Return what the filters are multiplied with at each place, (n, C kh kw, H' W')."""
+    g = geometry
+    kernel = weight.shape[2:]
+    if kernel == (1, 1) and g.padding == (0, 0):
+        return x[:, :, :: g.stride[0], :: g.stride[1]].flatten(2)
+    if kernel == x.shape[2:] and g.padding == (0, 0) and g.dilation == (1, 1):
+        return x.flatten(1).unsqueeze(2)  # one place, and no copy
+    return F.unfold(x, kernel, g.dilation, g.padding, g.stride)
 
 
 def weight_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:

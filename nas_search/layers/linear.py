@@ -12,7 +12,12 @@ from nas_search.layers.changeable import changeable
 from nas_search.layers.initial_weights import Distribution, Scheme, weight_and_bias
 from nas_search.layers.recorder import Recorder, Recording, Stack
 from nas_search.layers.rule import LAYERS, LayerRule
-from nas_search.layers.sample_gradient import DenseGradient, FactoredGradient, Factors
+from nas_search.layers.sample_gradient import (
+    DenseGradient,
+    FactoredGradient,
+    Factors,
+    factors_are_cheaper,
+)
 
 Uses = tuple[Recording | None, Recording | None]
 
@@ -49,16 +54,28 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         of_weight, of_bias = ctx.uses
         if of_weight is not None:
-            if x.dim() == 2:
-                ctx.recorder.add(of_weight, FactoredGradient(x, error))
-            else:  # positions of one sample share the weight: their outer products add up
-                rows = torch.bmm(error.flatten(1, -2).transpose(1, 2), x.flatten(1, -2))
-                ctx.recorder.add(of_weight, DenseGradient(rows.flatten(1), Factors(x, error)))
+            ctx.recorder.add(of_weight, sample_gradient(x, error))
         if of_bias is not None:
             rows = error.flatten(1, -2).sum(1) if error.dim() > 2 else error
             ctx.recorder.add(of_bias, DenseGradient(rows))
         grad_x = error @ weight if ctx.needs_input_grad[0] else None
         return grad_x, None, None, None, None
+
+
+def sample_gradient(x: Tensor, error: Tensor) -> DenseGradient | FactoredGradient:
+    """Return the per-sample gradients of a weight.
+
+    Args:
+        x: the layer's input, (m, ..., in).
+        error: gradient of the loss with respect to the output, (m, ..., out).
+    """
+    # Positions of one sample share the weight: their outer products add up.
+    inputs, errors = (t.reshape(len(t), -1, t.shape[-1]) for t in (x, error))
+    found = FactoredGradient(inputs, errors, Factors(x, error))
+    samples, positions, features = inputs.shape
+    if factors_are_cheaper(samples, positions, features, errors.shape[2]):
+        return found
+    return DenseGradient(found.matrix(), found.factors)
 
 
 def stacked(stack: Stack, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

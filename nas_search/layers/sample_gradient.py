@@ -114,52 +114,70 @@ class DenseGradient:
 
 @dataclass(frozen=True)
 class FactoredGradient:
-    """The gradient of a linear layer's weight as outer products: row i is b_i a_i^T.
+    """The gradient of a weight as sums of outer products: row i is sum_t b_it a_it^T.
+
+    So are those of linear layers, of T positions, and of convolutions, whose positions are the
+    places of the output. Inner products of two rows take T^2 products of positions and no row:
+    <sum_t b_it a_it^T, sum_s b_js a_js^T> = sum_ts <a_it, a_js> <b_it, b_js>. Where positions are
+    few and weights large, that is far less work and memory (Rochette et al. 2019, "Efficient
+    per-example gradient computations in convolutional neural networks").
 
     Attributes:
-        inputs: the layer's inputs a, shape (m, in_features).
-        errors: gradients b of the loss with respect to the outputs, shape (m, out_features).
+        inputs: what the weight is multiplied with, a, shape (m, T, in).
+        errors: gradients b of the loss with respect to what comes out, shape (m, T, out).
+        factors: what entered the layer and what came back to it.
     """
 
     inputs: Tensor
     errors: Tensor
+    factors: Factors
 
-    @property
-    def factors(self) -> Factors:
-        """Inputs and errors."""
-        return Factors(self.inputs, self.errors)
-
-    def by_sample(self, samples: int) -> FactoredGradient | DenseGradient:
+    def by_sample(self, samples: int) -> FactoredGradient:
         """Return the gradient with the rows of each of ``samples`` samples summed up."""
         if len(self.inputs) == samples:
             return self
-        inputs = self.inputs.unflatten(0, (samples, -1))
-        errors = self.errors.unflatten(0, (samples, -1))
-        rows = torch.bmm(errors.transpose(1, 2), inputs)
-        return DenseGradient(rows.flatten(1), Factors(inputs, errors))
+        inputs, errors = (t.reshape(samples, -1, t.shape[-1]) for t in (self.inputs, self.errors))
+        return FactoredGradient(inputs, errors, self.factors.by_sample(samples))
 
     def matrix(self) -> Tensor:
-        """Return the (m, out_features * in_features) rows."""
-        return (self.errors[:, :, None] * self.inputs[:, None, :]).flatten(1)
+        """Return the (m, out * in) rows."""
+        return torch.bmm(self.errors.mT, self.inputs).flatten(1)
 
     def grams(self, candidates: int) -> Tensor:
-        """Return (A A^T) o (B B^T): <b_i a_i^T, b_j a_j^T> = <a_i, a_j> <b_i, b_j>."""
-        inputs, errors = self.factors.grams(candidates)
-        return inputs * errors
+        """Return each candidate's Gram matrix of its rows, (k, n, n)."""
+        positions = self.inputs.shape[1]
+        products = _grams(self.inputs.flatten(0, 1), candidates)
+        products = products * _grams(self.errors.flatten(0, 1), candidates)
+        if positions == 1:
+            return products
+        by_pair = products.unflatten(2, (-1, positions)).unflatten(1, (-1, positions))
+        summed: Tensor = by_pair.sum((2, 4))
+        return summed
 
     def sums(self, candidates: int, weights: Tensor | None = None) -> Tensor:
         """Return B^T A of each candidate, (k, P): no row is ever formed."""
-        inputs: Tensor = self.inputs.unflatten(0, (candidates, -1))
+        inputs: Tensor = self.inputs.unflatten(0, (candidates, -1)).flatten(1, 2)
         errors: Tensor = self.errors.unflatten(0, (candidates, -1))
         if weights is not None:
-            errors = errors * weights.to(errors.dtype)[:, None]
-        return torch.bmm(errors.mT, inputs).flatten(1)
+            errors = errors * weights.to(errors.dtype)[:, None, None]
+        return torch.bmm(errors.flatten(1, 2).mT, inputs).flatten(1)
 
     def square_sums(self, candidates: int) -> Tensor:
-        """Return sum_i ||a_i||^2 ||b_i||^2 of each candidate, (k,)."""
-        squares = self.inputs.square().sum(1) * self.errors.square().sum(1)
-        own: Tensor = squares.unflatten(0, (candidates, -1))
+        """Return sum_i ||row i||^2 of each candidate, (k,)."""
+        products = torch.bmm(self.inputs, self.inputs.mT) * torch.bmm(self.errors, self.errors.mT)
+        own: Tensor = products.sum((1, 2)).unflatten(0, (candidates, -1))
         return own.sum(1)
+
+
+def factors_are_cheaper(samples: int, positions: int, inputs: int, outputs: int) -> bool:
+    """Whether a Gram matrix takes less by factors than by rows.
+
+    Per pair of samples: T^2 (in + out) multiplications against in * out, and per sample T * in *
+    out for its row. Rows are read and written besides, so half as many count as less.
+    """
+    by_factors = samples * positions**2 * (inputs + outputs)
+    by_rows = (samples + positions) * inputs * outputs
+    return positions == 1 or 2 * by_factors < by_rows
 
 
 def _grams(rows: Tensor, candidates: int) -> Tensor:

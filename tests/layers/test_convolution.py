@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from nas_search.gradients import StackedParameters, per_sample_backward
 from nas_search.gradients.backward import cross_entropy
 from nas_search.gradients.ways import way_of
+from nas_search.layers.sample_gradient import DenseGradient, FactoredGradient, SampleGradient
 from nas_search.testing.gradients import MatrixSink, gradients_by_loop
 from nas_search.testing.layers import LayerCase, LayerConformance
 
@@ -34,7 +35,34 @@ class TestConv2d(LayerConformance):
             LayerCase(nn.Conv2d(2, 3, 3, 1, 2, 2), (2, 1, 1), macs=3 * 18),
             LayerCase(nn.Conv2d(2, 3, 2, 1, 1, 3), (2, 2, 2), macs=3 * 8),
             LayerCase(nn.Conv2d(2, 4, 3, groups=2), (2, 3, 3), macs=4 * 9),
+            # Few places and wide filters: gradients stay factored.
+            LayerCase(nn.Conv2d(16, 24, 3, padding=1), (16, 2, 2), macs=24 * 4 * 144),
+            LayerCase(nn.Conv2d(16, 24, (3, 2), (1, 2), 1, 2), (16, 4, 2), macs=24 * 2 * 96),
+            LayerCase(nn.Conv2d(24, 32, 1, stride=2), (24, 2, 3), macs=32 * 2 * 24),
+            LayerCase(nn.Conv2d(24, 32, 1, padding=1), (24, 1, 1), macs=32 * 9 * 24),
         ]
+
+
+def test_gradients_of_few_places_stay_factored() -> None:
+    """A wide layer's rows would take a gigabyte; its factors a thousandth of that."""
+    gradients: list[SampleGradient] = []
+
+    class Sink:
+        def add(self, parameter: str, members: object, gradient: SampleGradient) -> None:
+            gradients.append(gradient)
+
+    network = nn.Sequential(nn.Conv2d(64, 96, 3, padding=1), nn.Flatten(), nn.Linear(384, 3))
+    x, labels = torch.randn(8, 64, 2, 2), torch.arange(8) % 3
+    per_sample_backward(network, x, labels, [Sink()])
+    assert [type(gradient) for gradient in gradients] == [FactoredGradient, FactoredGradient]
+    gradients.clear()
+    per_sample_backward(network[:1].append(Mean()), torch.randn(8, 64, 9, 9), labels, [Sink()])
+    assert [type(gradient) for gradient in gradients] == [DenseGradient]
+
+
+class Mean(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
 
 
 class TestConv1d(LayerConformance):

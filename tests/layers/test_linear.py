@@ -16,4 +16,5 @@ class TestLinear(LayerConformance):
             LayerCase(nn.Linear(5, 3, bias=False), (5,), macs=15),
             LayerCase(nn.Linear(3, 4), (6, 3), macs=72),
             LayerCase(nn.Linear(3, 2, bias=False), (2, 4, 3), macs=48),
+            LayerCase(nn.Linear(24, 32), (3, 24), macs=3 * 24 * 32),  # gradients stay factored
         ]
