@@ -19,11 +19,12 @@ from __future__ import annotations
 import argparse
 import copy
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import Tensor, nn
 
 from benchmarks.common import digits_batch, genotypes, header, interleaved, say, spread, task
@@ -34,6 +35,9 @@ CASES = (
     ("darts", {"cells": 8, "channels": 16}, 32),
     ("darts", {"cells": 8, "channels": 16}, 16),
 )
+
+KNOWN = (("resnet18", 64), ("mobilenet_v3_small", 64))
+"""Networks of torchvision, and the size of their images."""
 
 
 def weights(network: nn.Module) -> dict[str, nn.Parameter]:
@@ -92,21 +96,42 @@ def main() -> None:
     say("| network | images | loop | vmap | ours | error of the loop | error of ours |")
     say("|---|---|---|---|---|---|---|")
     for space, macro, size in CASES:
-        ratios: dict[str, list[float]] = {"loop": [], "vmap": [], "ours": []}
-        errors: dict[str, list[float]] = {"loop": [], "ours": []}
         images, labels, classes = digits_batch(size, options.n)
         job = task(space, (images, labels, classes), **macro)
-        images, labels = images.to(options.device), labels.to(options.device)
-        for genotype in genotypes(space, options.networks):
-            network = job.build(genotype).to(options.device)
-            for way, values in ratio_to_training(network, images, labels, options).items():
-                ratios[way] += values
-            for way, error in largest_error(network, images, labels).items():
-                errors[way].append(error)
         sizes = ", ".join(f"{key} {value}" for key, value in macro.items())
-        cells = " | ".join(spread(values) for values in ratios.values())
-        worst = " | ".join(f"{max(values):.0e}" for values in errors.values())
-        say(f"| {space} ({sizes}) | {size} x {size} | {cells} | {worst} |")
+        networks = (job.build(genotype) for genotype in genotypes(space, options.networks))
+        row(f"{space} ({sizes})", networks, images, labels, options)
+    for name, size in KNOWN:
+        images, labels, _ = digits_batch(size, options.n)
+        torch.manual_seed(0)
+        network = torchvision.models.get_model(name)
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        row(name, [network], images.expand(-1, 3, -1, -1), labels, options)
+
+
+def row(
+    title: str,
+    networks: Iterable[nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    options: argparse.Namespace,
+) -> None:
+    """Measure the networks of one row, and print it."""
+    ratios: dict[str, list[float]] = {"loop": [], "vmap": [], "ours": []}
+    errors: dict[str, list[float]] = {"loop": [], "ours": []}
+    size = images.shape[-1]
+    images, labels = images.to(options.device).contiguous(), labels.to(options.device)
+    for network in networks:
+        network.to(options.device)
+        for way, values in ratio_to_training(network, images, labels, options).items():
+            ratios[way] += values
+        for way, error in largest_error(network, images, labels).items():
+            errors[way].append(error)
+    cells = " | ".join(spread(values) for values in ratios.values())
+    worst = " | ".join(f"{max(values):.0e}" for values in errors.values())
+    say(f"| {title} | {size} x {size} | {cells} | {worst} |")
 
 
 def ratio_to_training(
