@@ -10,8 +10,8 @@ and activations.
         --to studies/results/timm_full.csv
     python -m studies.timm_models report --table timm_same_recipe.csv
 
-The first command takes an hour or more on one core, the second (full resolution) several, and
-VGG models some 30 GB; both continue where they stopped. Models whose residual branches begin at
+The first command takes an hour or more on one core, the second (full resolution) several; both
+continue where they stopped. Models whose residual branches begin at
 zero hide most of their weights from every score that uses gradients; such scales are set to one,
 unless --as-built is given.
 """

@@ -2,6 +2,7 @@
 
 from nas_search.gradients.backward import per_sample_backward
 from nas_search.gradients.forwards import forwards_replaced, normalized_network
+from nas_search.gradients.objective import Objective, cross_entropy
 from nas_search.gradients.sinks import (
     FactorSink,
     GramSink,
@@ -39,6 +40,7 @@ __all__ = [
     "GramSink",
     "NormSink",
     "Normalization",
+    "Objective",
     "StackedParameters",
     "Parameters",
     "PerCandidate",
@@ -50,6 +52,7 @@ __all__ = [
     "Way",
     "WeightedSumSink",
     "ParameterUse",
+    "cross_entropy",
     "forwards_replaced",
     "normalized_network",
     "of_kind",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from weakref import WeakSet
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.core.device import Precision
@@ -22,20 +21,14 @@ from nas_search.gradients.forwards import (
     logits_of,
     running_by,
 )
+from nas_search.gradients.objective import Objective, check_objective, cross_entropy
 from nas_search.gradients.one_by_one import gradients_one_by_one
 from nas_search.gradients.standing import Standing
 from nas_search.gradients.ways import Way, way_of
 from nas_search.layers.modes import PARAMETERS, Normalization, Parameters
 from nas_search.layers.recorder import Recorder, Sink
 from nas_search.stacked.candidates import candidates_of
-
-Objective = Callable[[Tensor, Tensor], Tensor]
-"""From logits (n, ...) and labels (n, ...) to the samples' own losses (n,), or to their sum."""
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the summed cross-entropy of ``logits`` (n, classes) at ``labels`` (n,)."""
-    return F.cross_entropy(logits, labels, reduction="sum")
+from nas_search.stacked.network import StackedNetwork
 
 
 def per_sample_backward(
@@ -77,10 +70,12 @@ def per_sample_backward(
         The logits, (n, ...), detached; (K n, classes) of a stacked network.
 
     Raises:
-        InputError: the samples depend on each other, a layer cannot run with these statistics, or
-            ``bf16`` is asked for with statistics that it has no use for.
+        InputError: the samples depend on each other, a layer cannot run with these statistics, the
+            network computes in half precision, or ``bf16`` is asked for with statistics that it has
+            no use for.
     """
     check_normalization(normalization)
+    check_dtype(network)
     if parameters not in PARAMETERS:
         raise InputError(f"unknown parameters '{parameters}'; possible: {', '.join(PARAMETERS)}")
     if precision == "bf16" and normalization not in ("frozen", "eval"):
@@ -89,7 +84,7 @@ def per_sample_backward(
             f"'{normalization}'; use frozen or eval, or precision=tf32"
         )
     if way is None:
-        way = way_of(network, images, labels, normalization, objective)
+        way = way_of(network, images, normalization)
     layers = layers_by_rule(network)
     counted: frozenset[str] | None = None
     if way != "rules" or not counted_by_layers(network, layers):
@@ -119,13 +114,14 @@ def per_sample_backward(
     form_of = partial(recorded_form, recorder)
     calls = True if way == "calls" else None
     with (
-        gradients_kept(network) if counted is not None else nullcontext(),
+        nullcontext() if isinstance(network, StackedNetwork) else gradients_kept(network),
         running_by(network, form_of, calls=calls, observer=observer, layers=layers) as looking,
         torch.enable_grad(),
     ):
         with looking:
             logits = logits_of(network, images)
         recorder.skip = frozenset(observer.unknown)
+        check_objective(objective, logits, labels)
         if logits.requires_grad:  # a network whose output no parameter reaches has no gradient
             k = len(candidates.all)
             repeated = labels if k == 1 else labels.repeat(k)
@@ -136,6 +132,22 @@ def per_sample_backward(
         _say_once(network, unknown)
         gradients_one_by_one(network, images, labels, recorder, unknown, normalization, objective)
     return logits.detach()
+
+
+def check_dtype(network: nn.Module) -> None:
+    """Refuse networks whose rounding would pass for a gradient, and such as nobody looks into.
+
+    Raises:
+        InputError: it computes in half precision, or is compiled by TorchScript.
+    """
+    if isinstance(network, torch.jit.ScriptModule):
+        raise InputError("a network compiled by torch.jit cannot be looked into; give the original")
+    first = next((p for p in network.parameters() if p.is_floating_point()), None)
+    if first is not None and first.dtype in (torch.float16, torch.bfloat16):
+        raise InputError(
+            f"the network computes in {str(first.dtype).removeprefix('torch.')}, whose rounding "
+            "would pass for gradients; give network.float()"
+        )
 
 
 _said: WeakSet[nn.Module] = WeakSet()

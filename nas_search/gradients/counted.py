@@ -111,9 +111,19 @@ def _recorded(recorder: Recorder, form: Form, name: str, *args: Any, **kwargs: A
 
 
 def structure_of(network: nn.Module) -> object:
-    """Return what changes when the modules or parameters of ``network`` do."""
+    """Return what changes when modules, parameters or plain attributes of ``network`` do."""
     modules = tuple(
-        (name, type(module), len(module._forward_pre_hooks), len(module._forward_hooks))
+        (
+            name,
+            type(module),
+            len(module._forward_pre_hooks),
+            len(module._forward_hooks),
+            *(
+                (key, value)
+                for key, value in vars(module).items()
+                if type(value) in (bool, int, float, str) and key != "training"
+            ),
+        )
         for name, module in network.named_modules()
     )
     return modules, tuple((id(p), p.requires_grad) for p in network.parameters())

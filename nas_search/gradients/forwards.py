@@ -214,12 +214,20 @@ def forwards_replaced(
 ) -> Iterator[None]:
     """Let modules run by ``rules`` and all others as in evaluation; undo it at the end.
 
-    Activations do not work in place meanwhile: what a layer has kept stays what it was.
+    Activations do not work in place meanwhile: what a layer has kept stays what it was. What a
+    forward writes into buffers, or an embedding with ``max_norm`` into its table, is undone.
     """
     modules = list(network.modules())
     training = [module.training for module in modules]
     in_place = [module for module in modules if getattr(module, "inplace", False) is True]
     own = {module: module.__dict__.get("forward") for module in rules}
+    known = rules_by_kind()
+    written = [
+        (tensor, tensor._version, tensor.detach().clone())
+        for module in modules
+        if type(module) not in known or getattr(module, "max_norm", None) is not None
+        for tensor in _written_by(module)
+    ]
     # Some keep tables of biases for evaluation, and drop them when they are told to train.
     keeping = any(type(module).train is not nn.Module.train for module in modules)
     if keeping:
@@ -241,6 +249,10 @@ def forwards_replaced(
                 del module.forward  # the class's own forward is in force again
             else:
                 module.forward = forward
+        for tensor, version, values in written:
+            if tensor._version != version:
+                with torch.no_grad():
+                    tensor.copy_(values)
         for module in in_place:
             setattr(module, "inplace", True)  # noqa: B010
         if keeping:
@@ -248,6 +260,13 @@ def forwards_replaced(
         for module, trained in zip(modules, training, strict=True):
             if keeping or trained:
                 module.training = trained
+
+
+def _written_by(module: nn.Module) -> Iterator[Tensor]:
+    """Yield what the forward of ``module`` may write to."""
+    yield from (buffer for buffer in module._buffers.values() if buffer is not None)
+    if getattr(module, "max_norm", None) is not None:
+        yield from (p for p in module._parameters.values() if p is not None)
 
 
 @contextmanager

@@ -6,12 +6,13 @@ graph of one forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from nas_search.gradients.forwards import logits_of, normalized_network
+from nas_search.gradients.objective import Objective, losses_of
 from nas_search.layers.modes import Normalization
 from nas_search.layers.recorder import Recorder
 
@@ -23,7 +24,7 @@ def gradients_one_by_one(
     recorder: Recorder,
     parameters: Mapping[str, nn.Parameter],
     normalization: Normalization,
-    objective: Callable[[Tensor, Tensor], Tensor],
+    objective: Objective,
 ) -> Tensor:
     """Hand the gradients of ``parameters`` to ``recorder``; arguments as for the fast pass.
 
@@ -56,14 +57,3 @@ def gradients_one_by_one(
         own += [own[0].new_zeros(own[0].shape)] * (len(images) - len(own))
         recorder.add_rows(name, torch.stack(own))
     return logits.detach()
-
-
-def losses_of(
-    objective: Callable[[Tensor, Tensor], Tensor], logits: Tensor, labels: Tensor
-) -> Tensor:
-    """Return the samples' own losses, (n,)."""
-    losses = objective(logits, labels)
-    if losses.dim() == 1:
-        return losses
-    each = zip(logits.split(1), labels.split(1), strict=True)
-    return torch.stack([objective(own, label).sum() for own, label in each])

@@ -74,6 +74,9 @@ def count_patterns(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcom
     """Forward the batch and count the patterns of every ``nn.ReLU`` of feature maps.
 
     A candidate is dead if its logits are not finite or do not depend on the image.
+
+    Raises:
+        InputError: no ReLU sees a feature map.
     """
     candidates = len(candidates_of(subject.network))
     words: list[Tensor] = []
@@ -82,6 +85,9 @@ def count_patterns(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcom
         words.append(_packed(on, members).unique(dim=1))
 
     logits = _forward(subject, look, maps_alone=True)
+    if not words:
+        name = type(subject.network).__name__
+        raise InputError(f"no nn.ReLU of {name} sees a feature map (n, C, H, W)")
     return where_alive(logits, [[PatternCount(count)] for count in _distinct(words, candidates)])
 
 
@@ -121,8 +127,6 @@ def _packed(on: Tensor, members: Tensor) -> Tensor:
 
 def _distinct(words: list[Tensor], candidates: int) -> list[int]:
     """Return how many distinct columns each candidate has."""
-    if not words:
-        return [0] * candidates
     owners = torch.cat(words, 1).unique(dim=1)[0]
     counts: list[int] = owners.bincount(minlength=candidates).tolist()
     return counts

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.core.device import Precision
@@ -15,8 +14,10 @@ from nas_search.core.errors import InputError
 from nas_search.core.registry import Registry
 from nas_search.gradients import (
     Normalization,
+    Objective,
     Parameters,
     Sink,
+    cross_entropy,
     per_sample_backward,
 )
 
@@ -65,15 +66,6 @@ NARROW_IMAGE = (1, 5, 5)
 skeletons do."""
 
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""From logits (m, ...) and labels (m, ...) to the samples' own losses, (m,)."""
-
-
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the samples' cross-entropies, (m,), of ``logits`` (m, classes) at ``labels`` (m,)."""
-    return F.cross_entropy(logits, labels, reduction="none")
-
-
 @dataclass(frozen=True)
 class Subject:
     """What a pass looks at; it leaves all of it as it was.
@@ -101,7 +93,7 @@ class Subject:
     seed: int = 0
     precision: Precision = "fp32"
     facts: tuple[Facts | None, ...] = (None,)
-    loss: Loss = cross_entropy
+    loss: Objective = cross_entropy
     kinds: frozenset[type] = frozenset()
     shared: dict[type, Any] = field(default_factory=dict, compare=False)
 
@@ -174,7 +166,7 @@ def weighted_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     }
 
 
-def mean_losses(logits: Tensor, labels: Tensor, loss: Loss = cross_entropy) -> Tensor:
+def mean_losses(logits: Tensor, labels: Tensor, loss: Objective = cross_entropy) -> Tensor:
     """Return the mean loss of each candidate, (K,).
 
     Args:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from nas_search.core.errors import InputError
 from nas_search.gradients import PerCandidate, normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.hooks import hooked
@@ -28,14 +29,20 @@ class ChannelCorrelations:
 
 
 def correlate_channels(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome]:
-    """Forward one standard normal image of the probe batch's shape."""
+    """Forward one standard normal image of the probe batch's shape.
+
+    Raises:
+        InputError: the network takes tokens, or none of its modules gives a feature map.
+    """
+    if not subject.images.is_floating_point():
+        raise InputError("this score looks at an image of noise, and the network takes tokens")
     candidates = candidates_of(subject.network)
     generator = torch.Generator().manual_seed(subject.seed)
     image = torch.randn(1, *subject.images.shape[1:], generator=generator).to(subject.images)
     smallest = PerCandidate()
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if output.dim() == 4:
+        if isinstance(output, Tensor) and output.dim() == 4:
             values = output.flatten(2).double()
             centered = values - values.mean(2, keepdim=True)
             norms = centered.norm(dim=2, keepdim=True)
@@ -47,7 +54,11 @@ def correlate_channels(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
     hooks = hooked(leaf.register_forward_hook(look) for leaf in leaves)
     with hooks, normalized_network(subject.network, subject.normalization), torch.no_grad():
         subject.network(image)
-    return [[ChannelCorrelations(own)] for own in smallest.sequences(len(candidates))]
+    found = smallest.sequences(len(candidates))
+    if not any(found):
+        name = type(subject.network).__name__
+        raise InputError(f"no module of {name} gives a feature map (n, C, H, W)")
+    return [[ChannelCorrelations(own)] for own in found]
 
 
 PASSES.add(

@@ -7,7 +7,7 @@ operation keeps them in place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ NOTHING, WEIGHT = -2, -1
 """Numbers of a node that no path reaches, and of one that paths reach from weights alone.
 
 From 0 on the number is that of the layers on the longest path from the image: the largest of what
-comes in, plus one at a convolution or linear layer.
+comes in, plus one at a convolution or linear layer, and two at a layer of attention.
 """
 
 
@@ -59,48 +59,45 @@ def inputs_of(graph: Graph, node: Any) -> Iterator[tuple[Any, list[int] | None, 
 
 
 def longest_paths_of_one(
-    graph: Graph, counted: set[Any], leaves: set[Tensor], begin: set[Any]
+    graph: Graph, counted: Mapping[Any, int], leaves: set[Tensor] | None
 ) -> dict[Any, np.ndarray]:
     """Return what :func:`longest_paths` does, where there is one candidate: far less work."""
     numbers: dict[Any, int] = {}
     for node, reads in graph.items():
         leaf = None if reads else getattr(node, "variable", None)
         if leaf is not None:
-            numbers[node] = 0 if leaf in leaves else WEIGHT
+            numbers[node] = 0 if leaves is None or leaf in leaves else WEIGHT
             continue
         own = max((numbers[before] for before, _ in reads if before is not None), default=NOTHING)
-        if node in begin:
-            own = max(own, 0)
-        numbers[node] = own + 1 if own >= 0 and node in counted else own
+        numbers[node] = own + counted.get(node, 0) if own >= 0 else own
     arrays = {number: np.array([number]) for number in set(numbers.values())}
     return {node: arrays[number] for node, number in numbers.items()}
 
 
 def longest_paths(
     graph: Graph,
-    counted: set[Any],
+    counted: Mapping[Any, int],
     sizes: dict[Any, int],
-    leaves: set[Tensor],
-    begin: set[Any],
+    leaves: set[Tensor] | None,
 ) -> dict[Any, np.ndarray]:
     """Return each node's number per candidate; one alone where weights are all that it reads.
 
     Args:
         graph: the nodes.
-        counted: those that are layers.
+        counted: how many layers those are that are any.
         sizes: numbers of candidates of some nodes.
-        leaves: where paths begin.
-        begin: nodes where they begin, too.
+        leaves: where paths begin; None means wherever the graph does, as tokens are no part of it.
     """
     numbers: dict[Any, np.ndarray] = {}
     for node, reads in graph.items():
         leaf = None if reads else getattr(node, "variable", None)
         if leaf is not None:
-            numbers[node] = np.array([0 if leaf in leaves else WEIGHT])
+            begins = leaves is None or leaf in leaves
+            numbers[node] = np.array([0 if begins else WEIGHT])
             continue
         moves = getattr(node, "moves", None)
         size = moves.size if isinstance(moves, Moves) else sizes.get(node, 1)
-        own = np.full(size, 0 if node in begin else NOTHING)
+        own = np.full(size, NOTHING)
         for before, taken, put in inputs_of(graph, node):
             read = numbers[before]
             if taken is not None and len(read) > 1:
@@ -114,7 +111,8 @@ def longest_paths(
                     f"an operation that runs {len(read)} candidates gives the samples of {size}: a "
                     "stacked network moves them by nas_search.stacked.routing alone"
                 )
-        numbers[node] = np.where(own >= 0, own + 1, own) if node in counted else own
+        layers = counted.get(node, 0)
+        numbers[node] = np.where(own >= 0, own + layers, own) if layers else own
     return numbers
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nas_search.gradients import PerCandidate, StackedParameters
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject, mean_losses
@@ -36,7 +37,8 @@ def multiply_by_hessian(subject: Subject, wanted: frozenset[type]) -> Sequence[O
     candidates = len(candidates_of(network))
     own = StackedParameters(network)
     weights, products = PerCandidate(), PerCandidate()
-    with own.in_place(subject.normalization, subject.images):
+    # The fused kernels of attention cannot be differentiated twice.
+    with own.in_place(subject.normalization, subject.images), sdpa_kernel(SDPBackend.MATH):
         logits = network(subject.images)
         loss = mean_losses(logits, subject.labels, subject.loss).sum()
         gradients = own.gradients(loss, create_graph=True)

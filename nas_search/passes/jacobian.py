@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, DeadNetwork, Outcome, Pass, Subject
 from nas_search.passes.dead import CONSTANT_LOGIT_ULPS, where_alive
@@ -35,7 +36,12 @@ def differentiate_by_images(subject: Subject, wanted: frozenset[type]) -> Sequen
     are rounding errors: in true train mode the mean over the batch of what batch-norm returns is
     constant, and where only convolutions, pooling of whole maps and the classifier follow, so is
     the sum of all logits.
+
+    Raises:
+        InputError: the network takes tokens.
     """
+    if not subject.images.is_floating_point():
+        raise InputError("this score differentiates by the image, and the network takes tokens")
     network = subject.network
     candidates = len(candidates_of(network))
     images = copy_per_candidate(network, subject.images.detach()).requires_grad_()
@@ -43,7 +49,7 @@ def differentiate_by_images(subject: Subject, wanted: frozenset[type]) -> Sequen
         logits = network(images)
         (found,) = torch.autograd.grad(logits.sum(), images, allow_unused=True)
     found = torch.zeros_like(images) if found is None else found
-    rows = found.view(candidates, len(subject.images), -1).double()
+    rows = found.reshape(candidates, len(subject.images), -1).double()
     logits = logits.detach()
     nothing = DeadNetwork("the sum of all logits does not depend on the images")
     largest = logits.unflatten(0, (candidates, -1)).abs().amax((1, 2))

@@ -45,7 +45,14 @@ class Call:
     from_any: np.ndarray
 
 
-COUNTED = (nn.Conv2d, nn.Linear)
+COUNTED: dict[type[nn.Module], int] = {
+    nn.modules.conv._ConvNd: 1,
+    nn.Linear: 1,
+    nn.Bilinear: 1,
+    nn.RNNBase: 1,
+    nn.RNNCellBase: 1,
+    nn.MultiheadAttention: 2,  # the projections before and after it
+}
 """Layers whose number is the length of a path."""
 
 
@@ -60,14 +67,12 @@ class Watch:
         run: the calls of modules, in order: the module, the candidates whose samples it saw, and
             the nodes of its output.
         end: the node that made the logits; None before the run, or without a graph.
-        begin: nodes of what modules made of tokens, where paths begin: integers have no graph.
     """
 
     def __init__(self, network: nn.Module, kinds: tuple[type[nn.Module], ...] = ()) -> None:
         self.run: list[tuple[nn.Module, Members, list[Any]]] = []
         self.end: Any = None
-        self.begin: set[Any] = set()
-        self._network, self._kinds = network, (*COUNTED, nn.Embedding, *kinds)
+        self._network, self._kinds = network, (*COUNTED, *kinds)
         self._candidates = candidates_of(network)
 
     def __enter__(self) -> Watch:
@@ -82,14 +87,10 @@ class Watch:
             handle.remove()
 
     def _begin(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self.run, self.end, self.begin = [], None, set()  # of several runs the last one counts
+        self.run, self.end = [], None  # of several runs the last one counts
 
     def _note(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self.run.append((module, self._candidates.active, _nodes(output)))
-        if next(module.children(), None) is None and any(
-            isinstance(value, Tensor) and not value.is_floating_point() for value in inputs
-        ):
-            self.begin.update(_nodes(output))
         if module is self._network:
             self.end = next(iter(_nodes(output)), None)
 
@@ -133,19 +134,21 @@ class Paths:
         self._count = len(candidates_of(network))
         self._run, self._end = watch.run, watch.end
         self._graph = graph_of(self._end)
-        counted = {
-            node for module, _, nodes in self._run if isinstance(module, COUNTED) for node in nodes
-        }
+        counted: dict[Any, int] = {}
+        for module, _, nodes in self._run:
+            layers = max((n for kind, n in COUNTED.items() if isinstance(module, kind)), default=0)
+            counted.update((node, layers) for node in nodes if layers)
+        leaves = {image} if image.is_floating_point() else None
         if self._count == 1:
-            self._numbers = longest_paths_of_one(self._graph, counted, {image}, watch.begin)
+            self._numbers = longest_paths_of_one(self._graph, counted, leaves)
         else:
             sizes = {node: len(members) for _, members, nodes in self._run for node in nodes}
-            self._numbers = longest_paths(self._graph, counted, sizes, {image}, watch.begin)
+            self._numbers = longest_paths(self._graph, counted, sizes, leaves)
         lengths = self._numbers.get(self._end, np.full(self._count, NOTHING)).tolist()
         self.lengths = [length if length >= 0 else None for length in lengths]
         ends = (node for node, reads in self._graph.items() if not reads)
-        leaves = (getattr(node, "variable", None) for node in ends)
-        self.weights = {leaf for leaf in leaves if leaf is not None and leaf is not image}
+        variables = (getattr(node, "variable", None) for node in ends)
+        self.weights = {leaf for leaf in variables if leaf is not None and leaf is not image}
 
     @cached_property
     def calls(self) -> list[Call]:

@@ -168,7 +168,7 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
     sinks += [sums] if BatchGradient in wanted else []
     fisher = PerCandidate()
     # Before any hook: the check of a network's first pass runs it several times.
-    way = way_of(network, subject.images, subject.labels, subject.normalization, subject.loss)
+    way = way_of(network, subject.images, subject.normalization)
     with (
         _channels_seen(network, stack, fisher) if ChannelFisher in wanted else nullcontext(),
         _paths_left(subject) as images,
@@ -268,6 +268,10 @@ def _layer_factors(
     if not layers:  # weights have gradients, but none that a layer of the book found
         unknown = ValueError("what enters and leaves its layers is unknown: no layer rule was used")
         return Missing(LayerFactors, unknown)
+    without = [name for name in alive if name not in found]
+    if without:
+        unknown = ValueError(f"what enters and leaves the layer of '{without[0]}' is unknown")
+        return Missing(LayerFactors, unknown)
     cosines = normalized(torch.stack([found[name] for name in layers]).double())
     sizes = torch.tensor([weights[name].numel() for name in layers], dtype=torch.float64)
     return LayerFactors(layers, cosines[:, 0], cosines[:, 1], sizes.to(labels.device), labels)
@@ -280,7 +284,8 @@ def _paths_left(subject: Subject) -> Iterator[Tensor]:
     Yields:
         The images to run it on.
     """
-    if subject.kinds.isdisjoint((Depth, LiveParameters)):
+    tokens = not subject.images.is_floating_point()  # tables that do not count have no graph here
+    if tokens or subject.kinds.isdisjoint((Depth, LiveParameters)):
         yield subject.images
         return
     images = begin_paths(subject.images)

@@ -13,10 +13,12 @@ from nas_search.gradients import (
     NORMALIZATIONS,
     PARAMETERS,
     Normalization,
+    Objective,
     Parameters,
+    cross_entropy,
 )
 from nas_search.passes import Facts, Form, Outcome, Pass, Subject, pass_of
-from nas_search.passes.base import Loss, Missing, cross_entropy
+from nas_search.passes.base import Missing
 from nas_search.passes.per_sample import Grams
 from nas_search.proxies import Measurement
 
@@ -91,7 +93,7 @@ def measure_stack(
     how: Measuring,
     kinds: Iterable[type],
     facts: Sequence[Facts | None],
-    loss: Loss = cross_entropy,
+    loss: Objective = cross_entropy,
     refuse: bool = True,
 ) -> list[Measurement]:
     """Measure every kind that can be measured, of each of K candidates.

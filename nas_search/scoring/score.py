@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.gradients import forwards_replaced
-from nas_search.gradients.counting import count_network
+from nas_search.gradients import Objective, cross_entropy
+from nas_search.gradients.counting import Count
 from nas_search.layers.modes import Normalization, Parameters
 from nas_search.passes import Facts
-from nas_search.passes.base import Loss, cross_entropy
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.scoring.measure import Measuring, measure_stack
 from nas_search.scoring.rounds import by_normalization
+from nas_search.scoring.samples import check_samples, run_once
 
 
 class Scores(dict[str, float]):
@@ -47,7 +47,7 @@ def score(
     network: nn.Module,
     images: Tensor,
     labels: Tensor | None = None,
-    proxies: Sequence[str] = ("gradalign",),
+    proxies: str | Sequence[str] = ("gradalign",),
     *,
     loss: Callable[..., Tensor] | None = None,
     normalization: Normalization | None = None,
@@ -66,7 +66,7 @@ def score(
         images: (n, ...) images or tokens on the network's device, images in its dtype; 2 or more.
         labels: (n,) int64 in [0, classes), of at least two classes; or (n, ...), whatever ``loss``
             takes. Without classes, scores that contrast them take each sample for one of its own.
-        proxies: names of single scores (``python -m nas_search.rank --help`` lists them).
+        proxies: name or names of single scores (``python -m nas_search.rank --help`` lists them).
         loss: from the logits and ``labels``, or from the logits alone where there are no labels, to
             the samples' own losses (n,); by default cross-entropy.
         normalization: statistics of batch-norm; None means those of each score's definition.
@@ -77,15 +77,36 @@ def score(
         The scores, higher is better.
 
     Raises:
-        InputError: a score does not exist, or the input does not fit.
+        InputError: a score does not exist, or the input does not fit: the network cannot run on it,
+            or its labels are no classes of it.
     """
-    records = [PROXIES.get(name) for name in proxies]
+    records = [PROXIES.get(name) for name in ([proxies] if isinstance(proxies, str) else proxies)]
+    check_samples(network, images)
     labels, objective = _target(images, labels, loss)
-    device = next((p.device for p in network.parameters()), images.device)
-    if images.device != device:
-        raise InputError(f"the network is on {device} and the images on {images.device}")
-    with forwards_replaced(network, {}):
-        cost = count_network(network, images[:1])
+    devices = [] if images.device.type == "cpu" else [images.device]
+    with (
+        torch.random.fork_rng(devices, device_type=images.device.type),
+        torch.autocast(images.device.type, enabled=False),
+    ):
+        cost, logits = run_once(network, images)
+        if loss is None:
+            _check_classes(labels, logits)
+        return _scores(
+            network, images, labels, records, cost, objective, normalization, parameters, seed
+        )
+
+
+def _scores(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    records: Sequence[ProxyRecord],
+    cost: Count,
+    objective: Objective,
+    normalization: Normalization | None,
+    parameters: Parameters,
+    seed: int,
+) -> Scores:
     facts = Facts(cost.params, cost.macs, type(network).__name__, seed)
     scores = Scores()
     for statistics, group in by_normalization(records, normalization).items():
@@ -101,7 +122,7 @@ def score(
 
 def _target(
     images: Tensor, labels: Tensor | None, loss: Callable[..., Tensor] | None
-) -> tuple[Tensor, Loss]:
+) -> tuple[Tensor, Objective]:
     """Return the labels, or numbers in their place, and the loss of logits and labels."""
     if len(images) < 2:
         raise InputError(f"scores compare samples with each other: 2 or more, got {len(images)}")
@@ -110,6 +131,24 @@ def _target(
             raise InputError("give labels, or a loss of the logits: loss=f with f(logits) (n,)")
         alone = loss
         return torch.arange(len(images), device=images.device), lambda logits, _: alone(logits)
+    if not isinstance(labels, Tensor):
+        raise InputError(f"labels are a {type(labels).__name__}; give a tensor")
     if len(labels) != len(images):
         raise InputError(f"{len(images)} images have {len(labels)} labels; give one per image")
     return labels, loss or cross_entropy
+
+
+def _check_classes(labels: Tensor, logits: Tensor) -> None:
+    if logits.dim() != 2 or labels.is_floating_point():  # soft labels, or one class per position
+        return
+    classes = logits.shape[1]
+    if labels.dim() != 1 or labels.dtype != torch.int64:
+        raise InputError(
+            f"labels are {str(labels.dtype).removeprefix('torch.')} of shape {tuple(labels.shape)};"
+            " give one int64 class per sample, or a loss of your own: loss=f"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(
+            f"labels lie in [{int(labels.min())}, {int(labels.max())}] and the network has "
+            f"{classes} logits: classes are 0 to {classes - 1}"
+        )

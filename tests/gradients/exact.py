@@ -42,7 +42,7 @@ def assert_exact(
     before = snapshot(network)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        way = way_of(network, images, labels, mode, objective)
+        way = way_of(network, images, mode)
         found, of_weights = (
             _found(network, images, labels, mode, objective, parameters)
             for parameters in ("all", "weights")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from nas_search.gradients import (
 )
 from nas_search.gradients.ways import way_of
 from nas_search.testing.gradients import MatrixSink, gradients_by_loop
-from tests.gradients.exact import assert_exact, summed_cross_entropy
+from tests.gradients.exact import assert_exact
 from tests.gradients.test_any_network import CLASSES, OwnNorm, batch, made
 
 
@@ -52,8 +53,8 @@ class Simple(nn.Module):
 
 
 def found(network: nn.Module, mode: Normalization = "eval") -> str:
-    images, labels = batch()
-    return way_of(network, images, labels, mode, summed_cross_entropy)
+    images, _ = batch()
+    return way_of(network, images, mode)
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
@@ -292,6 +293,132 @@ def test_gradients_that_nearly_cancel_in_single_precision_are_checked_in_double(
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        images, labels = batch()
-        way = way_of(Cancelling(), images.float(), labels, "eval", summed_cross_entropy)
+        images, _ = batch()
+        way = way_of(Cancelling(), images.float(), "eval")
     assert way == "rules"
+
+
+class Halved(nn.Module):
+    """Halves of each image pass a layer as samples of their own, in another order than expected."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.stem, self.conv, self.fc = (
+            nn.Conv2d(3, 4, 3),
+            nn.Conv2d(4, 4, 1),
+            nn.Linear(4, CLASSES),
+        )
+        self.gain = nn.Parameter(torch.tensor(gain))
+        self.samples_first = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        if self.samples_first:
+            z = self.conv(x)
+        else:
+            z = sum(self.conv(torch.cat([x, x.flip(2)])).tanh().chunk(2))
+        logits: Tensor = self.fc((x + self.gain * z).mean((2, 3)))
+        return logits
+
+
+@pytest.mark.parametrize("gain", [1e-6, 0.0])
+def test_what_lies_behind_a_small_gain_is_checked_too(gain: float) -> None:
+    network = made(lambda: Halved(gain)).float()
+    before = copy.deepcopy(network.state_dict())
+    with pytest.warns(UserWarning, match="one backward pass per sample, since no faster way"):
+        assert way_of(network, batch()[0].float(), "eval") == "one_by_one"
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:Halved. its per-sample gradients are computed by one")
+def test_a_check_that_saw_nothing_is_repeated() -> None:
+    network = made(lambda: Halved(1.0))
+    images, _ = batch()
+    assert way_of(network, images * float("nan"), "eval") == "rules"
+    assert way_of(network, images, "eval") == "one_by_one"
+    other = made(lambda: Simple(lambda y: y - y.mean(0)))
+    way_of(other, images[:1], "eval")
+    with pytest.raises(InputError, match="depend on other samples"):
+        way_of(other, images, "eval")
+
+
+@pytest.mark.filterwarnings("ignore:Halved. its per-sample gradients are computed by one")
+def test_an_attribute_that_changes_is_checked_anew() -> None:
+    network = made(lambda: Halved(1.0))
+    network.samples_first = True
+    assert way_of(network, batch()[0], "eval") == "rules"
+    network.samples_first = False
+    assert way_of(network, batch()[0], "eval") == "one_by_one"
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (F.cross_entropy, "the loss of one sample depends on other samples"),
+        (lambda a, b: (a - a.mean(0)).square().sum(1), "the loss of one sample depends on other"),
+        (lambda a, b: a.square().sum(1)[:2], r"returns shape \(2,\)"),
+        (lambda a, b: None, "returns a NoneType"),
+    ],
+)
+def test_a_loss_that_is_no_sum_over_samples_is_refused_at_every_call(
+    loss: Any, message: str
+) -> None:
+    network = made(Simple)
+    per_sample_backward(network, *batch(), [GramSink()])
+    for _ in range(2):
+        with pytest.raises(InputError, match=message):
+            per_sample_backward(network, *batch(), [GramSink()], objective=loss)
+
+
+def test_a_network_that_changes_its_input_is_refused() -> None:
+    class Scaling(Simple):
+        def forward(self, x: Tensor) -> object:
+            return super().forward(x.mul_(2))
+
+    images, _ = batch()
+    before = images.clone()
+    with pytest.raises(InputError, match="changes its input in place"):
+        way_of(made(Scaling), images, "eval")
+    assert torch.equal(images, before)
+
+
+def test_nothing_is_written_to_parameters_that_are_used_for_nothing() -> None:
+    class Unused(Simple):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> object:
+            y: Any = super().forward(x)
+            return y + 0.0 * sum(p.sum() for p in self.unused.parameters())
+
+    network = made(Unused)
+    per_sample_backward(network, *batch(), [GramSink()])
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_what_a_forward_counts_is_set_back() -> None:
+    class Counting(Simple):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        calls: Tensor
+
+        def forward(self, x: Tensor) -> object:
+            self.calls += 1
+            return super().forward(x)
+
+    network = made(Counting)
+    per_sample_backward(network, *batch(), [GramSink()])
+    assert network.calls == 0
+
+
+def test_half_precision_and_torchscript_are_refused() -> None:
+    with pytest.raises(InputError, match=r"computes in bfloat16.*network.float\(\)"):
+        per_sample_backward(made(Simple).bfloat16(), *batch(), [GramSink()])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scripted = torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
+    with pytest.raises(InputError, match=r"torch.jit cannot be looked into"):
+        per_sample_backward(scripted, torch.ones(2, 4), torch.tensor([0, 1]), [GramSink()])

@@ -178,6 +178,14 @@ def test_tokens_have_scores_too() -> None:
         ((batch()[0], batch()[1][:5]), "6 images have 5 labels"),
         ((batch()[0],), "give labels, or a loss"),
         ((*batch(), ("gradalin",)), "did you mean 'gradalign'"),
+        (([1, 2],), "images are a list"),
+        (
+            (batch()[0].float(), batch()[1]),
+            r"network is float64.*float32: images.to\(torch.float64",
+        ),
+        ((batch()[0][:, :1], batch()[1]), r"does not run on a sample of shape \(1, 8, 8\)"),
+        ((batch()[0], batch()[1] + 1), r"lie in \[1, 3\] and the network has 3 logits"),
+        ((batch()[0], batch()[1].int()), "labels are int32"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments: tuple[Any, ...], message: str) -> None:
@@ -206,7 +214,7 @@ def test_a_network_without_layer_rules_keeps_the_scores_that_need_none() -> None
             return torch.stack([row * 2 for row in logits])
 
     network = Sorted().double()
-    ways._found[network] = structure_of(network), {"frozen": "one_by_one"}
+    ways._found[network] = structure_of(network), {("frozen", 3): "one_by_one"}
     names = ("gradalign", "gradalign_i_layerwise")
     scores = score(network, *batch(), names)
     assert list(scores.reasons) == ["gradalign"]
@@ -215,3 +223,82 @@ def test_a_network_without_layer_rules_keeps_the_scores_that_need_none() -> None
     assert scores["gradalign_i_layerwise"] == pytest.approx(
         by_rules["gradalign_i_layerwise"], rel=1e-9
     )
+
+
+def test_a_name_alone_is_one_score() -> None:
+    assert list(score(residual(), *batch(), "params")) == ["params"]
+
+
+class Words(nn.Module):
+    """Tokens, classes, and no attention: what a table picks has no graph unless tables count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Embedding(11, 8), nn.Linear(8, 8), nn.ReLU(), nn.Flatten(), nn.Linear(56, 4))
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        logits: Tensor = self.layers(tokens)
+        return logits
+
+
+def test_networks_of_tokens_have_the_default_score() -> None:
+    torch.manual_seed(0)
+    tokens, labels = torch.randint(11, (8, 7)), torch.arange(8) % 4
+    scores = score(Words(), tokens, labels, ("depth", "gradalign", "params_live", "naswot"))
+    assert not scores.reasons
+    assert scores["depth"] == 2
+    assert scores["params_live"] == 88 + 72 + 228
+    assert score(Words(), tokens, labels, ("depth",))["depth"] == 2
+    reasons = score(Words(), tokens, labels, ("swap", "meco", "jacob_cov")).reasons
+    assert "sees a feature map" in reasons["swap"]
+    assert "takes tokens" in reasons["meco"]
+    assert "takes tokens" in reasons["jacob_cov"]
+
+
+def test_a_score_that_would_leave_out_a_layer_says_so() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv3d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3)]
+    images, labels = torch.randn(6, 1, 4, 4, 4), torch.arange(6) % 3
+    with pytest.warns(UserWarning, match="no layer rule knows how 0.weight"):
+        scores = score(nn.Sequential(*layers), images, labels, ("gradalign", "depth", "grad_norm"))
+    assert scores["depth"] == 2
+    assert scores["grad_norm"] > 0
+    assert scores.reasons == {
+        "gradalign": "what enters and leaves the layer of '0.weight' is unknown"
+    }
+
+
+def test_attention_is_as_deep_as_its_projections() -> None:
+    torch.manual_seed(0)
+    tokens, labels = torch.randint(11, (4, 5)), torch.arange(4) % 3
+
+    class Attending(Reader):
+        def forward(self, tokens: Tensor) -> Tensor:
+            return super().forward(tokens).mean(1)
+
+    assert score(Attending(), tokens, labels, "depth")["depth"] == 3
+
+
+def test_images_in_another_layout_have_the_same_scores() -> None:
+    images, labels = batch()
+    names = ("jacob_cov", "epe_nas", "gradalign")
+    moved = images.to(memory_format=torch.channels_last)
+    assert score(residual(), moved, labels, names) == pytest.approx(
+        score(residual(), images, labels, names), rel=1e-9
+    )
+
+
+def test_scores_are_those_of_full_precision_under_autocast() -> None:
+    expected = score(residual().float(), batch()[0].float(), batch()[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert score(residual().float(), batch()[0].float(), batch()[1]) == expected
+
+
+def test_transformers_can_be_differentiated_twice() -> None:
+    torch.manual_seed(0)
+    layers = [nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), nn.Flatten()]
+    network = nn.Sequential(*layers, nn.Linear(40, 3))
+    scores = score(network, torch.randn(4, 5, 8), torch.arange(4) % 3, "grasp")
+    assert not scores.reasons
