@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torchvision.datasets
 
 from nas_search.core.errors import InputError
-from nas_search.data.assemble import Part, check_labels, image_data, read_array
-from nas_search.data.base import DATASETS, DatasetRecord, ImageData
+from nas_search.data.assemble import AS_STORED, check_labels, image_data, read_array
+from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
+from nas_search.data.paths import user_path
 
 # Channel statistics of the 50,000 training images, as the usual recipes state them.
 CIFAR10_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
@@ -58,7 +58,7 @@ def _load(
     options: CifarOptions,
     statistics: tuple[tuple[float, ...], tuple[float, ...]],
 ) -> ImageData:
-    root = Path(options.root).expanduser()
+    root = user_path(options.root, "dataset.root")
     try:
         with _network_timeout(_SILENCE_S):
             splits = [source(str(root), train=train, download=True) for train in (True, False)]
@@ -70,12 +70,12 @@ def _load(
         ) from error
     classes = splits[0].classes
     train, test = (_part(f"{name} in {root}", split, len(classes)) for split in splits)
-    return image_data(name, classes, train, test, statistics)
+    return image_data(Parts(name, tuple(classes), train, test, form=AS_STORED), statistics)
 
 
 def _part(origin: str, split: Any, num_classes: int) -> Part:
     labels = check_labels(np.asarray(split.targets), origin, num_classes)
-    return origin, labels, partial(read_array, split.data.transpose(0, 3, 1, 2))
+    return Part(origin, labels, partial(read_array, split.data.transpose(0, 3, 1, 2)))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from nas_search.data.npz import NpzOptions, load_npz, read_npz
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(40) % 4
-HWC = RNG.integers(0, 256, (40, 8, 6, 3), dtype=np.uint8)
+HWC = RNG.integers(0, 256, (40, 10, 8, 3), dtype=np.uint8)
 
 
 def load(path: Path, **options: float) -> ImageData:
@@ -26,11 +26,11 @@ def load(path: Path, **options: float) -> ImageData:
 @pytest.mark.parametrize(
     ("images", "shape"),
     [
-        (HWC, (3, 8, 6)),
-        (HWC.transpose(0, 3, 1, 2), (3, 8, 6)),
-        (np.asfortranarray(HWC), (3, 8, 6)),
-        (HWC[..., 0], (1, 8, 6)),
-        (HWC[..., :1], (1, 8, 6)),
+        (HWC, (3, 10, 8)),
+        (HWC.transpose(0, 3, 1, 2), (3, 10, 8)),
+        (np.asfortranarray(HWC), (3, 10, 8)),
+        (HWC[..., 0], (1, 10, 8)),
+        (HWC[..., :1], (1, 10, 8)),
     ],
 )
 def test_all_layouts_give_the_same_pixels(
@@ -76,6 +76,7 @@ def test_uncompressed_arrays_are_mapped_not_loaded(tmp_path: Path) -> None:
 
 def test_stratified_part_is_held_out_if_there_is_no_test_part(tmp_path: Path) -> None:
     images = np.arange(40, dtype=np.uint8).reshape(40, 1, 1).repeat(8, 1).repeat(8, 2)
+    images[:, 7, 7] = 99
     np.savez(tmp_path / "a.npz", x_train=images, y_train=LABELS)
     data = load(tmp_path / "a.npz", holdout=0.3)
     assert torch.bincount(data.test.labels).tolist() == [3, 3, 3, 3]
@@ -115,10 +116,10 @@ GOOD = {"x_train": HWC, "y_train": LABELS, "x_test": HWC, "y_test": LABELS}
         ({"y_test": LABELS + 1}, "y_test: label 4 is not among the 4 training classes 0..3"),
         ({"x_train": HWC.astype(np.int64)}, "x_train: pixels are int64; save them as uint8"),
         ({"x_train": HWC[:, 0, 0]}, r"x_train has shape \(40, 3\); expected \(n, H, W\), \(n, H"),
-        ({"x_train": HWC[:, :0]}, r"x_train has shape \(40, 0, 6, 3\); expected"),
-        ({"x_train": HWC[:, :3]}, r"\(40, 3, 6, 3\), whose channel axis is ambiguous"),
+        ({"x_train": HWC[:, :0]}, r"x_train has shape \(40, 0, 8, 3\); expected"),
+        ({"x_train": HWC[:, :3]}, r"\(40, 3, 8, 3\), whose channel axis is ambiguous"),
         ({"x_train": HWC[:0], "y_train": LABELS[:0]}, "y_train: there are no images; give"),
-        ({"x_test": HWC[:, :7]}, "hold images of different shapes; save both with the same"),
+        ({"x_test": HWC[:, :9]}, "hold images of different shapes; save both with the same"),
         ({"x_train": np.full((40, 8, 8), np.nan)}, "image 0 holds NaN or infinite pixels; remove"),
         ({"y_train": np.array([None] * 40)}, "cannot read .* write it again with np.savez"),
     ],
