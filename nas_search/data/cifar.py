@@ -10,12 +10,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torchvision.datasets
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 from nas_search.data.assemble import AS_STORED, check_labels, image_data, read_array
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
-from nas_search.data.paths import user_path
 
 # Channel statistics of the 50,000 training images, as the usual recipes state them.
 CIFAR10_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
@@ -40,7 +39,7 @@ def load_cifar10(options: CifarOptions) -> ImageData:
     Raises:
         InputError: the files are neither in ``root`` nor can they be downloaded.
     """
-    return _load("cifar10", torchvision.datasets.CIFAR10, options, CIFAR10_STATISTICS)
+    return _load("cifar10", "CIFAR10", options, CIFAR10_STATISTICS)
 
 
 def load_cifar100(options: CifarOptions) -> ImageData:
@@ -49,15 +48,18 @@ def load_cifar100(options: CifarOptions) -> ImageData:
     Raises:
         InputError: the files are neither in ``root`` nor can they be downloaded.
     """
-    return _load("cifar100", torchvision.datasets.CIFAR100, options, CIFAR100_STATISTICS)
+    return _load("cifar100", "CIFAR100", options, CIFAR100_STATISTICS)
 
 
 def _load(
     name: str,
-    source: Any,
+    kind: str,
     options: CifarOptions,
     statistics: tuple[tuple[float, ...], tuple[float, ...]],
 ) -> ImageData:
+    from torchvision import datasets  # imported here: it takes seconds
+
+    source: Any = getattr(datasets, kind)
     root = user_path(options.root, "dataset.root")
     try:
         with _network_timeout(_SILENCE_S):

@@ -268,8 +268,8 @@ def _check_part(folder: Path, present: tuple[str, ...], classes: tuple[str, ...]
     for name in classes:
         if name not in present:
             raise InputError(
-                f"{folder} has no folder for the class '{name}'; add it with some images, or remove "
-                "the class from the training images"
+                f"{folder} has no folder for the class '{name}'; add it with images, or remove the "
+                "class from the training images"
             )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 from nas_search.data.assemble import held_out, holdout_parts, image_data
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
 from nas_search.data.fit import Fit, FitName
 from nas_search.data.folders import Found, find_images
-from nas_search.data.paths import user_path
 from nas_search.data.pictures import STATISTICS_IMAGES, picture_part, picture_suffixes
 from nas_search.data.pixels import read_color
 

@@ -50,7 +50,7 @@ def channels_first(images: np.ndarray, origin: str, layout: Layout) -> tuple[np.
         return images[:, None], "gray arrays (n, H, W)"
     if layout == "auto":
         layout = _guess(shape, origin)
-        hint = ", dataset.layout changes that" if _channels(shape, layout) > _USUAL_CHANNELS else ""
+        hint = " (if not, set dataset.layout)" if _channels(shape, layout) > _USUAL_CHANNELS else ""
     else:
         hint = ""
     if layout == "nchw":

@@ -12,6 +12,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 from nas_search.data.assemble import (
     AS_STORED,
     check_labels,
@@ -23,7 +24,6 @@ from nas_search.data.assemble import (
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts, Reader
 from nas_search.data.fit import Fit, FitName, fit_arrays
 from nas_search.data.layout import Layout, channels_first, check_size
-from nas_search.data.paths import user_path
 
 VALIDATION = ("val", "valid", "validation")
 """What follows x_ and y_ in the names of validation arrays."""
