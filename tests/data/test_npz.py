@@ -252,7 +252,7 @@ def noise(*shape: int) -> np.ndarray:
         ((9, 20, 30), "nhwc", (30, 9, 20), "arrays (n, H, W, C), as stored"),
         ((16, 16, 16), "nhwc", (16, 16, 16), "arrays (n, H, W, C), as stored"),
         ((12, 30), "auto", (1, 12, 30), "gray arrays (n, H, W), as stored"),
-        ((2, 30), "ncl", (2, 1, 30), "series (n, channels, length), as stored"),
+        ((2, 30), "ncl", (2, 8, 30), "series (n, channels, length), repeated in 8 rows"),
     ],
 )
 def test_the_layout_decides_which_axis_is_the_channels(
@@ -269,6 +269,8 @@ def test_the_layout_decides_which_axis_is_the_channels(
     assert f"({said})" in data.summary[1]
     pixels = data.train.read(torch.arange(20)).numpy()
     last = layout == "nhwc" or said.startswith("arrays (n, H, W, C)")
+    if layout == "ncl":
+        images = images[:, :, None].repeat(8, axis=2)
     assert np.array_equal(
         pixels, images.transpose(0, 3, 1, 2) if last else images.reshape(20, *read)
     )
@@ -312,6 +314,8 @@ def test_stored_images_are_fitted_where_a_size_is_given(tmp_path: Path, kind: ty
     assert (stretch[:, 0] == 0).all() and (stretch[:, 8] == 200).all()
     with pytest.raises(InputError, match="dataset.size=4 is too small for images; use 8 or more"):
         load(tmp_path / "a.npz", size=4)
+    with pytest.raises(InputError, match="dataset.rows=0 must be 1 or more"):
+        load(tmp_path / "a.npz", rows=0)
     with pytest.raises(InputError, match="dataset.size is for images; leave it out with"):
         load(tmp_path / "a.npz", size=16, layout="ncl")
 
