@@ -19,7 +19,7 @@ from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
 # Channel statistics of the 50,000 training images, as the usual recipes state them.
 CIFAR10_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 CIFAR100_STATISTICS = ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
-_SILENCE_S = 30.0  # torchvision waits forever on a network that drops packets
+SILENCE_S = 30.0  # torchvision waits forever on a network that drops packets
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _load(
     source: Any = getattr(datasets, kind)
     root = user_path(options.root, "dataset.root")
     try:
-        with _network_timeout(_SILENCE_S):
+        with network_timeout(SILENCE_S):
             splits = [source(str(root), train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError, EOFError) as error:  # URLError and timeouts are OSErrors
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -81,7 +81,8 @@ def _part(origin: str, split: Any, num_classes: int) -> Part:
 
 
 @contextmanager
-def _network_timeout(seconds: float) -> Iterator[None]:
+def network_timeout(seconds: float) -> Iterator[None]:
+    """Let connections that are silent for ``seconds`` fail."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

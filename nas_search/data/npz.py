@@ -12,13 +12,7 @@ from numpy.lib import format as npy
 
 from nas_search.core.errors import InputError
 from nas_search.core.files import user_path
-from nas_search.data.assemble import (
-    check_labels,
-    held_out,
-    holdout_parts,
-    image_data,
-    read_array,
-)
+from nas_search.data.assemble import assign, check_labels, image_data, read_array
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
 from nas_search.data.fit import LEAST_SIZE, FitName
 from nas_search.data.layout import ArrayRule, Layout, channels_first
@@ -77,7 +71,8 @@ def find_npz(options: NpzOptions) -> Parts:
     arrays = read_npz(path)
     train, form = _part(path, arrays, "train", None, rule)
     num_classes = int(train.labels.max()) + 1
-    others: dict[str, Part] = {}
+    parts = {"train": train}
+    names: dict[str, str] = {}
     for split in ("test", *VALIDATION):
         if f"x_{split}" in arrays or f"y_{split}" in arrays:
             part, _ = _part(path, arrays, split, num_classes, rule)
@@ -87,21 +82,20 @@ def find_npz(options: NpzOptions) -> Parts:
                     f"{arrays[f'x_{split}'].shape} hold images of different shapes; save both with "
                     "the same"
                 )
-            others["test" if split == "test" else "validation"] = part
-    images = sum(len(part.labels) for part in (train, *others.values()))
+            role = "test" if split == "test" else "validation"
+            parts[role], names[role] = part, f"x_{split}"
+    images = sum(len(part.labels) for part in parts.values())
     known = {f"{axis}_{split}" for axis in "xy" for split in ("train", "test", *VALIDATION)}
     unread = sorted(arrays.keys() - known)
-    if "test" not in others:
-        train, others["test"] = holdout_parts(train, options.holdout, options.holdout_seed)
-        form += f"; {held_out(options.holdout)}"
+    train, validation, test, origin = assign(parts, names, options.holdout, options.holdout_seed)
     return Parts(
         name="npz",
         class_names=tuple(map(str, range(num_classes))),
         train=train,
-        test=others["test"],
-        validation=others.get("validation"),
+        test=test,
+        validation=validation,
         used=f"{images:,} images" + (f"; arrays not read: {', '.join(unread)}" if unread else ""),
-        form=form,
+        form=f"{form}; {origin}",
         fit=options.fit,
     )
 

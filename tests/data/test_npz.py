@@ -266,7 +266,7 @@ def test_the_layout_decides_which_axis_is_the_channels(
         return
     data = load(tmp_path / "a.npz", layout=layout)
     assert data.input_shape == read
-    assert f"({said})" in data.summary[1]
+    assert f"({said}; test: x_test)" in data.summary[1]
     pixels = data.train.read(torch.arange(20)).numpy()
     last = layout == "nhwc" or said.startswith("arrays (n, H, W, C)")
     if layout == "ncl":
@@ -323,14 +323,18 @@ def test_stored_images_are_fitted_where_a_size_is_given(tmp_path: Path, kind: ty
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
 def test_validation_arrays_are_a_part_and_other_arrays_are_named(tmp_path: Path, name: str) -> None:
     own = {f"x_{name}": HWC[:8], f"y_{name}": LABELS[:8]}
+    np.savez(tmp_path / "b.npz", x_train=HWC, y_train=LABELS, **own)
+    alone = load(tmp_path / "b.npz")
+    assert alone.validation is None and (len(alone.train), len(alone.test)) == (40, 8)
+    assert f"test: x_{name}, as there is no test part" in alone.summary[1]
+    own |= {"x_test": HWC[8:20], "y_test": LABELS[8:20]}
     np.savez(tmp_path / "a.npz", x_train=HWC, y_train=LABELS, ids=LABELS, **own)
     data = load(tmp_path / "a.npz")
     assert data.validation is not None and np.array_equal(
         data.validation.read(torch.arange(8)).numpy(), HWC[:8].transpose(0, 3, 1, 2)
     )
-    assert (len(data.train), len(data.test)) == (32, 8)
-    assert data.summary[0].startswith("data: 48 images; arrays not read: ids; 4 classes")
-    assert "32 training, 8 validation, 8 test images" in data.summary[1]
+    assert data.summary[0].startswith("data: 60 images; arrays not read: ids; 4 classes")
+    assert "40 training, 8 validation, 12 test images" in data.summary[1]
 
 
 def test_a_home_folder_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
