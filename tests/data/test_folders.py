@@ -222,3 +222,18 @@ def test_options_are_said(tmp_path: Path) -> None:
     )
     options = ImageFolderOptions(path=str(tmp_path), size=16, fit="pad")
     assert "(longer side scaled to 16, padded to 16 x 16;" in load_imagefolder(options).summary[1]
+
+
+def test_formats_of_pillow_s_plugins_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures(tmp_path, "a", "b", count=3)
+    for path in tmp_path.rglob("2.png"):
+        path.rename(path.with_suffix(".HEIC"))
+    assert "left out: 2 .heic: no format that is read" in load(tmp_path).summary[0]
+    Image.init()
+    for registry in ("EXTENSION", "OPEN"):
+        monkeypatch.setattr(Image, registry, dict(getattr(Image, registry)))
+    Image.register_open("HEIF", Image.OPEN["PNG"][0], lambda prefix: False)
+    Image.register_extension("HEIF", ".heic")
+    assert load(tmp_path).summary[0].startswith("data: 6 of 6 files used; 2 classes")
