@@ -165,7 +165,7 @@ def summary_lines(data: ImageData | Parts, shape: tuple[int, int, int]) -> tuple
     form = f" ({data.form})" if data.form else ""
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     return (
-        f"data: {used}; {count_classes(data.class_names, data.train.labels)}",
+        f"data: {printable(used)}; {count_classes(data.class_names, data.train.labels)}",
         f"read as {' x '.join(map(str, shape))}{form}: {sizes} images",
     )
 

@@ -93,7 +93,13 @@ def find_csv(options: CsvOptions) -> Parts:
     check_alike(str(table), classes)
     _check_classes(table, by_role, classes)
     parts = {
-        role: picture_part(f"{table} {role}", *zip(*some, strict=True), len(classes), rule)
+        role: picture_part(
+            f"{table} {role}",
+            [file for file, _ in some],
+            [label for _, label in some],
+            len(classes),
+            rule,
+        )
         for role, some in by_role.items()
     }
     train, validation, test, origin = assign(

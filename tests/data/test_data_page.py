@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +71,6 @@ def test_every_rule_names_its_test() -> None:
 def test_the_first_frame_is_read(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue", "lime")]
     for name in ("a.gif", "a.tif", "a.webp", "a.png"):
-        lossless = {"lossless": True} if name == "a.webp" else {}
-        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **lossless)
+        how: dict[str, Any] = {"lossless": True} if name == "a.webp" else {}
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **how)
         assert np.asarray(read_rgb(tmp_path / name, WHITE))[8, 8].tolist() == [255, 0, 0]

@@ -237,3 +237,18 @@ def test_formats_of_pillow_s_plugins_are_read(
     Image.register_open("HEIF", Image.OPEN["PNG"][0], lambda prefix: False)
     Image.register_extension("HEIF", ".heic")
     assert load(tmp_path).summary[0].startswith("data: 6 of 6 files used; 2 classes")
+
+
+def test_a_long_list_of_reasons_is_cut_and_odd_names_are_printable(tmp_path: Path) -> None:
+    pictures(tmp_path, "a\nb", "c")
+    for i in range(12):
+        (tmp_path / "c" / f"notes.kind{i}").write_text("")
+    (tmp_path / "c" / "odd.\udce4\n").write_text("")
+    (tmp_path / "c" / "odd2.\udce4\n").write_text("")
+    first, second = load(tmp_path).summary
+    assert first.startswith(
+        "data: 4 of 18 files used; left out: 2 .\\udce4 : no format that is read, 1 .kind0: no"
+    )
+    assert "no format that is read, 5 others; 2 classes in training: a b 1, c 1" in first
+    assert "\n" not in first + second
+    (first + second).encode()
