@@ -233,4 +233,5 @@ def image_data(
         form=parts.form,
         fit=parts.fit,
         background=parts.background,
+        notes=parts.notes,
     )

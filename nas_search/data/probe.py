@@ -79,7 +79,7 @@ def probe_notes(images: Tensor) -> list[str]:
     if not equal:
         return []
     return [
-        f"note: {equal} of the {len(images)} probe images {'is' if equal == 1 else 'are'} equal to "
+        f"{equal} of the {len(images)} probe images {'is' if equal == 1 else 'are'} equal to "
         "another one, and no others were found in their classes; scores that compare images, such "
         "as naswot, have no finite value then: remove copies, or lower the batch size"
     ]

@@ -252,3 +252,16 @@ def test_a_long_list_of_reasons_is_cut_and_odd_names_are_printable(tmp_path: Pat
     assert "no format that is read, 5 others; 2 classes in training: a b 1, c 1" in first
     assert "\n" not in first + second
     (first + second).encode()
+
+
+def test_much_enlarged_pictures_are_said(tmp_path: Path) -> None:
+    pictures(tmp_path, "a", "b", count=5)
+    assert load_imagefolder(ImageFolderOptions(path=str(tmp_path), size=24)).notes == ()
+    Image.fromarray(NOISE.integers(0, 256, (4, 40), dtype=np.uint8)).save(tmp_path / "a" / "0.png")
+    (tmp_path / "a" / "1.png").rename(tmp_path / "a" / "1.tiff")
+    assert load_imagefolder(ImageFolderOptions(path=str(tmp_path), size=24)).notes == (
+        f"1 of 10 pictures looked at are enlarged more than 2 times; of {tmp_path / 'a' / '0.png'},"
+        " 4 pixels become 24; a smaller dataset.size, 8 or more, may do",
+    )
+    padded = ImageFolderOptions(path=str(tmp_path), size=24, fit="pad")
+    assert load_imagefolder(padded).notes == ()
