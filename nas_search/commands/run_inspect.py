@@ -53,7 +53,7 @@ def run_inspect(config: InspectConfig, directory: Path, console: Console) -> Ins
     say(f"samples as the network sees them: {directory / SHEET}")
     if found.broken:
         raise InputError(
-            f"{len(found.broken):,} images cannot be read (see above); repair or remove them"
+            f"images that cannot be read: {len(found.broken):,} (see above); repair or remove them"
         )
     if found.blank:
         raise InputError("every training image is of one color throughout: nothing to learn")

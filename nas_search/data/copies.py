@@ -51,13 +51,13 @@ def copy_notes(parts: Mapping[str, Part], shape: tuple[int, int, int]) -> list[s
     notes = []
     if shared:
         notes.append(
-            f"{len(shared):,} training images are in another part too, so accuracies will be too "
-            f"high; remove the copies: {some(shared)}"
+            f"training images that are in another part too (accuracies will be too high; remove "
+            f"the copies): {len(shared):,}, {some(shared)}"
         )
     if doubtful:
-        notes.append(f"{len(doubtful):,} images have two labels; keep one: {some(doubtful)}")
+        notes.append(f"images with two labels (keep one): {len(doubtful):,}, {some(doubtful)}")
     if again:
-        notes.append(f"{again:,} training images are copies of other training images")
+        notes.append(f"training images that are copies of other training images: {again:,}")
     return notes
 
 

@@ -172,7 +172,7 @@ def _note_constant(found: Inspection, present: dict[str, Part], seen: dict[str, 
         if one.constant:
             which = some([present[name].named(row) for row in one.constant])
             found.notes.append(
-                f"{len(one.constant):,} {name} images are of one color throughout: {which}"
+                f"{name} images of one color throughout: {len(one.constant):,}, {which}"
             )
     train = seen["training"]
     found.blank = bool(train.count) and len(train.constant) == train.count

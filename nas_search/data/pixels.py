@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageColor, ImageOps
+from PIL import Image, ImageCms, ImageColor, ImageOps, UnidentifiedImageError
 
 from nas_search.core.errors import InputError
 
@@ -58,6 +58,10 @@ def read_rgb(path: Path | BinaryIO, background: Color) -> Image.Image:
         opened = path.open("rb") if isinstance(path, Path) else nullcontext(path)
         with opened as file, Image.open(file) as image:
             return to_rgb(image, background)
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"cannot decode {path} (no picture of a format that Pillow knows); replace or remove it"
+        ) from error
     except Exception as error:  # Pillow's exceptions for damaged files depend on the format
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"cannot decode {path} ({reason}); replace or remove it") from error

@@ -73,7 +73,9 @@ def test_data_that_a_search_would_refuse_is_refused_after_all_is_said(
         (folder / "dog" / f"bad{i}.png").write_bytes(b"")
     said = look(tmp_path, "dataset=imagefolder", f"dataset.path={folder}")
     assert said.count("broken: cannot decode") == 10 and "broken: 2 more" in said
-    assert said.endswith("refused: 12 images cannot be read (see above); repair or remove them")
+    assert said.endswith(
+        "refused: images that cannot be read: 12 (see above); repair or remove them"
+    )
     assert (tmp_path / "contact_sheet.png").exists()
     for path in folder.rglob("*.png"):
         Image.new("L", (9, 9)).save(path)

@@ -52,11 +52,14 @@ def test_copies_in_two_parts_and_with_two_labels_are_found(folder: Path) -> None
     (folder / "train" / "a" / "again.png").write_bytes(whole)
     notes = look("imagefolder", path=str(folder), size=8).notes
     shared, doubtful, again = notes
-    assert shared.startswith("1 training images are in another part too, so accuracies will be")
+    assert shared.startswith("training images that are in another part too (accuracies will be")
     assert str(folder / "train" / "a" / "0.png") in shared
     assert str(folder / "test" / "a" / "copy.png") in shared
-    assert doubtful.startswith("1 images have two labels") and "train/b/again.png" in doubtful
-    assert again == "2 training images are copies of other training images"
+    assert (
+        doubtful.startswith("images with two labels (keep one): 1, ")
+        and "train/b/again.png" in doubtful
+    )
+    assert again == "training images that are copies of other training images: 2"
 
 
 def test_copies_of_array_rows_are_found(tmp_path: Path) -> None:
@@ -67,9 +70,9 @@ def test_copies_of_array_rows_are_found(tmp_path: Path) -> None:
         tmp_path / "a.npz", x_train=images, y_train=labels, x_test=images[4:6], y_test=labels[4:6]
     )
     notes = look("npz", path=str(tmp_path / "a.npz")).notes
-    assert "2 training images are in another part too" in notes[0]
+    assert "remove the copies): 2, " in notes[0]
     assert "x_train row 4 = " in notes[0] and "x_test row 0" in notes[0]
-    assert notes[1] == "1 training images are copies of other training images"
+    assert notes[1] == "training images that are copies of other training images: 1"
 
 
 def test_broken_images_are_all_named_and_the_others_read(folder: Path) -> None:
@@ -98,7 +101,7 @@ def test_nan_in_arrays_is_found(tmp_path: Path) -> None:
 def test_constant_and_nearly_black_images_are_found(folder: Path) -> None:
     Image.new("RGB", (9, 9), "white").save(folder / "train" / "a" / "0.png")
     (note,) = look("imagefolder", path=str(folder), size=8).notes
-    assert note.startswith("1 training images are of one color throughout") and "a/0.png" in note
+    assert note.startswith("training images of one color throughout: 1, ") and "a/0.png" in note
     for path in (folder / "train").rglob("*.png"):
         picture(path, 0, 16)
     (note,) = look("imagefolder", path=str(folder), size=8).notes
