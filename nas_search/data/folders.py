@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import unicodedata
 from collections import Counter
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas_search.core.errors import InputError
+from nas_search.data.tree import Tree, is_hidden, read_tree
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -20,8 +20,6 @@ SPLIT_NAMES = {
 """Names of folders that are parts of a data set, in any case."""
 
 _REASONS = 8  # so many are named
-
-_SYSTEM = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
 
 
 @dataclass(frozen=True)
@@ -54,27 +52,6 @@ class Found:
     used: str
 
 
-@dataclass(frozen=True)
-class _Tree:
-    """A folder as it was read: names of folders by where they lie, and files, downwards from it."""
-
-    root: Path
-    folders: dict[tuple[str, ...], list[str]]
-    files: tuple[tuple[str, ...], ...]
-
-    def names(self, at: tuple[str, ...]) -> list[str]:
-        """Return the sorted names of the folders in one, without hidden ones."""
-        return sorted(name for name in self.folders.get(at, ()) if not is_hidden(name))
-
-    def path(self, at: tuple[str, ...]) -> Path:
-        return self.root.joinpath(*at)
-
-
-def is_hidden(name: str) -> bool:
-    """Say whether a file or folder of this name is one that people do not see."""
-    return name.startswith(".") or name.casefold() in _SYSTEM
-
-
 def find_images(root: Path, suffixes: Collection[str], level: int | None) -> Found:
     """Return the images below ``root`` by part and class.
 
@@ -92,7 +69,7 @@ def find_images(root: Path, suffixes: Collection[str], level: int | None) -> Fou
     if not root.is_dir():
         raise InputError(f"there is no folder {root}; check dataset.path")
     try:
-        tree = _read_tree(root)
+        tree = read_tree(root)
     except OSError as error:
         raise InputError(
             f"cannot list {error.filename or root} ({error.strerror}); check its permissions"
@@ -115,29 +92,7 @@ def find_images(root: Path, suffixes: Collection[str], level: int | None) -> Fou
     return Found(classes, parts, _usage(used, len(tree.files), left_out))
 
 
-def _read_tree(root: Path) -> _Tree:
-    """List a folder, links to folders included; a folder that is linked into itself once."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    folders: dict[tuple[str, ...], list[str]] = {}
-    files: list[tuple[str, ...]] = []
-    seen: set[str] = set()
-    for place, inner, names in os.walk(root, onerror=fail, followlinks=True):
-        at = Path(place).relative_to(root).parts
-        real = os.path.realpath(place)
-        if real in seen:
-            inner.clear()
-            continue
-        seen.add(real)
-        inner.sort()
-        folders[at] = list(inner)
-        files += [(*at, name) for name in names]
-    return _Tree(root, folders, tuple(sorted(files)))
-
-
-def _roles(tree: _Tree) -> dict[str, tuple[str, ...]]:
+def _roles(tree: Tree) -> dict[str, tuple[str, ...]]:
     """Return where each part lies below the root; the training part first."""
     names = tree.names(())
     roles: dict[str, tuple[str, ...]] = {}
@@ -162,7 +117,7 @@ def _roles(tree: _Tree) -> dict[str, tuple[str, ...]]:
 
 
 def _check_level(
-    tree: _Tree, at: tuple[str, ...], suffixes: Collection[str], level: int | None
+    tree: Tree, at: tuple[str, ...], suffixes: Collection[str], level: int | None
 ) -> None:
     """Refuse folders whose classes may be the inner ones, and names that look alike."""
     outer = tree.names(at)
@@ -179,7 +134,7 @@ def _check_level(
         )
 
 
-def _class_names(tree: _Tree, at: tuple[str, ...], level: int) -> tuple[str, ...]:
+def _class_names(tree: Tree, at: tuple[str, ...], level: int) -> tuple[str, ...]:
     """Return the sorted names of the classes of a part.
 
     Raises:
@@ -219,7 +174,7 @@ def check_alike(origin: str, names: Iterable[str]) -> None:
 
 
 def _labeled(
-    tree: _Tree,
+    tree: Tree,
     at: tuple[str, ...],
     classes: tuple[str, ...],
     suffixes: Collection[str],
@@ -248,7 +203,7 @@ def _labeled(
     return Labeled(folder, tuple(p for p, _ in counts), tuple(label for _, label in counts))
 
 
-def _present(tree: _Tree, at: tuple[str, ...], level: int) -> tuple[str, ...]:
+def _present(tree: Tree, at: tuple[str, ...], level: int) -> tuple[str, ...]:
     outer = tree.names(at)
     if level == 1:
         return tuple(outer)
