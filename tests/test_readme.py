@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import nas_search.__main__ as command
-from nas_search.commands import rank, train
+from nas_search.commands import inspect, rank, train
 from nas_search.core.files import write_json
 from nas_search.passes import PASSES
 from nas_search.proxies import PROXIES
@@ -24,7 +24,12 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
 
 
-COMMANDS = {"nas_search": command, "nas_search.rank": rank, "nas_search.train": train}
+COMMANDS = {
+    "nas_search": command,
+    "nas_search.inspect": inspect,
+    "nas_search.rank": rank,
+    "nas_search.train": train,
+}
 
 
 def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch, command: Any = command) -> int:
@@ -86,7 +91,7 @@ def test_commands_compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         for line in block.splitlines()
         if line.startswith("python -m nas_search")
     ]
-    assert {line[0] for line in lines} == {"nas_search", "nas_search.rank", "nas_search.train"}
+    assert {line[0] for line in lines} == set(COMMANDS)
     for module, *arguments in lines:
         shown = [a for a in arguments if a not in ("--help", "-m")] + ["--cfg", "job"]
         if not any("," in argument for argument in arguments):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from nas_search.core.errors import InputError
-from nas_search.data.base import ImageData, Reader, Split
+from nas_search.data.base import ImageData, Part, Parts, Reader, Split
 
 STATISTICS_IMAGES = 4096
 _CHUNK = 256
 
-Part = tuple[str, Tensor, Reader]
-"""Origin, labels and reader of one part of a data set, before it is normalized."""
+AS_STORED = "as stored"
+"""The form of images that no rule changes."""
 
 
 def check_labels(labels: np.ndarray, origin: str, num_classes: int | None = None) -> Tensor:
@@ -88,12 +88,50 @@ def stratified_holdout(labels: Tensor, fraction: float, seed: int) -> tuple[Tens
 
 def holdout_parts(part: Part, fraction: float, seed: int) -> tuple[Part, Part]:
     """Split a part into (train, test) by :func:`stratified_holdout`."""
-    origin, labels, read = part
+    origin, labels, read, files = part
     train, test = (
-        (origin, labels[rows], partial(_read_subset, read, rows))
+        Part(
+            origin,
+            labels[rows],
+            partial(_read_subset, read, rows),
+            tuple(files[row] for row in rows.tolist()) if files else (),
+        )
         for rows in stratified_holdout(labels, fraction, seed)
     )
     return train, test
+
+
+def assign(
+    parts: Mapping[str, Part], names: Mapping[str, str], fraction: float, seed: int
+) -> tuple[Part, Part | None, Part, str]:
+    """Return (train, validation, test) and in words where the last two come from.
+
+    A validation part without a test part is what is tested on: a training holds back images to
+    choose by, but none to test on. With neither, a test part is held out.
+
+    Args:
+        parts: ``train`` and, if the data brings them, ``validation`` and ``test``.
+        names: what the data calls these two.
+        fraction: of every class held out; as ``seed`` for :func:`stratified_holdout`.
+        seed: see there.
+
+    Raises:
+        InputError: see :func:`stratified_holdout`.
+    """
+    train, validation, test = (parts.get(role) for role in ("train", "validation", "test"))
+    assert train is not None
+    if test is not None:
+        words = (f"{role}: {names[role]}" for role in ("validation", "test") if role in parts)
+        return train, validation, test, ", ".join(words)
+    if validation is not None:
+        return train, None, validation, f"test: {names['validation']}, as there is no test part"
+    train, test = holdout_parts(train, fraction, seed)
+    return train, None, test, held_out(fraction)
+
+
+def held_out(fraction: float) -> str:
+    """Return in words where a test part comes from that the data did not bring."""
+    return f"test: {fraction:.0%} of each class held out"
 
 
 def _read_subset(read: Reader, rows: Tensor, indices: Tensor) -> Tensor:
@@ -116,41 +154,84 @@ def channel_statistics(
     Of uint8 / 255 or of unscaled floats, summed in float64; a constant channel gets std 1.
 
     Raises:
-        InputError: one of these images holds NaN or infinite pixels, or cannot be read.
+        InputError: one of these images holds NaN or infinite pixels, or cannot be read; or each of
+            them is of one color throughout.
     """
-    origin, labels, read = train
-    count = min(limit, len(labels))
-    rows = torch.arange(count) * (len(labels) - 1) // max(count - 1, 1)
-    channels = read(rows[:1]).shape[1]
-    raw = Split(origin, labels, read, (0.0,) * channels, (1.0,) * channels)
-    total = torch.zeros(2, channels, dtype=torch.float64)
-    pixels = 0
+    rows = spaced_rows(len(train.labels), limit)
+    raw = unscaled(train)
+    sums: list[Tensor] = []
+    pixels, constant = 0, True
     for chunk in rows.split(_CHUNK):
-        values = raw.images(chunk).double().transpose(0, 1).flatten(1)
-        total += torch.stack([values.sum(1), values.square().sum(1)])
+        images = raw.images(chunk).double()
+        constant = constant and bool(is_constant(images).all())
+        values = images.transpose(0, 1).flatten(1)
+        sums.append(torch.stack([values.sum(1), values.square().sum(1)]))
         pixels += values.shape[1]
+    if constant:
+        where = f"{train.files[0]} and all others" if train.files else train.origin
+        raise InputError(
+            f"{where}: every image is of one color throughout, so there is nothing to learn; look "
+            "at what was written there"
+        )
+    total = torch.stack(sums).sum(0)
     mean = total[0] / pixels
     std = (total[1] / pixels - mean.square()).clamp(min=0).sqrt()
     std = torch.where(std > 1e-6 * (1 + mean.abs()), std, torch.ones_like(std))
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
+def spaced_rows(count: int, limit: int) -> Tensor:
+    """Return at most ``limit`` of the rows 0..count-1 as int64 (k,), evenly spaced."""
+    taken = min(limit, count)
+    return torch.arange(taken) * (count - 1) // max(taken - 1, 1)
+
+
+def unscaled(part: Part) -> Split:
+    """Return a part as a split whose images are uint8 / 255 or unscaled floats."""
+    channels = part.read(torch.zeros(1, dtype=torch.int64)).shape[1]
+    mean, std = (0.0,) * channels, (1.0,) * channels
+    return Split(part.origin, part.labels, part.read, mean, std, part.files)
+
+
+def is_constant(images: Tensor) -> Tensor:
+    """Say of each image (k, C, H, W) whether every channel has one value throughout: (k,) bool."""
+    flat = images.flatten(2)
+    return (flat == flat[:, :, :1]).flatten(1).all(1)
+
+
 def image_data(
-    name: str,
-    class_names: Sequence[str],
-    train: Part,
-    test: Part,
-    statistics: tuple[tuple[float, ...], tuple[float, ...]],
+    parts: Parts, statistics: tuple[tuple[float, ...], tuple[float, ...]] | int = STATISTICS_IMAGES
 ) -> ImageData:
-    """Return the data set with these parts, normalized by ``statistics`` (mean, std)."""
+    """Return the data set with these parts, normalized.
+
+    Args:
+        parts: what it consists of.
+        statistics: (mean, std) to normalize by, or of how many training images to measure them.
+
+    Raises:
+        InputError: see :func:`channel_statistics`.
+    """
+    train = parts.train
+    if isinstance(statistics, int):
+        statistics = channel_statistics(train, statistics)
     mean, std = statistics
-    channels, height, width = train[2](torch.zeros(1, dtype=torch.int64)).shape[1:]
+    channels, height, width = train.read(torch.zeros(1, dtype=torch.int64)).shape[1:]
+
+    def split(part: Part) -> Split:
+        return Split(part.origin, part.labels, part.read, mean, std, part.files)
+
     return ImageData(
-        name=name,
-        class_names=tuple(class_names),
+        name=parts.name,
+        class_names=parts.class_names,
         input_shape=(channels, height, width),
         mean=mean,
         std=std,
-        train=Split(*train, mean, std),
-        test=Split(*test, mean, std),
+        train=split(train),
+        test=split(parts.test),
+        validation=None if parts.validation is None else split(parts.validation),
+        used=parts.used,
+        form=parts.form,
+        fit=parts.fit,
+        background=parts.background,
+        notes=parts.notes,
     )

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from nas_search.core.errors import InputError
 from nas_search.core.registry import Registry
+from nas_search.data.fit import FitName
+from nas_search.data.pixels import WHITE, Color
+
+SHORT_LIST = 12
+"""So many classes are listed by name."""
 
 Reader = Callable[[Tensor], Tensor]
 """Maps int64 indices (k,) to raw pixels (k, C, H, W), uint8 or float32; picklable for workers."""
@@ -39,6 +45,7 @@ class Split:
         read: raw pixels by index; input of training transforms.
         mean: channel means that :meth:`images` subtracts.
         std: channel standard deviations that :meth:`images` divides by.
+        files: n files, where each image is one.
     """
 
     origin: str
@@ -46,6 +53,7 @@ class Split:
     read: Reader
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    files: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,6 +85,35 @@ class Split:
         return raw
 
 
+class Part(NamedTuple):
+    """One part of a data set before it is normalized; attributes as of :class:`Split`."""
+
+    origin: str
+    labels: Tensor
+    read: Reader
+    files: tuple[Path, ...] = ()
+
+    def named(self, row: int) -> str:
+        """Return what a message calls the image of a row."""
+        return printable(str(self.files[row])) if self.files else f"{self.origin} row {row}"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A data set before its pixels are read; attributes as of :class:`ImageData`."""
+
+    name: str
+    class_names: tuple[str, ...]
+    train: Part
+    test: Part
+    validation: Part | None = None
+    used: str = ""
+    form: str = ""
+    fit: FitName = "crop"
+    background: Color = WHITE
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """A data set of labeled images.
@@ -89,6 +126,13 @@ class ImageData:
         std: channel standard deviations of the same.
         train: the training images; the probe batch is drawn from them.
         test: the held-out images; a search never reads them.
+        validation: images to choose between trainings by, where the data brings such; else None,
+            and a training holds some of ``train`` back.
+        used: what was found, in one line: files used and left out.
+        form: how it becomes ``input_shape``, and where the parts come from, in one line.
+        fit: the rule that pictures of other sizes are made square by.
+        background: color behind transparent pixels and around padded pictures.
+        notes: lines that say what may be wrong with the data, and what to do.
     """
 
     name: str
@@ -98,11 +142,50 @@ class ImageData:
     std: tuple[float, ...]
     train: Split
     test: Split
+    validation: Split | None = None
+    used: str = ""
+    form: str = ""
+    fit: FitName = "crop"
+    background: Color = WHITE
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
         """Number of classes C, 2 or more."""
         return len(self.class_names)
+
+    @property
+    def summary(self) -> tuple[str, str]:
+        """Two lines that say what was read: files and classes; form and parts."""
+        return summary_lines(self, self.input_shape)
+
+
+def summary_lines(data: ImageData | Parts, shape: tuple[int, int, int]) -> tuple[str, str]:
+    """Return two lines that say what was read; ``shape`` is (C, H, W) of one image."""
+    parts = {"training": data.train, "validation": data.validation, "test": data.test}
+    counts = {name: len(part.labels) for name, part in parts.items() if part is not None}
+    used = data.used or f"{sum(counts.values()):,} images"
+    form = f" ({data.form})" if data.form else ""
+    sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    return (
+        f"data: {printable(used)}; {count_classes(data.class_names, data.train.labels)}",
+        f"read as {' x '.join(map(str, shape))}{form}: {sizes} images",
+    )
+
+
+def count_classes(names: Sequence[str], labels: Tensor) -> str:
+    """Return in a few words how many training images each class has."""
+    counts = torch.bincount(labels, minlength=len(names)).tolist()
+    if len(names) <= SHORT_LIST:
+        each = ", ".join(f"{printable(n)} {c:,}" for n, c in zip(names, counts, strict=True))
+        return f"{len(names)} classes in training: {each}"
+    low, high = min(counts), max(counts)
+    return f"{len(names)} classes of {low:,}{f' to {high:,}' if high > low else ''} training images"
+
+
+def printable(text: str) -> str:
+    """Return a name from a file system as text in one line that any terminal can print."""
+    return " ".join(text.split()).encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -114,12 +197,15 @@ class DatasetRecord:
         options: dataclass of its typed options with their defaults, the keys of its yaml.
         load: maps an instance of ``options`` to the data; raises InputError if it cannot.
         description: one line for help texts.
+        find: maps ``options`` to the data's parts before a pixel is read, so that data which
+            ``load`` refuses can be looked into; None where only ``load`` knows.
     """
 
     name: str
     options: type[Any]
     load: Callable[[Any], ImageData]
     description: str
+    find: Callable[[Any], Parts] | None = None
 
 
 DATASETS: Registry[DatasetRecord] = Registry("dataset", "nas_search.data")

@@ -11,13 +11,13 @@ from torch.nn.functional import interpolate
 
 from nas_search.core.errors import InputError
 from nas_search.data.assemble import (
-    channel_statistics,
     check_labels,
+    held_out,
     holdout_parts,
     image_data,
     read_array,
 )
-from nas_search.data.base import DATASETS, DatasetRecord, ImageData
+from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,11 @@ def load_digits(options: DigitsOptions) -> ImageData:
     pixels = np.repeat(gray.round().clamp(0, 255).to(torch.uint8).numpy(), 3, axis=1)
     labels = check_labels(source.target, "digits")
     train, test = holdout_parts(
-        ("digits", labels, partial(read_array, pixels)), options.holdout, options.holdout_seed
+        Part("digits", labels, partial(read_array, pixels)), options.holdout, options.holdout_seed
     )
-    names = [str(digit) for digit in range(10)]
-    return image_data("digits", names, train, test, channel_statistics(train))
+    names = tuple(str(digit) for digit in range(10))
+    form = f"8 x 8 scans enlarged to {options.size} x {options.size}; {held_out(options.holdout)}"
+    return image_data(Parts("digits", names, train, test, form=form))
 
 
 DATASETS.add(

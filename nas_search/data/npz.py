@@ -11,15 +11,14 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nas_search.core.errors import InputError
-from nas_search.data.assemble import (
-    Part,
-    channel_statistics,
-    check_labels,
-    holdout_parts,
-    image_data,
-    read_array,
-)
-from nas_search.data.base import DATASETS, DatasetRecord, ImageData
+from nas_search.core.files import user_path
+from nas_search.data.assemble import assign, check_labels, image_data, read_array
+from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
+from nas_search.data.fit import LEAST_SIZE, FitName
+from nas_search.data.layout import ArrayRule, Layout, channels_first
+
+VALIDATION = ("val", "valid", "validation")
+"""What follows x_ and y_ in the names of validation arrays."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,19 @@ class NpzOptions:
 
     Attributes:
         path: the .npz file.
+        layout: order of the axes of x_*.
+        size: height and width that images are fitted to, 8 or more; None leaves them as stored.
+        fit: how images become square where ``size`` is set.
+        rows: height of a series as an image, whose rows are all the series, 1 or more.
         holdout: fraction of every class held out for testing if the file has no x_test, in (0, 1).
         holdout_seed: seed of the choice of these images, 0 or more.
     """
 
     path: str = ""
+    layout: Layout = "auto"
+    size: int | None = None
+    fit: FitName = "crop"
+    rows: int = LEAST_SIZE
     holdout: float = 0.2
     holdout_seed: int = 0
 
@@ -41,33 +48,66 @@ def load_npz(options: NpzOptions) -> ImageData:
     """Return the images of an .npz file.
 
     x_* are uint8 (0..255) or float (not scaled), of shape (n, H, W), (n, H, W, C) or
-    (n, C, H, W); the channels are the shorter of the first and last image axis. y_* are integers
-    0..C-1 of shape (n,). Arrays written by ``np.savez`` are mapped, not loaded: only the
-    requested images are read. Those of ``np.savez_compressed`` are kept in memory.
+    (n, C, H, W), or series (n, C, L) with ``layout=ncl``. y_* are integers 0..C-1 of shape (n,).
+    Arrays written by ``np.savez`` are mapped, not loaded: only the requested images are read.
+    Those of ``np.savez_compressed`` are kept in memory.
 
     Raises:
         InputError: the file or a key is missing, broken, or of the wrong shape or type.
     """
+    return image_data(find_npz(options))
+
+
+def find_npz(options: NpzOptions) -> Parts:
+    """Return the parts of the data set.
+
+    Raises:
+        InputError: as :func:`load_npz`.
+    """
     if not options.path:
         raise InputError("dataset=npz needs a file; add dataset.path=FILE.npz")
-    path = Path(options.path).expanduser()
+    rule = ArrayRule(options.layout, options.size, options.fit, options.rows)
+    path = user_path(options.path, "dataset.path")
     arrays = read_npz(path)
-    train = _part(path, arrays, "train", None)
-    if "x_test" in arrays or "y_test" in arrays:
-        num_classes = int(train[1].max()) + 1
-        test = _part(path, arrays, "test", num_classes)
-        if test[2](test[1][:0]).shape[1:] != train[2](train[1][:0]).shape[1:]:
-            raise InputError(
-                f"{path}: x_train {arrays['x_train'].shape} and x_test {arrays['x_test'].shape} "
-                "hold images of different shapes; save both with the same"
-            )
-    else:
-        train, test = holdout_parts(train, options.holdout, options.holdout_seed)
-    names = [str(label) for label in range(int(train[1].max()) + 1)]
-    return image_data("npz", names, train, test, channel_statistics(train))
+    train, form = _part(path, arrays, "train", None, rule)
+    num_classes = int(train.labels.max()) + 1
+    parts = {"train": train}
+    names: dict[str, str] = {}
+    for split in ("test", *VALIDATION):
+        if f"x_{split}" in arrays or f"y_{split}" in arrays:
+            part, _ = _part(path, arrays, split, num_classes, rule)
+            if part.read(part.labels[:0]).shape[1:] != train.read(train.labels[:0]).shape[1:]:
+                raise InputError(
+                    f"{path}: x_train {arrays['x_train'].shape} and x_{split} "
+                    f"{arrays[f'x_{split}'].shape} hold images of different shapes; save both with "
+                    "the same"
+                )
+            role = "test" if split == "test" else "validation"
+            parts[role], names[role] = part, f"x_{split}"
+    images = sum(len(part.labels) for part in parts.values())
+    known = {f"{axis}_{split}" for axis in "xy" for split in ("train", "test", *VALIDATION)}
+    unread = sorted(arrays.keys() - known)
+    train, validation, test, origin = assign(parts, names, options.holdout, options.holdout_seed)
+    return Parts(
+        name="npz",
+        class_names=tuple(map(str, range(num_classes))),
+        train=train,
+        test=test,
+        validation=validation,
+        used=f"{images:,} images" + (f"; arrays not read: {', '.join(unread)}" if unread else ""),
+        form=f"{form}; {origin}",
+        fit=options.fit,
+    )
 
 
-def _part(path: Path, arrays: dict[str, np.ndarray], split: str, num_classes: int | None) -> Part:
+def _part(
+    path: Path,
+    arrays: dict[str, np.ndarray],
+    split: str,
+    num_classes: int | None,
+    rule: ArrayRule,
+) -> tuple[Part, str]:
+    """Return one part, and in words how its images are read."""
     for key in (f"x_{split}", f"y_{split}"):
         if key not in arrays:
             raise InputError(
@@ -75,40 +115,16 @@ def _part(path: Path, arrays: dict[str, np.ndarray], split: str, num_classes: in
                 f"save x_{split} and y_{split} with np.savez"
             )
     images, targets = arrays[f"x_{split}"], arrays[f"y_{split}"]
-    view = channels_first(images, f"{path} x_{split}")
+    origin = f"{path} x_{split}"
+    view, axes = channels_first(images, origin, rule.layout)
     if targets.ndim == 1 and len(view) != len(targets):
         raise InputError(
             f"{path}: x_{split} has {len(view)} images but y_{split} has {len(targets)} labels; "
             "give one label per image"
         )
     labels = check_labels(targets, f"{path} y_{split}", num_classes)
-    return f"{path} x_{split}", labels, partial(read_array, view)
-
-
-def channels_first(images: np.ndarray, origin: str) -> np.ndarray:
-    """Return a (n, C, H, W) view of (n, H, W), (n, H, W, C) or (n, C, H, W) images.
-
-    Raises:
-        InputError: another number of axes, an empty axis, a type that is neither uint8 nor float,
-            or an ambiguous channel axis.
-    """
-    shape = images.shape
-    if images.dtype != np.uint8 and images.dtype.kind != "f":
-        raise InputError(
-            f"{origin}: pixels are {images.dtype}; save them as uint8 (0..255) or as floats"
-        )
-    if len(shape) not in (3, 4) or 0 in shape[1:]:
-        raise InputError(
-            f"{origin} has shape {shape}; expected (n, H, W), (n, H, W, C) or (n, C, H, W)"
-        )
-    if len(shape) == 3:
-        return images[:, None]
-    if shape[1] == shape[3]:
-        raise InputError(
-            f"{origin} has shape {shape}, whose channel axis is ambiguous; "
-            "save it as (n, H, W, C) with fewer channels than rows"
-        )
-    return images if shape[1] < shape[3] else images.transpose(0, 3, 1, 2)
+    rule.check(view.shape, origin)
+    return Part(origin, labels, partial(rule.read, partial(read_array, view))), f"{axes}, {rule}"
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -121,6 +137,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"there is no file {path}; check dataset.path")
     try:
         with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():  # mapped arrays are read past the archive's checksums
+                raise ValueError(f"the checksum of '{damaged}' is wrong")
             return {
                 info.filename.removesuffix(".npy"): _read_member(path, archive, info)
                 for info in archive.infolist()
@@ -161,5 +179,6 @@ DATASETS.add(
         options=NpzOptions,
         load=load_npz,
         description="arrays x_train, y_train[, x_test, y_test] of an .npz file: dataset.path=FILE",
+        find=find_npz,
     )
 )

@@ -92,11 +92,13 @@ class _FinalistsRun:
         self._directory = Path(group.from_leader(str(directory.resolve()))) / "finalists"
         self._console = console if group.leads else Console(quiet=True)
         labels, share = data.train.labels, plan.recipe.validation
-        train, held_out = torch.arange(len(labels)), torch.arange(0)
-        if share:
+        train, held_out, held_from = torch.arange(len(labels)), torch.arange(0), data.train
+        if data.validation is not None:  # goes before a share of the training images
+            held_from, held_out = data.validation, torch.arange(len(data.validation))
+        elif share:
             train, held_out = stratified_holdout(labels, share, SPLIT_SEED)
         self._train = Images(data.train, train, group.device)
-        self._validation = Images(data.train, held_out, group.device)
+        self._validation = Images(held_from, held_out, group.device)
 
     def run(self) -> list[Finalist]:
         plan, recipe = self._plan, self._plan.recipe
@@ -277,7 +279,7 @@ def _check(finalists: Sequence[Finalist], data: ImageData, recipe: Recipe) -> No
     """Refuse impossible requests before the first epoch."""
     if not finalists:
         raise InputError("there is no architecture to train; give architecture=... or run=...")
-    if len(finalists) > 1 and not recipe.validation:
+    if len(finalists) > 1 and not recipe.validation and data.validation is None:
         raise InputError(
             "recipe.validation=0 leaves no images to rank the finalists by; set "
             "recipe.validation=0.1 or train one architecture"
