@@ -203,7 +203,10 @@ def reduce_per_sample_gradients(subject: Subject, wanted: frozenset[type]) -> Se
             if faults[candidate]:
                 raise DeadNetwork(faults[candidate])
             alive = beyond_rounding(weights, squares[candidate], eps)
-            outcomes.append(_results(wanted, alive, weights, own, subject.classes))
+            results = _results(wanted, alive, weights, own, subject.classes)
+            if LayerFactors in wanted and subject.parameters == "weights":
+                results = _complete(results, alive)
+            outcomes.append(results)
         except DeadNetwork as dead:
             outcomes.append(dead)
     if LayerFactors in wanted:
@@ -261,16 +264,25 @@ def _results(
     return results
 
 
+def _complete(results: list[object], alive: tuple[str, ...]) -> list[object]:
+    """Return the results, without factors where those of a weight are unknown."""
+    complete = []
+    for result in results:
+        if isinstance(result, LayerFactors):
+            without = next((name for name in alive if name not in result.layers), None)
+            if without is not None:
+                unknown = ValueError(f"what enters and leaves the layer of '{without}' is unknown")
+                result = Missing(LayerFactors, unknown)
+        complete.append(result)
+    return complete
+
+
 def _layer_factors(
     alive: tuple[str, ...], weights: dict[str, Tensor], found: dict[str, Tensor], labels: Tensor
 ) -> LayerFactors | Missing:
     layers = tuple(name for name in alive if name in found)
     if not layers:  # weights have gradients, but none that a layer of the book found
         unknown = ValueError("what enters and leaves its layers is unknown: no layer rule was used")
-        return Missing(LayerFactors, unknown)
-    without = [name for name in alive if name not in found]
-    if without:
-        unknown = ValueError(f"what enters and leaves the layer of '{without[0]}' is unknown")
         return Missing(LayerFactors, unknown)
     cosines = normalized(torch.stack([found[name] for name in layers]).double())
     sizes = torch.tensor([weights[name].numel() for name in layers], dtype=torch.float64)

@@ -113,7 +113,7 @@ class Attention(nn.Module):
 def test_a_transformer_has_paths_too() -> None:
     network = Attention().train()
     paths = find_paths(network, IMAGES, (nn.Module,))
-    assert paths.lengths == [2]  # embedding and head; attention's own layers are not counted
+    assert paths.lengths == [4]  # embedding, attention's projections before and after, and head
     dead = [*network.unheard.parameters(), *network.never.parameters()]
     total = sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in dead)
     assert count_live(network, paths) == [total]
