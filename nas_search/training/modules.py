@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import inspect
-import site
 import sys
 import sysconfig
+import tokenize
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -123,11 +122,17 @@ def modules_that_may_change(name: Name) -> list[Module]:
     modules = [read_module(name.module)]
     if name.module.split(".")[0] == "nas_search":
         return modules
-    for other in list(sys.modules):
-        theirs = other != name.module and other.split(".")[0] != "nas_search"
-        if theirs and is_ours(other, name.module) and name.module.split(".")[-1] in _source(other):
+    for other in _modules_beside(name.module):
+        if name.module.split(".")[-1] in _source(other):
             modules.append(read_module(other))
     return modules
+
+
+@lru_cache(maxsize=256)
+def _modules_beside(name: str) -> list[str]:
+    """Return the imported modules that may be written out beside ``name``."""
+    beside = [m for m in list(sys.modules) if m != name and m.split(".")[0] != "nas_search"]
+    return [module for module in beside if is_ours(module, name)]
 
 
 def is_ours(source: str, asking: str) -> bool:
@@ -142,14 +147,20 @@ def is_ours(source: str, asking: str) -> bool:
         return False
     if top in ("nas_search", asking.split(".")[0]):
         return True
-    file = getattr(sys.modules.get(source), "__file__", None)
-    return bool(file) and not any(Path(file).is_relative_to(place) for place in _INSTALLED)
+    file = _file(source)
+    return file is not None and not (
+        {"site-packages", "dist-packages"} & set(file.parts)
+        or any(file.is_relative_to(place) for place in _STANDARD)
+    )
 
 
-_INSTALLED = [
-    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-    site.getusersitepackages(),
-]
+_STANDARD = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+
+
+def _file(name: str) -> Path | None:
+    """Return the source file of an imported module; asks no module that is loaded on first use."""
+    file = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
+    return Path(file) if isinstance(file, str) and file.endswith(".py") else None
 
 
 def _defining(name: Name) -> list[Statement]:
@@ -161,9 +172,15 @@ def _defining(name: Name) -> list[Statement]:
 
 @lru_cache(maxsize=1024)
 def _source(name: str) -> str:
+    if name not in sys.modules:
+        importlib.import_module(name)
+    file = _file(name)
+    if file is None:
+        return "\n" if hasattr(sys.modules[name], "__path__") else ""  # a folder without a file
     try:
-        return inspect.getsource(importlib.import_module(name))
-    except (OSError, TypeError, ImportError):
+        with tokenize.open(file) as text:
+            return text.read() or "\n"
+    except (OSError, SyntaxError, UnicodeDecodeError):
         return ""
 
 
@@ -204,6 +221,13 @@ def read_module(name: str) -> Module:
                 node, "\n".join(lines[first - 1 : node.end_lineno])
             )
     return Module(name, package, text, statements, imports, tuple(stars))
+
+
+def forget_modules() -> None:
+    """Read all sources anew: a module may have been imported again."""
+    read_module.cache_clear()
+    _modules_beside.cache_clear()
+    _source.cache_clear()
 
 
 def _is_aside(node: ast.stmt) -> bool:

@@ -19,6 +19,7 @@ from nas_search.training.literals import Root
 from nas_search.training.modules import (
     Module,
     Name,
+    forget_modules,
     is_ours,
     modules_that_may_change,
     read_module,
@@ -44,6 +45,7 @@ def standalone_source(
         InputError: they use a package other than torch and the standard library, or two different
             definitions of one name, or something whose source cannot be found or followed.
     """
+    forget_modules()
     file = _File()
     for name in defined:
         file.own(name, "model.py")
@@ -70,8 +72,8 @@ class _File:
         self._needed: set[Name] = set()
         self._taken: dict[str, set[int]] = {}  # module -> positions of its statements
         self._owners: dict[str, str] = {}  # name in the file -> module or import line it is from
-        self._imports: dict[str, str] = {}
-        self._optional: dict[str, str] = {}
+        self._imports: set[str] = set()
+        self._optional: set[str] = set()
         self._aliases: dict[tuple[str, int], set[str]] = {}  # statement of imports -> lines for it
         self._spaces: dict[tuple[str, int, str], set[str]] = {}  # the same, for whole modules
 
@@ -169,8 +171,6 @@ class _File:
 
     def _import(self, module: Module, name: str, source: str, original: str | None) -> None:
         line = _import_line(source, original, name)
-        if self._owners.get(name) == line:
-            return
         optional = source.split(".")[0] in _OPTIONAL and module.name.startswith("nas_search.")
         if not optional and not _available(source):
             raise _refusal(
@@ -178,19 +178,21 @@ class _File:
             )
         if optional:
             self.own(name, line)
-            self._optional[name] = line
+            self._optional.add(line)
         else:
             self.add_import(name, line)
 
     def add_import(self, name: str, line: str) -> None:
         """Take a line of imports that binds ``name``."""
-        self.own(name, line)
-        self._imports[name] = line
+        plain = line.startswith("import ") and " as " not in line
+        self.own(name, f"import {name}" if plain else line)  # import a.b binds a, as import a does
+        self._imports.add(line)
 
     def own(self, name: str, owner: str) -> None:
         other = self._owners.setdefault(name, owner)
         if other != owner:
-            raise _refusal(f"'{name}' is of {other} and of {owner}; rename one")
+            first, second = sorted([other, owner])
+            raise _refusal(f"'{name}' is of {first} and of {second}; rename one")
 
     def _check_nested(self, module: Module, source: str, name: str | None) -> None:
         full = importlib.util.resolve_name(source, module.package) if source[0] == "." else source
@@ -215,13 +217,14 @@ class _File:
                 if name == module.name:
                     fields = ", ".join(sorted(bundled))
                     lines.append((position, f"{bundle} = {_HELPERS}({fields})"))
-                    self._imports[_HELPERS] = f"from types import {_HELPERS}"
+                    self._imports.add(f"from types import {_HELPERS}")
             parts += [text for _, text in sorted(lines, key=lambda line: line[0])]
         head = ["from __future__ import annotations", "", *_sorted_imports(self._imports)]
         if self._optional:
             head += ["", "try:  # for files and other pictures; tensors need torch alone"]
             head += [f"    {line}" for line in _sorted_imports(self._optional) if line]
-            head += ["except ImportError:", f"    {' = '.join(sorted(self._optional))} = None"]
+            names = sorted(line.split()[-1] for line in self._optional)
+            head += ["except ImportError:", f"    {' = '.join(names)} = None"]
         return "\n".join(head) + "\n\n\n" + "\n\n\n".join(parts) + "\n"
 
 
@@ -260,11 +263,11 @@ def _import_line(source: str, original: str | None, name: str) -> str:
     return f"from {source} import {original}" + ("" if original == name else f" as {name}")
 
 
-def _sorted_imports(imports: dict[str, str]) -> list[str]:
+def _sorted_imports(imports: set[str]) -> list[str]:
     """Return lines of imports, one per module, the standard library first."""
-    plain = {line for line in imports.values() if not line.startswith("from ")}
+    plain = {line for line in imports if not line.startswith("from ")}
     names: dict[str, list[str]] = {}
-    for line in sorted(set(imports.values()) - plain):
+    for line in sorted(imports - plain):
         source, _, name = line.removeprefix("from ").partition(" import ")
         names.setdefault(source, []).append(name)
     lines = [*sorted(plain)]

@@ -116,7 +116,7 @@ def ways(path: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning")
 def test_one_picture_is_the_same_however_it_is_given(pictures: dict[str, Path], model: Any) -> None:
     path = pictures["rgb.png"]
     expected = model.read(path)
