@@ -72,7 +72,9 @@ def check_formats(names: Sequence[str]) -> None:
         if "onnx" in names and importlib.util.find_spec(package) is None
     ]
     if missing:
-        raise InputError(f"finalists.export=[onnx] needs more: pip install {' '.join(missing)}")
+        raise InputError(
+            f"export to ONNX needs {', '.join(missing)}: pip install 'nas-search[onnx]'"
+        )
 
 
 Run = Callable[[Tensor], Tensor]

@@ -52,7 +52,7 @@ def test_winner_is_exported_in_the_requested_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("finalists", "package", "extra"),
     [
-        (FinalistsConfig(export=["onnx"]), "onnxscript", "pip install onnxscript"),
+        (FinalistsConfig(export=["onnx"]), "onnxscript", "nas-search[onnx]"),
         (FinalistsConfig(tensorboard=True), "tensorboard", "nas-search[tensorboard]"),
     ],
 )

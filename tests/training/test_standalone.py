@@ -19,6 +19,7 @@ from torch import nn
 
 import nas_search
 from nas_search.core.errors import InputError, RunError
+from nas_search.core.files import write_csv, write_json
 from nas_search.data import ImageData
 from nas_search.training.fine_tune import read_pretrained, take_weights
 from nas_search.training.formats import export
@@ -105,11 +106,32 @@ def test_fine_tuning_keeps_all_weights_but_the_head(tmp_path: Path) -> None:
     assert fresh == ["head.2.weight", "head.2.bias"]
     for name, value in other.state_dict().items():
         assert (name in fresh) or torch.equal(value, network.state_dict()[name])
+    for given in (tmp_path / "f" / "weights.safetensors", tmp_path / "f" / "model.py"):
+        assert read_pretrained(given).folder == tmp_path / "f"
     with pytest.raises(InputError, match="weights fit the network"):
         take_weights(made.build(channels=5), pretrained.weights)
     (tmp_path / "f" / "weights.safetensors").write_bytes(b"12345678")
     with pytest.raises(InputError, match="cannot read"):
         read_pretrained(tmp_path / "f")
+
+
+def test_a_run_stands_for_its_best_finalist(tmp_path: Path) -> None:
+    data = stripes_data(tmp_path)
+    run = tmp_path / "run"
+    made = architecture("nasbench201", data)
+    run.mkdir()
+    write_json(run / "best.json", made.as_dict())
+    with pytest.raises(InputError, match=r"no trained network; .*nas_search.train run="):
+        read_pretrained(run)
+    for key in ("aaaa", "bbbb"):
+        (run / "finalists" / key).mkdir(parents=True)
+        write_folder(run / "finalists" / key, made.build(), made, data, recipe(), "1.2.3")
+    rows = [(1, "cccc", "failed"), (2, "bbbb", "trained"), (3, "aaaa", "trained")]
+    write_csv(run / "finalists" / "finalists.csv", ("rank", "key", "status"), rows)
+    for given in (run, run / "finalists"):
+        assert read_pretrained(given).folder == run / "finalists" / "bbbb"
+    with pytest.raises(InputError, match="no trained weights in .*weights=outputs/"):
+        read_pretrained(tmp_path)
 
 
 def test_exported_program_takes_pixels_and_gives_probabilities(tmp_path: Path) -> None:
