@@ -14,6 +14,7 @@ from rich.console import Console
 from nas_search import report
 from nas_search.commands.finalists import finalists_of
 from nas_search.commands.run_training import run_training
+from nas_search.commands.said_of_data import say
 from nas_search.commands.search_report import SearchResult, print_report, write_report
 from nas_search.commands.search_schema import SearchConfig
 from nas_search.commands.settings import scoring_task
@@ -22,6 +23,7 @@ from nas_search.core.device import resolve_device
 from nas_search.core.errors import RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.versions import versions
+from nas_search.data import ImageData, probe_notes
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
 from nas_search.search import Algorithm, SearchOutcome, run_loop
@@ -45,8 +47,10 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         InputError: the request cannot be carried out as written.
         RunError: nothing could be scored, or the store or the disk fails.
     """
-    task = search_task(config)
+    data = config.dataset.load(config.dataset_options)
+    task = search_task(config, data)
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
+    say(data, console, probe_notes(task.images))
     facts = search_facts(config, task)
     algorithm = config.algorithm.algorithm(
         config.space,
@@ -66,19 +70,19 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
                 f"none of the {len(outcome.evaluations)} candidates got a score; see the reasons "
                 f"in {directory / 'history.csv'}"
             )
-        _train_finalists(result, directory, console)
+        _train_finalists(result, data, directory, console)
     return outcome
 
 
-def search_task(config: SearchConfig) -> ScoringTask:
+def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
     """Return what workers must know to score candidates of ``config``; reads the probe batch.
 
     Raises:
-        InputError: the data cannot be read or is too small, or the device does not exist.
+        InputError: the data is too small, or the device does not exist.
     """
     device = resolve_device(config.device)
     return scoring_task(
-        config.dataset.load(config.dataset_options),
+        data,
         config.proxy.measured,
         config.proxy.settings,
         config.seed,
@@ -165,12 +169,13 @@ class _LateWorkers:
             self._workers.close()
 
 
-def _train_finalists(result: SearchResult, directory: Path, console: Console) -> None:
+def _train_finalists(
+    result: SearchResult, data: ImageData, directory: Path, console: Console
+) -> None:
     """Train the best that were found, where ``finalists.k`` asks for it."""
     config, evaluations = result.config, result.outcome.evaluations
     if not config.finalists.k or config.recipe is None:
         return
-    data = config.dataset.load(config.dataset_options)
     candidates = finalists_of(
         evaluations,
         config.proxy.name,

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.said_of_data import say
 from nas_search.commands.train_schema import TrainConfig
 from nas_search.core.device import resolve_device
 from nas_search.core.versions import versions
@@ -35,5 +36,6 @@ def run_training(config: TrainConfig, directory: Path, console: Console) -> list
         versions(),
         config.pretrained,
     )
+    say(config.data, console)
     views = Renderers(report.learning_curve, report.finalists_table)
     return train_finalists(config.candidates, config.data, plan, directory, console, views)

@@ -9,6 +9,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nas_search.core.errors import InputError
+
+
+def user_path(text: str | Path, key: str = "") -> Path:
+    """Return a path as a person wrote it; ``~`` and ``~name`` at its start are home folders.
+
+    Args:
+        text: the path.
+        key: of the configuration, for the message.
+
+    Raises:
+        InputError: there is no such home folder; a container's user may have none.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # HOME is unset, and the system knows no home of this user
+        raise InputError(
+            f"{key}{'=' if key else ''}{text}: there is no home folder for "
+            f"{Path(text).parts[0]}; write the whole path"
+        ) from None
+
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write ``value`` as indented JSON.

@@ -2,7 +2,7 @@
 
 from nas_search.data.assemble import stratified_holdout
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Split, normalize
-from nas_search.data.probe import probe_batch
+from nas_search.data.probe import probe_batch, probe_notes
 
 __all__ = [
     "DATASETS",
@@ -11,5 +11,6 @@ __all__ = [
     "Split",
     "normalize",
     "probe_batch",
+    "probe_notes",
     "stratified_holdout",
 ]

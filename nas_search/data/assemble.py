@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -98,6 +99,34 @@ def holdout_parts(part: Part, fraction: float, seed: int) -> tuple[Part, Part]:
         for rows in stratified_holdout(labels, fraction, seed)
     )
     return train, test
+
+
+def assign(
+    parts: Mapping[str, Part], names: Mapping[str, str], fraction: float, seed: int
+) -> tuple[Part, Part | None, Part, str]:
+    """Return (train, validation, test) and in words where the last two come from.
+
+    A validation part without a test part is what is tested on: a training holds back images to
+    choose by, but none to test on. With neither, a test part is held out.
+
+    Args:
+        parts: ``train`` and, if the data brings them, ``validation`` and ``test``.
+        names: what the data calls these two.
+        fraction: of every class held out; as ``seed`` for :func:`stratified_holdout`.
+        seed: see there.
+
+    Raises:
+        InputError: see :func:`stratified_holdout`.
+    """
+    train, validation, test = (parts.get(role) for role in ("train", "validation", "test"))
+    assert train is not None
+    if test is not None:
+        words = (f"{role}: {names[role]}" for role in ("validation", "test") if role in parts)
+        return train, validation, test, ", ".join(words)
+    if validation is not None:
+        return train, None, validation, f"test: {names['validation']}, as there is no test part"
+    train, test = holdout_parts(train, fraction, seed)
+    return train, None, test, held_out(fraction)
 
 
 def held_out(fraction: float) -> str:

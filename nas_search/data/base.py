@@ -93,6 +93,10 @@ class Part(NamedTuple):
     read: Reader
     files: tuple[Path, ...] = ()
 
+    def named(self, row: int) -> str:
+        """Return what a message calls the image of a row."""
+        return printable(str(self.files[row])) if self.files else f"{self.origin} row {row}"
+
 
 @dataclass(frozen=True, eq=False)
 class Parts:
@@ -150,15 +154,20 @@ class ImageData:
     @property
     def summary(self) -> tuple[str, str]:
         """Two lines that say what was read: files and classes; form and parts."""
-        parts = {"training": self.train, "validation": self.validation, "test": self.test}
-        sizes = [f"{len(part):,} {name}" for name, part in parts.items() if part is not None]
-        total = sum(len(part) for part in parts.values() if part is not None)
-        shape = " x ".join(map(str, self.input_shape))
-        return (
-            f"data: {self.used or f'{total:,} images'}; "
-            + count_classes(self.class_names, self.train.labels),
-            f"read as {shape}{f' ({self.form})' if self.form else ''}: {', '.join(sizes)} images",
-        )
+        return summary_lines(self, self.input_shape)
+
+
+def summary_lines(data: ImageData | Parts, shape: tuple[int, int, int]) -> tuple[str, str]:
+    """Return two lines that say what was read; ``shape`` is (C, H, W) of one image."""
+    parts = {"training": data.train, "validation": data.validation, "test": data.test}
+    counts = {name: len(part.labels) for name, part in parts.items() if part is not None}
+    used = data.used or f"{sum(counts.values()):,} images"
+    form = f" ({data.form})" if data.form else ""
+    sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    return (
+        f"data: {used}; {count_classes(data.class_names, data.train.labels)}",
+        f"read as {' x '.join(map(str, shape))}{form}: {sizes} images",
+    )
 
 
 def count_classes(names: Sequence[str], labels: Tensor) -> str:

@@ -10,17 +10,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torchvision.datasets
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 from nas_search.data.assemble import AS_STORED, check_labels, image_data, read_array
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
-from nas_search.data.paths import user_path
 
 # Channel statistics of the 50,000 training images, as the usual recipes state them.
 CIFAR10_STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 CIFAR100_STATISTICS = ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
-_SILENCE_S = 30.0  # torchvision waits forever on a network that drops packets
+SILENCE_S = 30.0  # torchvision waits forever on a network that drops packets
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def load_cifar10(options: CifarOptions) -> ImageData:
     Raises:
         InputError: the files are neither in ``root`` nor can they be downloaded.
     """
-    return _load("cifar10", torchvision.datasets.CIFAR10, options, CIFAR10_STATISTICS)
+    return _load("cifar10", "CIFAR10", options, CIFAR10_STATISTICS)
 
 
 def load_cifar100(options: CifarOptions) -> ImageData:
@@ -49,18 +48,21 @@ def load_cifar100(options: CifarOptions) -> ImageData:
     Raises:
         InputError: the files are neither in ``root`` nor can they be downloaded.
     """
-    return _load("cifar100", torchvision.datasets.CIFAR100, options, CIFAR100_STATISTICS)
+    return _load("cifar100", "CIFAR100", options, CIFAR100_STATISTICS)
 
 
 def _load(
     name: str,
-    source: Any,
+    kind: str,
     options: CifarOptions,
     statistics: tuple[tuple[float, ...], tuple[float, ...]],
 ) -> ImageData:
+    from torchvision import datasets  # imported here: it takes seconds
+
+    source: Any = getattr(datasets, kind)
     root = user_path(options.root, "dataset.root")
     try:
-        with _network_timeout(_SILENCE_S):
+        with network_timeout(SILENCE_S):
             splits = [source(str(root), train=train, download=True) for train in (True, False)]
     except (OSError, RuntimeError, EOFError) as error:  # URLError and timeouts are OSErrors
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -79,7 +81,8 @@ def _part(origin: str, split: Any, num_classes: int) -> Part:
 
 
 @contextmanager
-def _network_timeout(seconds: float) -> Iterator[None]:
+def network_timeout(seconds: float) -> Iterator[None]:
+    """Let connections that are silent for ``seconds`` fail."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

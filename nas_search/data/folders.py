@@ -6,7 +6,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -166,7 +166,7 @@ def _check_level(
 ) -> None:
     """Refuse folders whose classes may be the inner ones, and names that look alike."""
     outer = tree.names(at)
-    _check_alike(tree.path(at), outer)
+    check_alike(str(tree.path(at)), outer)
     holding = {f[:-1] for f in tree.files if Path(f[-1]).suffix.lower() in suffixes}
     if level is not None or any((*at, name) in holding for name in outer):
         return
@@ -188,7 +188,7 @@ def _class_names(tree: _Tree, at: tuple[str, ...], level: int) -> tuple[str, ...
     names = set(tree.names(at))
     if level == 2:
         names = {inner for name in names for inner in tree.names((*at, name))}
-        _check_alike(tree.path(at), sorted(names))
+        check_alike(str(tree.path(at)), sorted(names))
     if len(names) < 2:
         raise InputError(
             f"{tree.path(at)} has {len(names)} class folders; put the images of each class into a "
@@ -202,14 +202,19 @@ def _alike(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold().strip()
 
 
-def _check_alike(folder: Path, names: list[str]) -> None:
+def check_alike(origin: str, names: Iterable[str]) -> None:
+    """Refuse names of classes that people would take for the same.
+
+    Raises:
+        InputError: two differ by case, spaces around them or the form of accents alone.
+    """
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(_alike(name), name)
         if other != name:
             raise InputError(
-                f"{folder} has the folders '{other}' and '{name}', which differ by case, spaces or "
-                "the form of accents alone; merge them, or rename one if they are two classes"
+                f"{origin} has the classes '{other}' and '{name}', which differ by case, spaces or "
+                "the form of accents alone; merge them, or rename one if they are two"
             )
 
 
@@ -268,8 +273,8 @@ def _check_part(folder: Path, present: tuple[str, ...], classes: tuple[str, ...]
     for name in classes:
         if name not in present:
             raise InputError(
-                f"{folder} has no folder for the class '{name}'; add it with some images, or remove "
-                "the class from the training images"
+                f"{folder} has no folder for the class '{name}'; add it with images, or remove the "
+                "class from the training images"
             )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_search.core.errors import InputError
-from nas_search.data.assemble import held_out, holdout_parts, image_data
-from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
+from nas_search.core.files import user_path
+from nas_search.data.assemble import assign, image_data
+from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Parts
 from nas_search.data.fit import Fit, FitName
-from nas_search.data.folders import Found, find_images
-from nas_search.data.paths import user_path
+from nas_search.data.folders import find_images
 from nas_search.data.pictures import STATISTICS_IMAGES, picture_part, picture_suffixes
 from nas_search.data.pixels import read_color
 
@@ -66,7 +66,8 @@ def find_imagefolder(options: ImageFolderOptions) -> Parts:
         role: picture_part(str(p.folder), p.paths, p.labels, len(found.classes), rule)
         for role, p in found.parts.items()
     }
-    train, validation, test, origin = assign(found, parts, options.holdout, options.holdout_seed)
+    names = {role: f"folder {part.folder.name}" for role, part in found.parts.items()}
+    train, validation, test, origin = assign(parts, names, options.holdout, options.holdout_seed)
     return Parts(
         name="imagefolder",
         class_names=found.classes,
@@ -78,26 +79,6 @@ def find_imagefolder(options: ImageFolderOptions) -> Parts:
         fit=rule.name,
         background=rule.background,
     )
-
-
-def assign(
-    found: Found, parts: dict[str, Part], fraction: float, seed: int
-) -> tuple[Part, Part | None, Part, str]:
-    """Return (train, validation, test) and in words where the test part comes from.
-
-    A validation folder without a test folder is what is tested on: a training holds back images
-    to choose by, but none to test on.
-    """
-    train, validation, test = (parts.get(role) for role in ("train", "validation", "test"))
-    assert train is not None
-    if test is None and validation is not None:
-        name = found.parts["validation"].folder.name
-        return train, None, validation, f"test: folder {name}, as there is none called test"
-    if test is None:
-        rest, test = holdout_parts(train, fraction, seed)
-        return rest, None, test, held_out(fraction)
-    folders = {role: found.parts[role].folder.name for role in parts if role != "train"}
-    return train, validation, test, ", ".join(f"{r}: folder {f}" for r, f in folders.items())
 
 
 DATASETS.add(

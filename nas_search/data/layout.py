@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from torch import Tensor
 
 from nas_search.core.errors import InputError
-from nas_search.data.fit import LEAST_SIZE
+from nas_search.data.assemble import AS_STORED
+from nas_search.data.base import Reader
+from nas_search.data.fit import LEAST_SIZE, Fit, FitName, fit_arrays
 
 Layout = Literal["auto", "nhwc", "nchw", "ncl"]
 """Axes of an array: n images, height, width, channels; or n series of channels and length."""
@@ -50,7 +54,7 @@ def channels_first(images: np.ndarray, origin: str, layout: Layout) -> tuple[np.
         return images[:, None], "gray arrays (n, H, W)"
     if layout == "auto":
         layout = _guess(shape, origin)
-        hint = ", dataset.layout changes that" if _channels(shape, layout) > _USUAL_CHANNELS else ""
+        hint = " (if not, set dataset.layout)" if _channels(shape, layout) > _USUAL_CHANNELS else ""
     else:
         hint = ""
     if layout == "nchw":
@@ -74,23 +78,63 @@ def _guess(shape: tuple[int, ...], origin: str) -> Layout:
     return "nchw" if first < last else "nhwc"
 
 
-def check_size(shape: tuple[int, ...], origin: str, series: bool) -> None:
-    """Refuse images (..., H, W) too small for the networks of search spaces.
+@dataclass(frozen=True)
+class ArrayRule:
+    """How stored arrays become images.
+
+    Attributes:
+        layout: order of their axes.
+        size: height and width that images are fitted to, 8 or more; None leaves them as stored.
+        fit: how images become square where ``size`` is set.
+        rows: height of a series as an image; each row is the series, 1 or more.
 
     Raises:
-        InputError: a side of a picture, or the length of a series, is below :data:`LEAST_SIZE`.
+        InputError: the size is too small or given for series, or ``rows`` is below 1.
     """
-    height, width = shape[-2:]
-    if min(height, width) >= LEAST_SIZE or (series and width >= LEAST_SIZE):
-        return
-    what = f"series of length {width}" if series else f"images of {height} x {width}"
-    remedy = (
-        "give longer ones"
-        if series
-        else f"enlarge them with dataset.size={LEAST_SIZE}, or set dataset.layout=ncl if these are "
-        "series (n, channels, length)"
-    )
-    raise InputError(
-        f"{origin} holds {what}, and networks halve them several times, so {LEAST_SIZE} is the "
-        f"least; {remedy}"
-    )
+
+    layout: Layout
+    size: int | None
+    fit: FitName
+    rows: int
+
+    def __post_init__(self) -> None:
+        if self.rows < 1:
+            raise InputError(f"dataset.rows={self.rows} must be 1 or more")
+        if self.size is not None:
+            if self.layout == "ncl":
+                raise InputError("dataset.size is for images; leave it out with dataset.layout=ncl")
+            Fit(self.size, self.fit)  # refuses what is too small
+
+    def __str__(self) -> str:
+        if self.layout == "ncl":
+            return f"repeated in {self.rows} rows" if self.rows > 1 else AS_STORED
+        return AS_STORED if self.size is None else str(Fit(self.size, self.fit))
+
+    def read(self, stored: Reader, indices: Tensor) -> Tensor:
+        """Return the images at ``indices`` (k,) as (k, C, H, W); ``stored`` reads them as saved."""
+        raw = stored(indices)
+        if self.layout == "ncl":
+            return raw.expand(-1, -1, self.rows, -1).contiguous()
+        return raw if self.size is None else fit_arrays(raw, Fit(self.size, self.fit))
+
+    def check(self, shape: tuple[int, ...], origin: str) -> None:
+        """Refuse images (..., H, W) too small for the networks of search spaces.
+
+        Raises:
+            InputError: a side of a picture, or the length of a series, is below 8.
+        """
+        height, width = shape[-2:]
+        series = self.layout == "ncl"
+        if self.size is not None or width >= LEAST_SIZE <= (width if series else height):
+            return
+        what = f"series of length {width}" if series else f"images of {height} x {width}"
+        remedy = (
+            "give longer ones"
+            if series
+            else f"enlarge them with dataset.size={LEAST_SIZE}, or set dataset.layout=ncl if these "
+            "are series (n, channels, length)"
+        )
+        raise InputError(
+            f"{origin} holds {what}, and networks halve them several times, so {LEAST_SIZE} is the "
+            f"least; {remedy}"
+        )

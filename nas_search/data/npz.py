@@ -9,21 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
-from torch import Tensor
 
 from nas_search.core.errors import InputError
-from nas_search.data.assemble import (
-    AS_STORED,
-    check_labels,
-    held_out,
-    holdout_parts,
-    image_data,
-    read_array,
-)
-from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts, Reader
-from nas_search.data.fit import Fit, FitName, fit_arrays
-from nas_search.data.layout import Layout, channels_first, check_size
-from nas_search.data.paths import user_path
+from nas_search.core.files import user_path
+from nas_search.data.assemble import assign, check_labels, image_data, read_array
+from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
+from nas_search.data.fit import LEAST_SIZE, FitName
+from nas_search.data.layout import ArrayRule, Layout, channels_first
 
 VALIDATION = ("val", "valid", "validation")
 """What follows x_ and y_ in the names of validation arrays."""
@@ -38,6 +30,7 @@ class NpzOptions:
         layout: order of the axes of x_*.
         size: height and width that images are fitted to, 8 or more; None leaves them as stored.
         fit: how images become square where ``size`` is set.
+        rows: height of a series as an image, whose rows are all the series, 1 or more.
         holdout: fraction of every class held out for testing if the file has no x_test, in (0, 1).
         holdout_seed: seed of the choice of these images, 0 or more.
     """
@@ -46,6 +39,7 @@ class NpzOptions:
     layout: Layout = "auto"
     size: int | None = None
     fit: FitName = "crop"
+    rows: int = LEAST_SIZE
     holdout: float = 0.2
     holdout_seed: int = 0
 
@@ -72,56 +66,38 @@ def find_npz(options: NpzOptions) -> Parts:
     """
     if not options.path:
         raise InputError("dataset=npz needs a file; add dataset.path=FILE.npz")
-    rule = array_rule(options.size, options.fit, options.layout)
+    rule = ArrayRule(options.layout, options.size, options.fit, options.rows)
     path = user_path(options.path, "dataset.path")
     arrays = read_npz(path)
-    train, form = _part(path, arrays, "train", None, options.layout, rule)
+    train, form = _part(path, arrays, "train", None, rule)
     num_classes = int(train.labels.max()) + 1
-    others: dict[str, Part] = {}
+    parts = {"train": train}
+    names: dict[str, str] = {}
     for split in ("test", *VALIDATION):
         if f"x_{split}" in arrays or f"y_{split}" in arrays:
-            part, _ = _part(path, arrays, split, num_classes, options.layout, rule)
+            part, _ = _part(path, arrays, split, num_classes, rule)
             if part.read(part.labels[:0]).shape[1:] != train.read(train.labels[:0]).shape[1:]:
                 raise InputError(
                     f"{path}: x_train {arrays['x_train'].shape} and x_{split} "
                     f"{arrays[f'x_{split}'].shape} hold images of different shapes; save both with "
                     "the same"
                 )
-            others["test" if split == "test" else "validation"] = part
-    images = sum(len(part.labels) for part in (train, *others.values()))
+            role = "test" if split == "test" else "validation"
+            parts[role], names[role] = part, f"x_{split}"
+    images = sum(len(part.labels) for part in parts.values())
     known = {f"{axis}_{split}" for axis in "xy" for split in ("train", "test", *VALIDATION)}
     unread = sorted(arrays.keys() - known)
-    if "test" not in others:
-        train, others["test"] = holdout_parts(train, options.holdout, options.holdout_seed)
-        form += f"; {held_out(options.holdout)}"
+    train, validation, test, origin = assign(parts, names, options.holdout, options.holdout_seed)
     return Parts(
         name="npz",
         class_names=tuple(map(str, range(num_classes))),
         train=train,
-        test=others["test"],
-        validation=others.get("validation"),
+        test=test,
+        validation=validation,
         used=f"{images:,} images" + (f"; arrays not read: {', '.join(unread)}" if unread else ""),
-        form=form,
+        form=f"{form}; {origin}",
         fit=options.fit,
     )
-
-
-def array_rule(size: int | None, fit: FitName, layout: Layout) -> Fit | None:
-    """Return the rule that stored arrays are fitted by; None leaves them as they are.
-
-    Raises:
-        InputError: the size is too small, or given for series.
-    """
-    if size is None:
-        return None
-    if layout == "ncl":
-        raise InputError("dataset.size is for images; leave it out with dataset.layout=ncl")
-    return Fit(size, fit)
-
-
-def fitted(read: Reader, rule: Fit | None, indices: Tensor) -> Tensor:
-    """Read images and fit them by ``rule``."""
-    return read(indices) if rule is None else fit_arrays(read(indices), rule)
 
 
 def _part(
@@ -129,8 +105,7 @@ def _part(
     arrays: dict[str, np.ndarray],
     split: str,
     num_classes: int | None,
-    layout: Layout,
-    rule: Fit | None,
+    rule: ArrayRule,
 ) -> tuple[Part, str]:
     """Return one part, and in words how its images are read."""
     for key in (f"x_{split}", f"y_{split}"):
@@ -141,17 +116,15 @@ def _part(
             )
     images, targets = arrays[f"x_{split}"], arrays[f"y_{split}"]
     origin = f"{path} x_{split}"
-    view, axes = channels_first(images, origin, layout)
+    view, axes = channels_first(images, origin, rule.layout)
     if targets.ndim == 1 and len(view) != len(targets):
         raise InputError(
             f"{path}: x_{split} has {len(view)} images but y_{split} has {len(targets)} labels; "
             "give one label per image"
         )
     labels = check_labels(targets, f"{path} y_{split}", num_classes)
-    if rule is None:
-        check_size(view.shape, origin, layout == "ncl")
-    read = partial(fitted, partial(read_array, view), rule)
-    return Part(origin, labels, read), f"{axes}, {rule or AS_STORED}"
+    rule.check(view.shape, origin)
+    return Part(origin, labels, partial(rule.read, partial(read_array, view))), f"{axes}, {rule}"
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

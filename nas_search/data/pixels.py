@@ -54,7 +54,7 @@ def read_rgb(path: Path | BinaryIO, background: Color) -> Image.Image:
             names it.
     """
     try:
-        # From an open file: by its name, Pillow maps some TIFFs into memory, and garbles turned ones.
+        # From an open file: by name, Pillow maps some TIFFs into memory and garbles turned ones.
         opened = path.open("rb") if isinstance(path, Path) else nullcontext(path)
         with opened as file, Image.open(file) as image:
             return to_rgb(image, background)

@@ -10,6 +10,7 @@ from nas_search.core.errors import InputError
 from nas_search.data.base import ImageData
 
 _STREAM = 0x9B0BE  # makes the batch independent of other draws from the same seed
+_TRIES = 200  # images of a class that are read in search of unequal ones
 
 
 def probe_batch(
@@ -20,7 +21,8 @@ def probe_batch(
     Class counts differ by at most one. ``seed`` alone, never a global generator, decides which
     classes have the extra image, which images are drawn (without replacement) and their order.
     ``classes=None`` draws from all classes; if ``n`` is smaller than their number, ``n`` classes
-    have one image each.
+    have one image each. An image that equals another one of the batch is exchanged for an unequal
+    one of its class, if there is any: scores that compare images are infinite otherwise.
 
     Args:
         data: the data set; only ``data.train`` is read, and only the drawn images.
@@ -61,7 +63,52 @@ def probe_batch(
         rng.choice(np.flatnonzero(labels == c), size=k, replace=False) for c, k in taken.items()
     ]
     rows = torch.from_numpy(rng.permutation(np.concatenate(drawn)))
-    return data.train.images(rows), data.train.labels[rows]
+    images = _without_equals(data, rows, data.train.images(rows), seed)
+    return images, data.train.labels[rows]
+
+
+def count_equal(images: Tensor) -> int:
+    """Return how many of ``images`` (n, C, H, W) equal an earlier one."""
+    return len(images) - len({image.numpy().tobytes() for image in images})
+
+
+def probe_notes(images: Tensor) -> list[str]:
+    """Return what should be said of a probe batch before a search: nothing, or one line."""
+    equal = count_equal(images)
+    if not equal:
+        return []
+    return [
+        f"note: {equal} of the {len(images)} probe images {'is' if equal == 1 else 'are'} equal to "
+        "another one, and no others were found in their classes; scores that compare images, such "
+        "as naswot, have no finite value then: remove copies, or lower the batch size"
+    ]
+
+
+def _without_equals(data: ImageData, rows: Tensor, images: Tensor, seed: int) -> Tensor:
+    """Exchange images that equal an earlier one for others of their class.
+
+    ``seed`` decides by which; nothing is drawn where all are different.
+    """
+    seen: set[bytes] = set()
+    used = set(rows.tolist())
+    labels = data.train.labels
+    rng = np.random.default_rng([_STREAM, seed, 1])
+    spare: dict[int, list[int]] = {}
+    for at, image in enumerate(images):
+        key = image.numpy().tobytes()
+        label = int(labels[rows[at]])
+        while key in seen:
+            if label not in spare:
+                others = rng.permutation(torch.nonzero(labels == label).flatten().numpy()).tolist()
+                spare[label] = [row for row in others if row not in used][:_TRIES]
+            if not spare[label]:
+                break
+            other = data.train.images([spare[label].pop()])[0]
+            key = other.numpy().tobytes()
+            if key not in seen:
+                images[at] = other
+        seen.add(key)
+    return images
 
 
 def _check(data: ImageData, n: int, classes: int | None, seed: int) -> None:

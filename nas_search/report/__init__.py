@@ -1,6 +1,7 @@
 """Reports of a run: plain files, tables, drawings, plots. Computes no score."""
 
 from nas_search.report.cells import draw_cell
+from nas_search.report.contact_sheet import Row, contact_sheet
 from nas_search.report.curve import search_curve
 from nas_search.report.files import best_first, write_history, write_leaderboard
 from nas_search.report.progress import Progress
@@ -17,7 +18,9 @@ from nas_search.report.truth import truth_curve
 __all__ = [
     "TABLE_WIDTH",
     "Progress",
+    "Row",
     "best_first",
+    "contact_sheet",
     "draw_cell",
     "finalists_table",
     "leaderboard_table",

@@ -68,8 +68,11 @@ def test_bad_options_are_refused(options: DigitsOptions, message: str) -> None:
         load_digits(options)
 
 
-def test_all_five_data_sets_are_registered() -> None:
-    assert DATASETS.names() == ["cifar10", "cifar100", "digits", "imagefolder", "npz"]
+def test_all_data_sets_are_registered() -> None:
+    assert DATASETS.names() == [
+        *("cifar10", "cifar100", "csv", "digits", "fashion_mnist", "imagefolder", "npyfolder"),
+        "npz",
+    ]
     with pytest.raises(InputError, match=r"unknown dataset 'digit' \(did you mean 'digits'\?\)"):
         DATASETS.get("digit")
 

@@ -69,7 +69,7 @@ def test_a_validation_folder_alone_is_tested_on_and_said(tmp_path: Path) -> None
     pictures(tmp_path, "train/a", "train/b", "valid/a", "valid/b")
     data = load(tmp_path)
     assert data.validation is None and {path.parts[-3] for path in data.test.files} == {"valid"}
-    assert "test: folder valid, as there is none called test" in data.summary[1]
+    assert "test: folder valid, as there is no test part" in data.summary[1]
 
 
 def test_what_is_left_out_is_counted_with_its_reason(tmp_path: Path) -> None:

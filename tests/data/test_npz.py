@@ -1,6 +1,7 @@
 """dataset=npz: the layouts it reads, and errors that name unusable arrays."""
 
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ LABELS = np.arange(40) % 4
 HWC = RNG.integers(0, 256, (40, 10, 8, 3), dtype=np.uint8)
 
 
-def load(path: Path, **options: float) -> ImageData:
-    return load_npz(NpzOptions(path=str(path), **options))  # type: ignore[arg-type]
+def load(path: Path, **options: Any) -> ImageData:
+    return load_npz(NpzOptions(path=str(path), **options))
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -182,6 +183,22 @@ def test_damaged_files_are_refused(tmp_path: Path, save: Callable[..., None], da
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_flipped_bit_is_noticed(tmp_path: Path, save: Callable[..., None]) -> None:
+    save(tmp_path / "whole.npz", x_train=HWC, y_train=LABELS)
+    whole = (tmp_path / "whole.npz").read_bytes()
+    with zipfile.ZipFile(tmp_path / "whole.npz") as archive:
+        start = archive.getinfo("x_train.npy").header_offset + 200
+        size = archive.getinfo("x_train.npy").compress_size - 200
+    rng = np.random.default_rng(1)
+    for at in start + rng.integers(size, size=40):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << rng.integers(8)
+        (tmp_path / "a.npz").write_bytes(damaged)
+        with pytest.raises(InputError, match=r"cannot read .*a.npz \(.*\); write it again"):
+            load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_any_damage_is_an_input_error_or_harmless(
     tmp_path: Path, save: Callable[..., None]
 ) -> None:
@@ -201,6 +218,132 @@ def test_any_damage_is_an_input_error_or_harmless(
             refused += 1
             assert "\n" not in str(error)
     assert refused > 75
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (20, *shape), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "read", "said"),
+    [
+        (
+            (9, 9, 200),
+            "auto",
+            (200, 9, 9),
+            "arrays (n, H, W, C) (if not, set dataset.layout), as stored",
+        ),
+        (
+            (200, 9, 9),
+            "auto",
+            (200, 9, 9),
+            "arrays (n, C, H, W) (if not, set dataset.layout), as stored",
+        ),
+        ((12, 3, 30), "nchw", (12, 3, 30), ""),
+        ((3, 12, 30), "auto", (3, 12, 30), "arrays (n, C, H, W), as stored"),
+        ((12, 30, 3), "auto", (3, 12, 30), "arrays (n, H, W, C), as stored"),
+        ((9, 9, 200), "nchw", (9, 9, 200), "arrays (n, C, H, W), as stored"),
+        (
+            (9, 20, 30),
+            "auto",
+            (9, 20, 30),
+            "arrays (n, C, H, W) (if not, set dataset.layout), as stored",
+        ),
+        ((9, 20, 30), "nhwc", (30, 9, 20), "arrays (n, H, W, C), as stored"),
+        ((16, 16, 16), "nhwc", (16, 16, 16), "arrays (n, H, W, C), as stored"),
+        ((12, 30), "auto", (1, 12, 30), "gray arrays (n, H, W), as stored"),
+        ((2, 30), "ncl", (2, 8, 30), "series (n, channels, length), repeated in 8 rows"),
+    ],
+)
+def test_the_layout_decides_which_axis_is_the_channels(
+    tmp_path: Path, shape: tuple[int, ...], layout: str, read: tuple[int, ...], said: str
+) -> None:
+    images, labels = noise(*shape), np.arange(20) % 2
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    if not said:
+        with pytest.raises(InputError, match="holds images of 3 x 30, and networks halve them"):
+            load(tmp_path / "a.npz", layout=layout)
+        return
+    data = load(tmp_path / "a.npz", layout=layout)
+    assert data.input_shape == read
+    assert f"({said}; test: x_test)" in data.summary[1]
+    pixels = data.train.read(torch.arange(20)).numpy()
+    last = layout == "nhwc" or said.startswith("arrays (n, H, W, C)")
+    if layout == "ncl":
+        images = images[:, :, None].repeat(8, axis=2)
+    assert np.array_equal(
+        pixels, images.transpose(0, 3, 1, 2) if last else images.reshape(20, *read)
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "message"),
+    [
+        ((16, 16, 16), "auto", "ambiguous; set dataset.layout=nhwc if the channels are last"),
+        ((16, 16), "nhwc", r"\(20, 16, 16\); expected \(n, H, W, C\) for dataset.layout=nhwc"),
+        ((16, 16, 3), "ncl", r"expected \(n, channels, length\) for dataset.layout=ncl"),
+        ((4, 4), "auto", "holds images of 4 x 4, and networks halve them several times, so 8 is"),
+        ((4, 4, 3), "nhwc", "enlarge them with dataset.size=8"),
+        ((3, 128), "auto", r"set dataset.layout=ncl if these are series \(n, channels, length\)"),
+        ((3, 5), "ncl", "holds series of length 5, .* so 8 is the least; give longer ones"),
+    ],
+)  # fmt: skip
+def test_arrays_that_do_not_fit_their_layout_are_refused(
+    tmp_path: Path, shape: tuple[int, ...], layout: str, message: str
+) -> None:
+    np.savez(tmp_path / "a.npz", x_train=noise(*shape), y_train=np.arange(20) % 2)
+    with pytest.raises(InputError, match=message) as caught:
+        load(tmp_path / "a.npz", layout=layout)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_stored_images_are_fitted_where_a_size_is_given(tmp_path: Path, kind: type) -> None:
+    images = np.zeros((20, 4, 8, 1), kind)
+    images[:, :, 2:6] = 200  # the middle half is bright
+    images[::2, 0, 0] = 9
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(20) % 2)
+    crop, pad, stretch = (
+        load(tmp_path / "a.npz", size=16, fit=fit).train.read(torch.arange(1, 2))[0, 0]
+        for fit in ("crop", "pad", "stretch")
+    )
+    assert crop.shape == pad.shape == stretch.shape == (16, 16)
+    assert {str(part.dtype) for part in (crop, pad, stretch)} == {f"torch.{kind.__name__}"}
+    assert (crop[:, 4:12] == 200).all() and crop[8, 0] > 50
+    assert (pad[:4] == 0).all() and (pad[12:] == 0).all() and pad[8, 8] == 200 and pad[8, 0] == 0
+    assert (stretch[:, 0] == 0).all() and (stretch[:, 8] == 200).all()
+    with pytest.raises(InputError, match="dataset.size=4 is too small for images; use 8 or more"):
+        load(tmp_path / "a.npz", size=4)
+    with pytest.raises(InputError, match="dataset.rows=0 must be 1 or more"):
+        load(tmp_path / "a.npz", rows=0)
+    with pytest.raises(InputError, match="dataset.size is for images; leave it out with"):
+        load(tmp_path / "a.npz", size=16, layout="ncl")
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_validation_arrays_are_a_part_and_other_arrays_are_named(tmp_path: Path, name: str) -> None:
+    own = {f"x_{name}": HWC[:8], f"y_{name}": LABELS[:8]}
+    np.savez(tmp_path / "b.npz", x_train=HWC, y_train=LABELS, **own)
+    alone = load(tmp_path / "b.npz")
+    assert alone.validation is None and (len(alone.train), len(alone.test)) == (40, 8)
+    assert f"test: x_{name}, as there is no test part" in alone.summary[1]
+    own |= {"x_test": HWC[8:20], "y_test": LABELS[8:20]}
+    np.savez(tmp_path / "a.npz", x_train=HWC, y_train=LABELS, ids=LABELS, **own)
+    data = load(tmp_path / "a.npz")
+    assert data.validation is not None and np.array_equal(
+        data.validation.read(torch.arange(8)).numpy(), HWC[:8].transpose(0, 3, 1, 2)
+    )
+    assert data.summary[0].startswith("data: 60 images; arrays not read: ids; 4 classes")
+    assert "40 training, 8 validation, 12 test images" in data.summary[1]
+
+
+def test_a_home_folder_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: (_ for _ in ()).throw(KeyError("uid")))
+    for name, key in (("npz", "path"), ("imagefolder", "path"), ("cifar10", "root")):
+        record = DATASETS.get(name)
+        with pytest.raises(InputError, match=rf"dataset.{key}=~/a: there is no home folder for ~"):
+            record.load(record.options(**{key: "~/a"}))
 
 
 def test_npz_is_registered() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_search.core.errors import InputError
-from nas_search.data import ImageData, Split, probe_batch
+from nas_search.data import ImageData, Split, probe_batch, probe_notes
 from nas_search.data.assemble import read_array
 
 
@@ -100,7 +100,7 @@ def test_only_drawn_images_are_read() -> None:
 
     def read(indices: torch.Tensor) -> torch.Tensor:
         asked.extend(indices.tolist())
-        return torch.zeros(len(indices), 1, 1, 1)
+        return indices.float().view(-1, 1, 1, 1)
 
     split = Split("fake", data.train.labels, read, (0.0,), (1.0,))
     watched = ImageData("fake", data.class_names, (1, 1, 1), (0.0,), (1.0,), split, split)
@@ -133,3 +133,33 @@ def test_impossible_requests_are_refused(
 def test_error_names_broken_pixels() -> None:
     with pytest.raises(InputError, match="fake: image 3 holds NaN or infinite pixels; remove it"):
         probe_batch(make_data([2, 2], broken=3), 4, None, 0)
+
+
+def copies(counts: list[int], distinct: list[int]) -> ImageData:
+    """Return a data set whose class c has only ``distinct[c]`` different images."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    pixels = np.concatenate(
+        [1000 * c + np.arange(n) % k for c, (n, k) in enumerate(zip(counts, distinct, strict=True))]
+    )
+    read = partial(read_array, pixels.astype(np.float32).reshape(-1, 1, 1, 1))
+    split = Split("fake", torch.from_numpy(labels), read, (0.0,), (1.0,))
+    names = tuple(f"c{i}" for i in range(len(counts)))
+    return ImageData("fake", names, (1, 1, 1), (0.0,), (1.0,), split, split)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_copies_are_exchanged_for_other_images_of_their_class(seed: int) -> None:
+    data = copies([60, 60], [6, 6])
+    images, labels = probe_batch(data, 10, seed=seed)
+    assert len(set(images.flatten().tolist())) == 10
+    assert torch.bincount(labels).tolist() == [5, 5]
+    assert torch.equal(images.flatten() // 1000, labels.float())
+    assert probe_notes(images) == []
+    assert torch.equal(probe_batch(data, 10, seed=seed)[0], images)
+
+
+def test_copies_that_cannot_be_avoided_are_said() -> None:
+    images, _ = probe_batch(copies([60, 60], [3, 60]), 10)
+    assert len(set(images.flatten().tolist())) == 8
+    (line,) = probe_notes(images)
+    assert "2 of the 10 probe images are equal to another one" in line and "naswot" in line

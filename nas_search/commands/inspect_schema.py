@@ -1,0 +1,64 @@
+"""The configuration of a look at the data, typed and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig
+
+from nas_search.commands.groups import read_choice, read_space
+from nas_search.commands.plugins import import_plugins
+from nas_search.commands.reading import at_least, beside, read_as, read_group
+from nas_search.data import DATASETS, DatasetRecord
+from nas_search.spaces import SearchSpace
+
+GROUPS = ("search_space", "dataset")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Keys of the configuration that stand beside the groups.
+
+    Attributes:
+        images: images of each part that are read, 1 or more.
+        classes: classes on the contact sheet, 1 or more.
+        samples: samples of each of them, 1 or more.
+        plugins: modules to import first.
+    """
+
+    images: int = at_least(1)
+    classes: int = at_least(1)
+    samples: int = at_least(1)
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """A whole look, typed and checked.
+
+    Attributes:
+        dataset: the registered data set; ``options`` its options.
+        space: the search space that the images are for; ``macro`` the sizes of its networks.
+        what: how much is looked at.
+    """
+
+    dataset: DatasetRecord
+    options: Any
+    space: SearchSpace[Any]
+    macro: dict[str, Any]
+    what: Beside
+
+
+def read_inspect_config(config: DictConfig) -> InspectConfig:
+    """Return the typed form of a composed configuration.
+
+    Raises:
+        InputError: a key is unknown or has the wrong type or an impossible value; the message says
+            which and what is possible.
+    """
+    what = read_as(Beside, "", beside(config, GROUPS))
+    import_plugins(what.plugins)
+    record, options = read_choice(DATASETS, "dataset", read_group(config, "dataset"))
+    space, macro, _ = read_space(read_group(config, "search_space"))
+    return InspectConfig(record, options, space, macro, what)

@@ -1,0 +1,17 @@
+"""What a command says of the data before it starts: two lines, and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from rich.console import Console
+
+from nas_search.data import ImageData
+
+
+def say(data: ImageData, console: Console, notes: Iterable[str] = ()) -> None:
+    """Print the two lines of ``data.summary``, and ``notes``; in one process of many."""
+    if os.environ.get("RANK", "0") == "0":
+        for line in (*data.summary, *notes):
+            console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -1,0 +1,121 @@
+"""``python -m nas_search.inspect``, and the two lines that a search says of its data."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import hydra
+import matplotlib.image
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from nas_search.commands.command import CONF
+from nas_search.commands.inspect_schema import read_inspect_config
+from nas_search.commands.run_inspect import run_inspect
+from nas_search.commands.run_search import run_search
+from nas_search.commands.search_schema import read_config
+from nas_search.core.errors import InputError
+from nas_search.inspect import main
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("[red]cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(10):
+            noise = RNG.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(tmp_path / "set" / name / f"{i}.png")
+    (tmp_path / "set" / "dog" / "notes.txt").write_text("")
+    return tmp_path / "set"
+
+
+def look(directory: Path, *overrides: str) -> str:
+    """Look at data in this process; return what was printed, also before a refusal."""
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        config = hydra.compose("inspect", [*overrides])
+    out = io.StringIO()
+    try:
+        run_inspect(read_inspect_config(config), directory, Console(file=out, width=80))
+    except InputError as error:
+        return f"{out.getvalue()}refused: {error}"
+    return out.getvalue()
+
+
+def test_the_command_says_what_would_be_read_and_draws_it(folder: Path, tmp_path: Path) -> None:
+    said = look(tmp_path, "dataset=imagefolder", f"dataset.path={folder}", "samples=3")
+    lines = said.splitlines()
+    assert lines[0] == (
+        "data: 20 of 21 files used; left out: 1 .txt: no format that is read; 2 classes in "
+        "training: [red]cat 8, dog 8"
+    )
+    assert "read as 3 x 32 x 32 (shorter side scaled to 32, center cropped to 32 x 32;" in lines[1]
+    assert "search_space=darts takes this size: one of its networks has " in said
+    assert "refused" not in said
+    assert f"samples as the network sees them: {tmp_path / 'contact_sheet.png'}" in said
+    sheet = matplotlib.image.imread(tmp_path / "contact_sheet.png")
+    assert sheet.shape[0] > 2 * 72 and sheet.shape[1] > 3 * 72
+
+
+def test_data_that_a_search_would_refuse_is_refused_after_all_is_said(
+    folder: Path, tmp_path: Path
+) -> None:
+    for i in range(12):
+        (folder / "dog" / f"bad{i}.png").write_bytes(b"")
+    said = look(tmp_path, "dataset=imagefolder", f"dataset.path={folder}")
+    assert said.count("broken: cannot decode") == 10 and "broken: 2 more" in said
+    assert said.endswith("refused: 12 images cannot be read (see above); repair or remove them")
+    assert (tmp_path / "contact_sheet.png").exists()
+    for path in folder.rglob("*.png"):
+        Image.new("L", (9, 9)).save(path)
+    said = look(tmp_path, "dataset=imagefolder", f"dataset.path={folder}")
+    assert said.endswith(
+        "refused: every training image is of one color throughout: nothing to learn"
+    )
+
+
+def test_a_space_that_does_not_take_the_size_is_said(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=RNG.normal(size=(20, 2, 64)),
+        y_train=np.arange(20) % 2,
+    )
+    series = ("dataset=npz", f"dataset.path={tmp_path / 'a.npz'}", "dataset.layout=ncl")
+    said = look(tmp_path, *series, "search_space=nasbench201")
+    assert "read as 2 x 8 x 64 (series (n, channels, length), repeated in 8 rows;" in said
+    assert "search_space=nasbench201 takes this size" in said and "refused" not in said
+    said = look(tmp_path, *series, "search_space=nasbench201", "dataset.rows=1")
+    assert "read as 2 x 1 x 64 (series (n, channels, length), as stored;" in said
+    assert "refused: search_space=nasbench201: images of 1x64 pixels are too small" in said
+
+
+def test_the_command_ends_with_2_where_nothing_can_be_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["nas_search.inspect", "dataset=imagefolder", "images=0"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "images=0 must be 1 or more" in capsys.readouterr().err
+
+
+def test_a_search_says_what_it_read(folder: Path, tmp_path: Path) -> None:
+    overrides = (
+        *("search_space=nasbench201", "search_space.cells=1", "search_space.channels=2"),
+        *("dataset=imagefolder", f"dataset.path={folder}", "dataset.size=8", "proxy=naswot"),
+        *("proxy.batch_size=8", "algorithm=random", "budget.evaluations=2", "executor=inline"),
+    )
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        config = hydra.compose("config", [*overrides])
+    out = io.StringIO()
+    run_search(read_config(config), tmp_path, Console(file=out, width=80))
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("data: 20 of 21 files used; left out: 1 .txt: no format that is")
+    assert lines[0].endswith("2 classes in training: [red]cat 8, dog 8")
+    assert lines[1].startswith("read as 3 x 8 x 8 (shorter side scaled to 8, center cropped to 8 x")

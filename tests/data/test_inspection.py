@@ -1,0 +1,128 @@
+"""What a look at the data finds: values, copies, broken and constant images, unequal classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas_search.core.errors import InputError
+from nas_search.data import DATASETS
+from nas_search.data.inspection import Inspection, find_parts, inspect_parts, label_samples
+
+RNG = np.random.default_rng(0)
+
+
+def picture(path: Path, low: int = 0, high: int = 256) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(RNG.integers(low, high, (12, 16, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def look(name: str, limit: int = 1000, **options: object) -> Inspection:
+    record = DATASETS.get(name)
+    return inspect_parts(find_parts(record, record.options(**options)), limit)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for part, count in (("train", 4), ("test", 2)):
+        for name in ("a", "b"):
+            for i in range(count):
+                picture(tmp_path / part / name / f"{i}.png")
+    return tmp_path
+
+
+def test_clean_data_has_facts_and_no_notes(folder: Path) -> None:
+    found = look("imagefolder", path=str(folder), size=8)
+    assert found.notes == [] and found.broken == [] and not found.blank
+    assert found.input_shape == (3, 8, 8)
+    assert found.facts[0] == "data: 12 of 12 files used; 2 classes in training: a 4, b 4"
+    assert found.facts[2].startswith("files: PNG RGB 12 (format, mode); sizes from 16 x 12 to 16")
+    assert found.facts[3].startswith("8 of 8 training images read: 8-bit values ")
+    assert found.facts[4].startswith("4 of 4 test images read: 8-bit values ")
+
+
+def test_copies_in_two_parts_and_with_two_labels_are_found(folder: Path) -> None:
+    whole = (folder / "train" / "a" / "0.png").read_bytes()
+    (folder / "test" / "a" / "copy.png").write_bytes(whole)
+    (folder / "train" / "b" / "again.png").write_bytes(whole)
+    (folder / "train" / "a" / "again.png").write_bytes(whole)
+    notes = look("imagefolder", path=str(folder), size=8).notes
+    shared, doubtful, again = notes
+    assert shared.startswith("1 training images are in another part too, so accuracies will be")
+    assert str(folder / "train" / "a" / "0.png") in shared
+    assert str(folder / "test" / "a" / "copy.png") in shared
+    assert doubtful.startswith("1 images have two labels") and "train/b/again.png" in doubtful
+    assert again == "2 training images are copies of other training images"
+
+
+def test_copies_of_array_rows_are_found(tmp_path: Path) -> None:
+    images = RNG.integers(0, 256, (20, 9, 9), dtype=np.uint8)
+    labels = np.arange(20) % 2
+    images[7] = images[3]
+    np.savez(
+        tmp_path / "a.npz", x_train=images, y_train=labels, x_test=images[4:6], y_test=labels[4:6]
+    )
+    notes = look("npz", path=str(tmp_path / "a.npz")).notes
+    assert "2 training images are in another part too" in notes[0]
+    assert "x_train row 4 = " in notes[0] and "x_test row 0" in notes[0]
+    assert notes[1] == "1 training images are copies of other training images"
+
+
+def test_broken_images_are_all_named_and_the_others_read(folder: Path) -> None:
+    (folder / "train" / "a" / "1.png").write_bytes(b"no picture")
+    (folder / "test" / "b" / "0.png").write_bytes(b"")
+    found = look("imagefolder", path=str(folder), size=8)
+    assert len(found.broken) == 2
+    assert "train/a/1.png" in found.broken[0] and "test/b/0.png" in found.broken[1]
+    assert "7 of 8 training images read" in found.facts[3]
+    assert len(label_samples(found.parts.train, 0, 8)) == 3
+    for path in (folder / "train").rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="no training image can be read: cannot decode"):
+        look("imagefolder", path=str(folder), size=8)
+
+
+def test_nan_in_arrays_is_found(tmp_path: Path) -> None:
+    images = RNG.normal(size=(20, 9, 9))
+    images[5, 0, 0] = np.nan
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(20) % 2, holdout=0)
+    found = look("npz", path=str(tmp_path / "a.npz"))
+    assert len(found.broken) == 1 and "holds NaN or infinite pixels" in found.broken[0]
+    assert "float values -" in "".join(found.facts)
+
+
+def test_constant_and_nearly_black_images_are_found(folder: Path) -> None:
+    Image.new("RGB", (9, 9), "white").save(folder / "train" / "a" / "0.png")
+    (note,) = look("imagefolder", path=str(folder), size=8).notes
+    assert note.startswith("1 training images are of one color throughout") and "a/0.png" in note
+    for path in (folder / "train").rglob("*.png"):
+        picture(path, 0, 16)
+    (note,) = look("imagefolder", path=str(folder), size=8).notes
+    assert note.startswith("all values lie between") and "(10 or 12 in 16)" in note
+    for path in (folder / "train").rglob("*.png"):
+        Image.new("RGB", (9, 9), "white").save(path)
+    assert look("imagefolder", path=str(folder), size=8).blank
+
+
+def test_unequal_classes_are_found(folder: Path) -> None:
+    for i in range(8):
+        picture(folder / "train" / "b" / f"more{i}.png")
+    (note,) = look("imagefolder", path=str(folder), size=8).notes
+    assert note == "unequal classes: a has 4 training images, b has 12"
+
+
+def test_at_most_the_asked_number_of_images_is_read(folder: Path) -> None:
+    found = look("imagefolder", limit=3, path=str(folder), size=8)
+    assert "3 of 8 training images read" in found.facts[3]
+    assert "3 of 4 test images read" in found.facts[4]
+
+
+def test_a_data_set_without_a_finder_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert DATASETS.get("digits").find is None
+    found = look("digits", limit=50, size=8)
+    assert found.input_shape == (3, 8, 8) and len(found.parts.class_names) == 10
+    assert "enlarged to 8 x 8" in found.facts[1]
