@@ -123,7 +123,8 @@ def modules_that_may_change(name: Name) -> list[Module]:
     if name.module.split(".")[0] == "nas_search":
         return modules
     for other in _modules_beside(name.module):
-        if name.module.split(".")[-1] in _source(other):
+        text = _source(other)
+        if name.module.split(".")[-1] in text and (name.name in text or "import *" in text):
             modules.append(read_module(other))
     return modules
 
