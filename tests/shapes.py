@@ -22,7 +22,9 @@ def draw(kind: str, rng: np.random.Generator) -> Image.Image:
     ground = rng.integers(180, 255, 3) + rng.normal(0, 8, (height, width, 3))
     picture = Image.fromarray(ground.clip(0, 255).astype(np.uint8))
     radius = rng.uniform(0.28, 0.42) * min(width, height)
-    center = [n / 2 + rng.uniform(-0.3, 0.3) * (min(width, height) / 2 - radius) for n in picture.size]
+    center = [
+        n / 2 + rng.uniform(-0.3, 0.3) * (min(width, height) / 2 - radius) for n in picture.size
+    ]
     turn, corners = rng.uniform(0, 2 * math.pi), SIDES[kind]
     points = []
     for i in range(corners):

@@ -231,5 +231,6 @@ def image_data(
         used=parts.used,
         form=parts.form,
         fit=parts.fit,
+        series=parts.series,
         background=parts.background,
     )

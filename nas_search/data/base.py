@@ -111,6 +111,7 @@ class Parts:
     form: str = ""
     fit: FitName = "crop"
     background: Color = WHITE
+    series: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +132,7 @@ class ImageData:
         form: how it becomes ``input_shape``, and where the parts come from, in one line.
         fit: the rule that pictures of other sizes are made square by.
         background: color behind transparent pixels and around padded pictures.
+        series: whether these are series (channels, length), repeated in equal rows.
     """
 
     name: str
@@ -145,6 +147,7 @@ class ImageData:
     form: str = ""
     fit: FitName = "crop"
     background: Color = WHITE
+    series: bool = False
 
     @property
     def num_classes(self) -> int:

@@ -115,8 +115,9 @@ def preparation_of(data: ImageData) -> Preparation:
         mean=tuple(data.mean),
         std=tuple(data.std),
         eight_bit=data.train.read(torch.zeros(1, dtype=torch.int64)).dtype == torch.uint8,
-        fit=Fit(height, data.fit, data.background) if square else None,
+        fit=Fit(height, data.fit, data.background) if square and not data.series else None,
         files=bool(data.train.files),
+        series=data.series,
     )
 
 

@@ -51,6 +51,7 @@ class Preparation:
         eight_bit: whether the network was trained on pixels of 0 to 255; otherwise on floats.
         fit: what happens to other sizes; None refuses them.
         files: whether it was trained on files: arrays of other sizes are then treated like them.
+        series: whether it was trained on series (channels, length), repeated in equal rows.
     """
 
     shape: tuple[int, int, int]
@@ -59,6 +60,7 @@ class Preparation:
     eight_bit: bool
     fit: Fit | None
     files: bool
+    series: bool = False
 
 
 class Prepared(nn.Module):
@@ -197,7 +199,9 @@ def _from_array(array: Any, how: Preparation) -> Tensor:
         pixels = array.detach().cpu() if tensor else torch.from_numpy(np.array(array))
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"cannot read the array as pixels ({error})") from None
-    pixels = _with_channels_first(pixels, how, tensor)
+    if how.series:
+        pixels = _series(pixels, how)
+    pixels = _with_channels_first(pixels, how, tensor or how.series)
     pixels = _eight_bit(pixels) if how.eight_bit else _floats(pixels)
     same = pixels.shape[1] == channels
     if same and pixels.shape[2:] == (height, width):
@@ -214,20 +218,25 @@ def _from_array(array: Any, how: Preparation) -> Tensor:
     return fit_arrays(pixels, how.fit)
 
 
+def _series(pixels: Tensor, how: Preparation) -> Tensor:
+    """Return series (channels, length) or (n, channels, length) as images of equal rows."""
+    channels, rows, length = how.shape
+    series = pixels[None] if pixels.dim() == 2 else pixels
+    if series.dim() == 3 and series.shape[1:] == (channels, length):
+        return series[:, :, None].expand(-1, -1, rows, -1)
+    if series.dim() == 4 and series.shape[1:] == how.shape:
+        return series
+    raise ValueError(
+        f"an array of shape {tuple(pixels.shape)} is no series that the network takes; give "
+        f"({channels}, {length}) or (n, {channels}, {length})"
+    )
+
+
 def _with_channels_first(pixels: Tensor, how: Preparation, tensor: bool) -> Tensor:
     """Return pixels as (n, C, H, W); an array's channels come last, a tensor's first."""
     channels = how.shape[0]
     possible = {channels, 1, 3, 4} if channels in (1, 3) else {channels}
     shape = tuple(pixels.shape)
-    if how.shape[1] == 1:  # series: (channels, length) or (n, channels, length)
-        pixels = pixels[None] if len(shape) == 2 else pixels
-        pixels = pixels[:, :, None] if pixels.dim() == 3 else pixels
-        if pixels.dim() == 4 and pixels.shape[1:3] == (channels, 1):
-            return pixels
-        raise ValueError(
-            f"a series of shape {shape} is none that the network takes; give (n, {channels}, "
-            f"{how.shape[2]})"
-        )
     pixels = pixels[None, None] if len(shape) == 2 else pixels
     pixels = pixels[None] if len(shape) == 3 else pixels
     if pixels.dim() == 4 and 0 not in pixels.shape[1:]:

@@ -241,8 +241,18 @@ def test_sizes_without_a_rule_are_refused() -> None:
         read_pictures(Image.new("RGB", (8, 12)), wide)
     with pytest.raises(ValueError, match="have 12 rows and 8 columns, and the network takes 8 and"):
         read_pictures(torch.zeros(3, 12, 8, dtype=torch.uint8), wide)
-    series = Preparation((2, 1, 50), (0.0,) * 2, (1.0,) * 2, False, None, False)
-    for shape in ((2, 50), (1, 2, 50), (1, 2, 1, 50)):
-        assert read_pictures(np.zeros(shape), series).shape == (1, 2, 1, 50)
-    with pytest.raises(ValueError, match=r"a series of shape \(3, 50\).*\(n, 2, 50\)"):
-        read_pictures(np.zeros((3, 50)), series)
+
+
+def test_series_are_read_as_in_training(tmp_path: Path) -> None:
+    series = np.random.default_rng(0).normal(size=(20, 2, 50)).astype(np.float32)
+    np.savez(tmp_path / "series.npz", x_train=series, y_train=np.arange(20) % 2)
+    record = DATASETS.get("npz")
+    data = record.load(record.options(path=str(tmp_path / "series.npz"), layout="ncl", holdout=0.5))
+    how = preparation_of(data)
+    raw = read_pictures(series, how)
+    kept = [i for i in range(20) for one in data.train.raw(torch.arange(10)) if raw[i].equal(one)]
+    assert len(kept) == 10
+    for given in (series[0], series[:1], torch.from_numpy(series[0]), [series[0]], raw[:1]):
+        assert torch.equal(read_pictures(given, how), raw[:1])
+    with pytest.raises(ValueError, match=r"shape \(3, 50\) is no series .*\(n, 2, 50\)"):
+        read_pictures(np.zeros((3, 50)), how)
