@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ def export(
     path = folder / f"model.{name}"
     beside = folder / f"part.model.{name}"  # its ending is looked at
     write = _write_pt2 if name == "pt2" else _write_onnx
-    prepared = Prepared(network, preparation).eval()
+    prepared = Prepared(copy.deepcopy(network), preparation).eval().requires_grad_(False)
     try:
         with torch.no_grad():
             run = write(prepared, raw, beside, classes)

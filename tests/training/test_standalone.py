@@ -145,6 +145,7 @@ def test_exported_program_takes_pixels_and_gives_probabilities(tmp_path: Path) -
     with torch.no_grad():
         expected = network(data.train.images(range(7))).softmax(1)
     assert torch.allclose(program(raw), expected, atol=1e-5)  # another batch size
+    assert not program(raw).requires_grad
     assert json.loads(names["classes.json"]) == ["a", "b", "c"]
     assert [file.name for file in tmp_path.glob("*model*")] == ["model.pt2"]
 
