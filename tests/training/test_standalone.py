@@ -166,6 +166,34 @@ def test_onnx_file_takes_pixels_and_gives_probabilities(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.glob("*model*")] == ["model.onnx"]  # one file, whole
 
 
+def test_programs_are_used_as_the_docs_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(__file__).parents[2]
+    pages = ["README.md", "docs/training.md"]
+    blocks = [
+        block
+        for page in pages
+        for block in re.findall(r"```python\n(.*?)```", (root / page).read_text(), re.DOTALL)
+        if "model.pt2" in block or "import model" in block
+    ]
+    assert len(blocks) == 4
+    data = stripes_data(tmp_path)
+    folder, network, _ = make_folder(tmp_path, "nasbench201", data)
+    raw = data.train.raw(torch.arange(4))
+    export(network, raw, folder, "pt2", preparation_of(data), data.class_names)
+    Image.fromarray(raw[0].permute(1, 2, 0).numpy()).save(folder / "photo.jpg", format="PNG")
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    names: dict[str, Any] = {"torch": torch, "pixels": raw[:1]}
+    for block in blocks:
+        exec(block, names)
+    del sys.modules["model"]
+    said, again, named = capsys.readouterr().out.splitlines()
+    assert said == again and said.split()[0] == named
+    assert float(names["probabilities"].max()) == pytest.approx(float(said.split()[1]), abs=1e-5)
+
+
 class Branching(nn.Module):
     """A network that no compiler can follow."""
 
