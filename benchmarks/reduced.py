@@ -14,7 +14,8 @@ from torch.nn.functional import interpolate
 from nas_search.commands.command import CONF
 from nas_search.commands.reading import read_as
 from nas_search.data import DATASETS, ImageData, Split, stratified_holdout
-from nas_search.data.assemble import Part, channel_statistics, image_data
+from nas_search.data.assemble import image_data
+from nas_search.data.base import Part, Parts
 from nas_search.training import Recipe
 
 
@@ -47,7 +48,7 @@ def cifar10(path: str, images: int | None, tests: int | None, size: int) -> Imag
     if images is None and tests is None and data.input_shape[1:] == (size, size):
         return data
     train, test = _part(data.train, images, size), _part(data.test, tests, size)
-    return image_data(data.name, data.class_names, train, test, channel_statistics(train))
+    return image_data(Parts(data.name, data.class_names, train, test))
 
 
 def _part(split: Split, count: int | None, size: int) -> Part:
@@ -60,4 +61,4 @@ def _part(split: Split, count: int | None, size: int) -> Part:
             for chunk in rows.split(1000)
         ]
     )
-    return split.origin, split.labels[rows], partial(torch.index_select, pixels, 0)
+    return Part(split.origin, split.labels[rows], partial(torch.index_select, pixels, 0))

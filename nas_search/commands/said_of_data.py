@@ -11,7 +11,8 @@ from nas_search.data import ImageData
 
 
 def say(data: ImageData, console: Console, notes: Iterable[str] = ()) -> None:
-    """Print the two lines of ``data.summary``, and ``notes``; in one process of many."""
+    """Print the two lines of ``data.summary``, its notes and ``notes``; in one process of many."""
     if os.environ.get("RANK", "0") == "0":
-        for line in (*data.summary, *notes):
+        said = [f"note: {note}" for note in (*data.notes, *notes)]
+        for line in (*data.summary, *said):
             console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -212,8 +212,9 @@ def image_data(
         InputError: see :func:`channel_statistics`.
     """
     train = parts.train
-    measured = isinstance(statistics, int)
-    mean, std = channel_statistics(train, statistics) if measured else statistics
+    if isinstance(statistics, int):
+        statistics = channel_statistics(train, statistics)
+    mean, std = statistics
     channels, height, width = train.read(torch.zeros(1, dtype=torch.int64)).shape[1:]
 
     def split(part: Part) -> Split:
@@ -233,4 +234,5 @@ def image_data(
         fit=parts.fit,
         series=parts.series,
         background=parts.background,
+        notes=parts.notes,
     )

@@ -112,6 +112,7 @@ class Parts:
     fit: FitName = "crop"
     background: Color = WHITE
     series: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +134,7 @@ class ImageData:
         fit: the rule that pictures of other sizes are made square by.
         background: color behind transparent pixels and around padded pictures.
         series: whether these are series (channels, length), repeated in equal rows.
+        notes: lines that say what may be wrong with the data, and what to do.
     """
 
     name: str
@@ -148,6 +150,7 @@ class ImageData:
     fit: FitName = "crop"
     background: Color = WHITE
     series: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -168,7 +171,7 @@ def summary_lines(data: ImageData | Parts, shape: tuple[int, int, int]) -> tuple
     form = f" ({data.form})" if data.form else ""
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     return (
-        f"data: {used}; {count_classes(data.class_names, data.train.labels)}",
+        f"data: {printable(used)}; {count_classes(data.class_names, data.train.labels)}",
         f"read as {' x '.join(map(str, shape))}{form}: {sizes} images",
     )
 

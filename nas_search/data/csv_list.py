@@ -16,7 +16,7 @@ from nas_search.data.assemble import assign, image_data
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Parts
 from nas_search.data.fit import Fit, FitName
 from nas_search.data.folders import SPLIT_NAMES, check_alike
-from nas_search.data.pictures import STATISTICS_IMAGES, picture_part
+from nas_search.data.pictures import STATISTICS_IMAGES, picture_part, size_notes
 from nas_search.data.pixels import read_color
 
 USUAL = {
@@ -93,7 +93,13 @@ def find_csv(options: CsvOptions) -> Parts:
     check_alike(str(table), classes)
     _check_classes(table, by_role, classes)
     parts = {
-        role: picture_part(f"{table} {role}", *zip(*some, strict=True), len(classes), rule)
+        role: picture_part(
+            f"{table} {role}",
+            [file for file, _ in some],
+            [label for _, label in some],
+            len(classes),
+            rule,
+        )
         for role, some in by_role.items()
     }
     train, validation, test, origin = assign(
@@ -113,6 +119,7 @@ def find_csv(options: CsvOptions) -> Parts:
         form=f"{rule}; {origin}",
         fit=rule.name,
         background=rule.background,
+        notes=size_notes(parts["train"].files, rule),
     )
 
 

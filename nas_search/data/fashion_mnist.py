@@ -100,12 +100,13 @@ def _read(folder: Path, name: str) -> np.ndarray:
     file = _file(folder, name)
     assert file is not None
     try:
-        if file.suffix != ".gz":
-            return read_sn3_pascalvincent_tensor(str(file)).numpy()
         with tempfile.TemporaryDirectory() as place:
-            unpacked = Path(place) / name
-            unpacked.write_bytes(gzip.decompress(file.read_bytes()))
-            return read_sn3_pascalvincent_tensor(str(unpacked)).numpy()
+            unpacked = file
+            if file.suffix == ".gz":
+                unpacked = Path(place) / name
+                unpacked.write_bytes(gzip.decompress(file.read_bytes()))
+            array: np.ndarray = read_sn3_pascalvincent_tensor(str(unpacked)).numpy()
+            return array
     except (OSError, EOFError, ValueError, RuntimeError, AssertionError, KeyError, zlib.error) as e:
         reason = " ".join(str(e).split()) or type(e).__name__
         raise InputError(f"cannot read {file} ({reason}); get it anew") from e

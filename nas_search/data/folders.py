@@ -19,6 +19,8 @@ SPLIT_NAMES = {
 }
 """Names of folders that are parts of a data set, in any case."""
 
+_REASONS = 8  # so many are named
+
 _SYSTEM = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
 
 
@@ -54,17 +56,15 @@ class Found:
 
 @dataclass(frozen=True)
 class _Tree:
-    """A folder as it was read: names of folders and files, from it downwards."""
+    """A folder as it was read: names of folders by where they lie, and files, downwards from it."""
 
     root: Path
-    folders: tuple[tuple[str, ...], ...]
+    folders: dict[tuple[str, ...], list[str]]
     files: tuple[tuple[str, ...], ...]
 
     def names(self, at: tuple[str, ...]) -> list[str]:
         """Return the sorted names of the folders in one, without hidden ones."""
-        depth = len(at)
-        inside = (f for f in self.folders if len(f) == depth + 1 and f[:depth] == at)
-        return sorted(f[-1] for f in inside if not is_hidden(f[-1]))
+        return sorted(name for name in self.folders.get(at, ()) if not is_hidden(name))
 
     def path(self, at: tuple[str, ...]) -> Path:
         return self.root.joinpath(*at)
@@ -121,7 +121,7 @@ def _read_tree(root: Path) -> _Tree:
     def fail(error: OSError) -> None:
         raise error
 
-    folders: list[tuple[str, ...]] = []
+    folders: dict[tuple[str, ...], list[str]] = {}
     files: list[tuple[str, ...]] = []
     seen: set[str] = set()
     for place, inner, names in os.walk(root, onerror=fail, followlinks=True):
@@ -132,9 +132,9 @@ def _read_tree(root: Path) -> _Tree:
             continue
         seen.add(real)
         inner.sort()
-        folders += [(*at, name) for name in inner]
+        folders[at] = list(inner)
         files += [(*at, name) for name in names]
-    return _Tree(root, tuple(folders), tuple(sorted(files)))
+    return _Tree(root, folders, tuple(sorted(files)))
 
 
 def _roles(tree: _Tree) -> dict[str, tuple[str, ...]]:
@@ -297,8 +297,10 @@ def _reason(path: Path, inside: tuple[str, ...], suffixes: Collection[str], leve
 def _usage(used: int, total: int, left_out: Counter[str]) -> str:
     text = f"{used:,} of {total:,} files used"
     if left_out:
-        reasons = (f"{count:,} {reason}" for reason, count in left_out.most_common())
-        text += f"; left out: {', '.join(reasons)}"
+        often = left_out.most_common(_REASONS)
+        reasons = [f"{count:,} {reason}" for reason, count in often]
+        rest = left_out.total() - sum(count for _, count in often)
+        text += f"; left out: {', '.join([*reasons, f'{rest:,} others'] if rest else reasons)}"
     return text
 
 

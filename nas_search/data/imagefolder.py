@@ -10,7 +10,7 @@ from nas_search.data.assemble import assign, image_data
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Parts
 from nas_search.data.fit import Fit, FitName
 from nas_search.data.folders import find_images
-from nas_search.data.pictures import STATISTICS_IMAGES, picture_part, picture_suffixes
+from nas_search.data.pictures import STATISTICS_IMAGES, picture_part, picture_suffixes, size_notes
 from nas_search.data.pixels import read_color
 
 
@@ -78,6 +78,7 @@ def find_imagefolder(options: ImageFolderOptions) -> Parts:
         form=f"{rule}; {origin}",
         fit=rule.name,
         background=rule.background,
+        notes=size_notes(parts["train"].files, rule),
     )
 
 

@@ -88,7 +88,7 @@ def inspect_parts(parts: Parts, limit: int) -> Inspection:
     if not seen["training"].count:
         raise InputError(f"no training image can be read: {seen['training'].broken[0]}")
     shape = seen["training"].shape
-    found = Inspection(parts, shape, [*summary_lines(parts, shape)])
+    found = Inspection(parts, shape, [*summary_lines(parts, shape)], [*parts.notes])
     found.facts += _file_facts(present, limit)
     for name, one in seen.items():
         found.facts.append(_values(name, one, len(present[name].labels)))

@@ -97,14 +97,14 @@ def _deep(upright: Image.Image, source: Image.Image, background: Color) -> Image
     """Return a gray picture of more than 8 bits as RGB, scaled by the range of its values."""
     values = np.asarray(upright)
     top = _top(values, upright.mode, source.format)
-    gray = np.rint(values.astype(np.float64) * (255 / top)).astype(np.uint8)
+    gray = (values * np.float32(255 / top) + np.float32(0.5)).astype(np.uint8)
     if getattr(source, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         gray = 255 - gray
-    rgb = np.repeat(gray[..., None], 3, axis=2)
+    rgb = Image.fromarray(gray).convert("RGB")
     key = upright.info.get("transparency")
     if isinstance(key, int):
-        rgb[values == key] = background
-    return Image.fromarray(rgb)
+        rgb.paste(background, mask=Image.fromarray(values == key))
+    return rgb
 
 
 def _top(values: np.ndarray, mode: str, kind: str | None) -> float:

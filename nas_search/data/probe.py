@@ -49,10 +49,11 @@ def probe_batch(
     if len(spare) < extra or counts[present].min() < base:
         poorest = min(short, key=lambda c: counts[c])
         needed = base + (counts[poorest] >= base)
+        possible = max(int(counts[present].min()), 1) * len(present)
         raise InputError(
             f"class '{data.class_names[poorest]}' has {counts[poorest]} training images, "
             f"the probe batch of {n} over {len(present)} classes needs {needed} of it; "
-            "ask for a smaller batch or fewer classes"
+            f"ask for fewer: {_ask_for(possible)}"
         )
 
     taken = dict.fromkeys(present.tolist(), base)
@@ -78,7 +79,7 @@ def probe_notes(images: Tensor) -> list[str]:
     if not equal:
         return []
     return [
-        f"note: {equal} of the {len(images)} probe images {'is' if equal == 1 else 'are'} equal to "
+        f"{equal} of the {len(images)} probe images {'is' if equal == 1 else 'are'} equal to "
         "another one, and no others were found in their classes; scores that compare images, such "
         "as naswot, have no finite value then: remove copies, or lower the batch size"
     ]
@@ -111,6 +112,10 @@ def _without_equals(data: ImageData, rows: Tensor, images: Tensor, seed: int) ->
     return images
 
 
+def _ask_for(n: int) -> str:
+    return f"proxy.batch_size={n} (in a ranking, batch_size={n})"
+
+
 def _check(data: ImageData, n: int, classes: int | None, seed: int) -> None:
     """Raise InputError for a request that the data set is too small for."""
     if n < 1:
@@ -120,7 +125,7 @@ def _check(data: ImageData, n: int, classes: int | None, seed: int) -> None:
     if n > len(data.train):
         raise InputError(
             f"a probe batch of {n} images is requested, but dataset '{data.name}' has only "
-            f"{len(data.train)} training images; ask for fewer"
+            f"{len(data.train)} training images; ask for fewer: {_ask_for(len(data.train))}"
         )
     if classes is None:
         return

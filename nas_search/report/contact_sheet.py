@@ -97,7 +97,8 @@ def to_rgb(sample: np.ndarray, low: float, high: float) -> np.ndarray:
         scaled = (sample - low) / ((high - low) or 1.0)
         pixels = np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
     channels = pixels[:3] if len(pixels) in (3, 4) else np.repeat(pixels[:1], 3, axis=0)
-    return channels.transpose(1, 2, 0)
+    shown: np.ndarray = channels.transpose(1, 2, 0)
+    return shown
 
 
 def _strip(samples: Sequence[np.ndarray]) -> np.ndarray:

@@ -17,9 +17,13 @@ from nas_search.commands.command import CONF
 from nas_search.commands.inspect_schema import read_inspect_config
 from nas_search.commands.run_inspect import run_inspect
 from nas_search.commands.run_search import run_search
+from nas_search.commands.run_training import run_training
 from nas_search.commands.search_schema import read_config
+from nas_search.commands.train_schema import TrainConfig
 from nas_search.core.errors import InputError
 from nas_search.inspect import main
+from nas_search.training import Finalist, FinalistsConfig
+from tests.training.made import architecture, recipe, stripes_data
 
 RNG = np.random.default_rng(0)
 
@@ -119,3 +123,14 @@ def test_a_search_says_what_it_read(folder: Path, tmp_path: Path) -> None:
     assert lines[0].startswith("data: 20 of 21 files used; left out: 1 .txt: no format that is")
     assert lines[0].endswith("2 classes in training: [red]cat 8, dog 8")
     assert lines[1].startswith("read as 3 x 8 x 8 (shorter side scaled to 8, center cropped to 8 x")
+
+
+def test_a_training_says_what_it_read(tmp_path: Path) -> None:
+    data = stripes_data(tmp_path)
+    finalist = Finalist(architecture("nasbench201", data))
+    config = TrainConfig([finalist], data, recipe(epochs=1), FinalistsConfig(), "cpu")
+    out = io.StringIO()
+    run_training(config, tmp_path, Console(file=out, width=80))
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "data: 60 images; 3 classes in training: 0 16, 1 16, 2 16"
+    assert lines[1].endswith("test: 20% of each class held out): 48 training, 12 test images")

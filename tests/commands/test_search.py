@@ -429,7 +429,7 @@ BAD = [
     (2, "dataset=npz", "needs a file; add dataset.path=FILE"),
     (2, "dataset=npz dataset.path=absent.npz", "there is no file absent.npz"),
     (2, "dataset=npz dataset.path=broken.npz", "cannot read broken.npz"),
-    (2, "dataset=npz dataset.path=small.npz", "images of 4x4 pixels are too small"),
+    (2, "dataset=npz dataset.path=small.npz", "images of 4 x 4, .* enlarge them with"),
     (2, "dataset=imagefolder dataset.path=absent", "there is no folder absent"),
     (2, "dataset=imagefolder dataset.path=empty", "0 class folders"),
     (1, "hydra.run.dir=a file", "File exists; choose another hydra.run.dir"),

@@ -222,3 +222,46 @@ def test_options_are_said(tmp_path: Path) -> None:
     )
     options = ImageFolderOptions(path=str(tmp_path), size=16, fit="pad")
     assert "(longer side scaled to 16, padded to 16 x 16;" in load_imagefolder(options).summary[1]
+
+
+def test_formats_of_pillow_s_plugins_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures(tmp_path, "a", "b", count=3)
+    for path in tmp_path.rglob("2.png"):
+        path.rename(path.with_suffix(".HEIC"))
+    assert "left out: 2 .heic: no format that is read" in load(tmp_path).summary[0]
+    Image.init()
+    for registry in ("EXTENSION", "OPEN"):
+        monkeypatch.setattr(Image, registry, dict(getattr(Image, registry)))
+    Image.register_open("HEIF", Image.OPEN["PNG"][0], lambda prefix: False)
+    Image.register_extension("HEIF", ".heic")
+    assert load(tmp_path).summary[0].startswith("data: 6 of 6 files used; 2 classes")
+
+
+def test_a_long_list_of_reasons_is_cut_and_odd_names_are_printable(tmp_path: Path) -> None:
+    pictures(tmp_path, "a\nb", "c")
+    for i in range(12):
+        (tmp_path / "c" / f"notes.kind{i}").write_text("")
+    (tmp_path / "c" / "odd.\udce4\n").write_text("")
+    (tmp_path / "c" / "odd2.\udce4\n").write_text("")
+    first, second = load(tmp_path).summary
+    assert first.startswith(
+        "data: 4 of 18 files used; left out: 2 .\\udce4 : no format that is read, 1 .kind0: no"
+    )
+    assert "no format that is read, 5 others; 2 classes in training: a b 1, c 1" in first
+    assert "\n" not in first + second
+    (first + second).encode()
+
+
+def test_much_enlarged_pictures_are_said(tmp_path: Path) -> None:
+    pictures(tmp_path, "a", "b", count=5)
+    assert load_imagefolder(ImageFolderOptions(path=str(tmp_path), size=24)).notes == ()
+    Image.fromarray(NOISE.integers(0, 256, (4, 40), dtype=np.uint8)).save(tmp_path / "a" / "0.png")
+    (tmp_path / "a" / "1.png").rename(tmp_path / "a" / "1.tiff")
+    assert load_imagefolder(ImageFolderOptions(path=str(tmp_path), size=24)).notes == (
+        f"1 of 10 pictures looked at are enlarged more than 2 times; of {tmp_path / 'a' / '0.png'},"
+        " 4 pixels become 24; a smaller dataset.size, 8 or more, may do",
+    )
+    padded = ImageFolderOptions(path=str(tmp_path), size=24, fit="pad")
+    assert load_imagefolder(padded).notes == ()

@@ -20,7 +20,7 @@ def arrays(folder: Path, *shape: int, kind: type = np.float32) -> dict[str, np.n
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)
         for i in range(5):
-            array = (100 * RNG.random(shape)).astype(kind)
+            array: np.ndarray = (100 * RNG.random(shape)).astype(kind)
             np.save(folder / name / f"{i}.npy", array)
             written[f"{name}/{i}.npy"] = array
     return written

@@ -299,7 +299,7 @@ def test_arrays_that_do_not_fit_their_layout_are_refused(
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
 def test_stored_images_are_fitted_where_a_size_is_given(tmp_path: Path, kind: type) -> None:
-    images = np.zeros((20, 4, 8, 1), kind)
+    images: np.ndarray = np.zeros((20, 4, 8, 1), kind)
     images[:, :, 2:6] = 200  # the middle half is bright
     images[::2, 0, 0] = 9
     np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(20) % 2)
@@ -322,7 +322,7 @@ def test_stored_images_are_fitted_where_a_size_is_given(tmp_path: Path, kind: ty
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
 def test_validation_arrays_are_a_part_and_other_arrays_are_named(tmp_path: Path, name: str) -> None:
-    own = {f"x_{name}": HWC[:8], f"y_{name}": LABELS[:8]}
+    own: dict[str, Any] = {f"x_{name}": HWC[:8], f"y_{name}": LABELS[:8]}
     np.savez(tmp_path / "b.npz", x_train=HWC, y_train=LABELS, **own)
     alone = load(tmp_path / "b.npz")
     assert alone.validation is None and (len(alone.train), len(alone.test)) == (40, 8)

@@ -104,7 +104,8 @@ TRANSPARENT: list[tuple[str, Callable[[], Image.Image]]] = [
 def test_black_drawings_on_nothing_are_black_on_the_background(
     tmp_path: Path, name: str, make: Callable[[], Image.Image]
 ) -> None:
-    make().save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
+    how: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
+    make().save(tmp_path / name, **how)
     white = read(tmp_path / name)
     assert np.abs(white - (255 - EIGHT)[..., None]).max() <= 1
     red = np.asarray(read_rgb(tmp_path / name, read_color("red")))
@@ -154,8 +155,10 @@ def test_pictures_are_turned_as_exif_says(tmp_path: Path, kind: str) -> None:
     exif = Image.Exif()
     exif[0x112] = 6  # to be turned by 90 degrees clockwise
     picture = Image.fromarray(SIXTEEN) if kind.startswith("16") else GRAY
-    how = {"tiffinfo": {0x112: 6}} if kind.endswith("tif") else {"exif": exif, "quality": 95}
-    picture.save(tmp_path / f"a.{kind}", **how)  # type: ignore[arg-type]
+    how: dict[str, Any] = (
+        {"tiffinfo": {0x112: 6}} if kind.endswith("tif") else {"exif": exif, "quality": 95}
+    )
+    picture.save(tmp_path / f"a.{kind}", **how)
     pixels = read(tmp_path / f"a.{kind}")
     assert pixels.shape == (16, 24, 3)
     assert pixels[0].max() < 10 and pixels[-1].min() > 245
@@ -184,7 +187,7 @@ def test_pictures_become_square_by_the_chosen_rule() -> None:
     wide = Image.new("RGB", (64, 32), "white")
     wide.paste((0, 0, 0), (16, 0, 48, 32))  # the middle half is black
     crop, pad, stretch = (
-        np.asarray(fit_picture(wide, Fit(16, name, (255, 0, 0))))  # type: ignore[arg-type]
+        np.asarray(fit_picture(wide, Fit(16, name, (255, 0, 0))))
         for name in ("crop", "pad", "stretch")
     )
     assert crop[8, 1:-1].max() == 0

@@ -113,12 +113,12 @@ def test_only_drawn_images_are_read() -> None:
     [
         ([5, 5], 0, None, 0, "a probe batch of 0 images is requested; ask for 1 or more"),
         ([5, 5], 4, None, -1, "seed=-1 is negative; use 0 or more"),
-        ([5, 5], 11, None, 0, "dataset 'fake' has only 10 training images; ask for fewer"),
+        ([5, 5], 11, None, 0, "has only 10 training images; ask for fewer: proxy.batch_size=10 "),
         ([5, 5], 4, 3, 0, "3 classes are requested, but dataset 'fake' has 2; ask for 1 to 2"),
         ([5, 5], 4, 0, 0, "0 classes are requested, but dataset 'fake' has 2; ask for 1 to 2"),
         ([5, 5], 1, 2, 0, "a probe batch of 1 images cannot hold 2 classes; ask for 2 images"),
         ([1, 9], 6, None, 0, "class 'c0' has 1 training images, the probe batch of 6 over 2 classes"
-         " needs 3 of it; ask for a smaller batch or fewer classes"),
+         " needs 3 of it; ask for fewer: proxy.batch_size="),
         ([2, 2, 4], 8, None, 0, "class 'c[01]' has 2 training images, .* needs 3 of it"),
     ],
 )  # fmt: skip
