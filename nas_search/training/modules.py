@@ -122,9 +122,9 @@ def modules_that_may_change(name: Name) -> list[Module]:
     modules = [read_module(name.module)]
     if name.module.split(".")[0] == "nas_search":
         return modules
+    last = name.module.split(".")[-1]
     for other in _modules_beside(name.module):
-        text = _source(other)
-        if name.module.split(".")[-1] in text and (name.name in text or "import *" in text):
+        if other.split(".")[0] == name.module.split(".")[0] or last in _source(other):
             modules.append(read_module(other))
     return modules
 
@@ -200,7 +200,8 @@ def read_module(name: str) -> Module:
     statements: dict[int, Statement] = {}
     imports: dict[str, tuple[int, str, str | None]] = {}
     stars: list[str] = []
-    for position, node in enumerate(ast.parse(text).body):
+    nodes = ast.parse(text).body
+    for position, node in enumerate(nodes):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 if alias.asname is None:
@@ -216,12 +217,18 @@ def read_module(name: str) -> Module:
                 else:
                     imports[alias.asname or alias.name] = (position, source, alias.name)
         elif not _is_aside(node):
-            decorators = getattr(node, "decorator_list", [])
-            first = min([node.lineno, *(d.lineno for d in decorators)])
-            statements[position] = read_statement(
-                node, "\n".join(lines[first - 1 : node.end_lineno])
-            )
+            statements[position] = read_statement(node, _text(lines, nodes, position))
     return Module(name, package, text, statements, imports, tuple(stars))
+
+
+def _text(lines: list[str], nodes: list[ast.stmt], position: int) -> str:
+    """Return the source of a statement, its decorators and comments included."""
+    node = nodes[position]
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    beside = [*nodes[max(position - 1, 0) : position], *nodes[position + 1 : position + 2]]
+    if any(other.end_lineno == first or other.lineno == node.end_lineno for other in beside):
+        return ast.unparse(node)  # others stand in the same line, after a semicolon
+    return "\n".join(lines[first - 1 : node.end_lineno])
 
 
 def forget_modules() -> None:

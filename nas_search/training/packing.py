@@ -44,6 +44,7 @@ class Packing:
         """Write the standalone folder of a trained network, and its learning curve."""
         folder = self._directory / finalist.key
         plan, version = self._plan, self._plan.versions["nas_search"]
+        self._written.pop(folder, None)  # of another seed
         try:
             write_folder(folder, network, finalist.architecture, self._data, plan.recipe, version)
             self._written[folder] = written(folder, network, self._data)

@@ -118,12 +118,12 @@ class _File:
             if not is_ours(source, module.name):
                 self._import(module, used, source, original)
             elif original is not None and not _is_module(source, original):
-                self.need(module.resolve(used))
-                if original != used:
+                defined = module.resolve(used)
+                self.need(defined)
+                if defined.name != used:  # renamed here or on the way
                     self.own(used, module.name)
-                    self._aliases.setdefault((module.name, position), set()).add(
-                        f"{used} = {original}"
-                    )
+                    line = f"{used} = {defined.name}"
+                    self._aliases.setdefault((module.name, position), set()).add(line)
             else:
                 self._whole_module(module, statement, used)
         elif star := module.star(used):

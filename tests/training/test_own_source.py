@@ -13,8 +13,12 @@ import torch
 from torch import nn
 
 from nas_search.core.errors import InputError
+from nas_search.runs.architecture import Architecture
+from nas_search.spaces import SPACES
 from nas_search.training.source import standalone_source
-from nas_search.training.verify import Written, check_written
+from nas_search.training.standalone import write_folder
+from nas_search.training.verify import Written, check_written, written
+from tests.training.made import recipe, stripes_data
 
 CONV = """
 class Conv(nn.Module):
@@ -79,6 +83,7 @@ def conv(width):
     + CONV
     + 'with contextlib.suppress(KeyError):\n    OPS["conv"] = Conv\n',
     "tuple": CONV + 'OPS, NAMES = {"conv": Conv}, ("conv",)\n',
+    "one line": CONV + 'import numpy\nOPS = {"conv": Conv}; SPARE = numpy.zeros(3)\n',
     "starred": CONV + 'OPS, *REST = {"conv": Conv}, 1, 2\n',
     "walrus": CONV + '(OPS := {})["conv"] = Conv\n',
     "loop": """
@@ -225,6 +230,12 @@ SEVERAL = {
         "ops": "from {p}.base import OPS\n",
         "net": HEAD + "from {p}.ops import OPS\n",
     },
+    "decorated elsewhere by another name": {
+        "ops": "OPS = {}\n\ndef register(op):\n    OPS[op.__name__.lower()] = op\n    return op\n",
+        "base": "from .ops import register as operation\n",
+        "convs": HEAD + "from .base import operation\n\n@operation" + CONV,
+        "net": HEAD + "from . import convs\nfrom .ops import OPS\n",
+    },
     "decorated elsewhere": {
         "ops": "OPS = {}\n\ndef register(op):\n    OPS[op.__name__.lower()] = op\n    return op\n",
         "convs": HEAD + "from {p}.ops import register\n\n@register" + CONV,
@@ -298,12 +309,22 @@ def exported(folder: Path, kind: type[nn.Module]) -> Written:
 def test_every_way_to_define_operations_gives_a_file_with_equal_logits(tmp_path: Path) -> None:
     ways: dict[str, dict[str, str]] = {way: {"net": HEAD + text} for way, text in WAYS.items()}
     ways |= {f"several modules, {way}": files for way, files in SEVERAL.items()}
-    written = [
+    folders = [
         exported(tmp_path / f"out{i}", made(tmp_path, f"own{i}", files))
         for i, files in enumerate(ways.values())
     ]
-    problems = dict(zip(ways, check_written(written), strict=True))
+    problems = dict(zip(ways, check_written(folders), strict=True))
     assert {way: problem for way, problem in problems.items() if problem} == {}
+
+
+def test_the_space_of_the_examples_is_written(tmp_path: Path) -> None:
+    with SPACES.temporarily():
+        importlib.import_module("examples.own_space")
+        data = stripes_data(tmp_path)
+        made = Architecture("chain", "conv3|wide|skip|pool", data.input_shape, 3, {}, {})
+        network = made.build().eval()
+        write_folder(tmp_path, network, made, data, recipe(), "1.2.3")
+        assert check_written([written(tmp_path, network, data)]) == [""]
 
 
 @pytest.mark.parametrize("way", list(REFUSED))
@@ -340,13 +361,13 @@ def test_a_file_with_other_logits_or_weights_is_found(tmp_path: Path) -> None:
         "syntax": lambda text: text + "\n)",
         "exit": lambda text: text + "\nimport os\nos._exit(0)",
     }
-    written = []
+    folders = []
     for name, change in texts.items():
         one = exported(tmp_path / name, kind)
         file = one.folder / "model.py"
         file.write_text(change(file.read_text()))
-        written.append(one)
-    right, logits, weights, stranger, syntax, ended = check_written(written)
+        folders.append(one)
+    right, logits, weights, stranger, syntax, ended = check_written(folders)
     assert right == ""
     assert "its logits differ by" in logits
     assert "Missing key" in weights or "Unexpected key" in weights
