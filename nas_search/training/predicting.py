@@ -71,6 +71,9 @@ class Prepared(nn.Module):
         preparation: its preparation.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, preparation: Preparation) -> None:
         super().__init__()
         self.network = network

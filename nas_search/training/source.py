@@ -89,6 +89,12 @@ class _File:
                 f"'{name.name}' of {name.module} is made in a way that cannot be followed; define "
                 "it at the top level of the module"
             )
+        source = module.imports.get(name.name, (0, module.star(name.name), None))[1]
+        if source and is_ours(source, module.name):
+            raise _refusal(
+                f"'{name.name}' of {module.name} is imported from {source} and then defined anew; "
+                "rename one"
+            )
         for position in positions:
             self._take(module, position)
         for changing in modules_that_may_change(name):
@@ -118,21 +124,34 @@ class _File:
             if not is_ours(source, module.name):
                 self._import(module, used, source, original)
             elif original is not None and not _is_module(source, original):
-                defined = module.resolve(used)
-                self.need(defined)
-                if defined.name != used:  # renamed here or on the way
-                    self.own(used, module.name)
-                    line = f"{used} = {defined.name}"
-                    self._aliases.setdefault((module.name, position), set()).add(line)
+                self._follow(module, used, position)
             else:
                 self._whole_module(module, statement, used)
         elif star := module.star(used):
             if is_ours(star, module.name):
-                self.need(Name(star, used))
+                self._follow(module, used, 0)
             else:
                 self._import(module, used, star, used)
         elif hasattr(sys.modules.get(module.name), used) and not hasattr(builtins, used):
             self.need(Name(module.name, used))  # it exists, and no statement is seen to bind it
+
+    def _follow(self, module: Module, used: str, position: int) -> None:
+        """Take ``used`` from where the imports of other modules of ours lead."""
+        defined = module.resolve(used)
+        home = read_module(defined.module)
+        if home.binding(defined.name):
+            self.need(defined)
+            if defined.name != used:  # renamed here or on the way
+                self.own(used, module.name)
+                line = f"{used} = {defined.name}"
+                self._aliases.setdefault((module.name, position), set()).add(line)
+        elif defined.name in home.imports:
+            _, source, original = home.imports[defined.name]
+            self._import(module, used, source, original)
+        elif star := home.star(defined.name):
+            self._import(module, used, star, defined.name)
+        else:
+            self.need(defined)
 
     def _whole_module(self, module: Module, statement: Statement, used: str) -> None:
         """Write ``used``, a module of ours, as the bundle of what is taken from it."""
@@ -248,8 +267,9 @@ def _in_order_of_import(modules: list[Module]) -> list[Module]:
 
 
 def _is_module(source: str, name: str) -> bool:
-    """Return whether ``from source import name`` gives a module."""
-    return isinstance(getattr(importlib.import_module(source), name, None), ModuleType)
+    """Return whether ``from source import name`` gives the module ``source.name``."""
+    value = getattr(importlib.import_module(source), name, None)
+    return isinstance(value, ModuleType) and value.__name__ == f"{source}.{name}"
 
 
 def _available(source: str) -> bool:

@@ -95,12 +95,13 @@ def check_written(folders: Sequence[Written]) -> list[str]:
         tensors = {f"{i} raw": one.raw for i, one in enumerate(folders)}
         tensors |= {f"{i} logits": one.logits for i, one in enumerate(folders)}
         torch.save(tensors, f"{place}/expected.pt")
+        answers_file = Path(place, "answers.json")
         job = {
             "path": [path for path in sys.path if path],
             "forbidden": ["nas_search", *(name for one in folders for name in one.modules)],
             "folders": [str(one.folder.resolve()) for one in folders],
             "expected": f"{place}/expected.pt",
-            "answers": f"{place}/answers.json",
+            "answers": str(answers_file),
             "tolerance": TOLERANCE,
         }
         Path(f"{place}/job.json").write_text(json.dumps(job), encoding="utf-8")
@@ -119,7 +120,7 @@ def check_written(folders: Sequence[Written]) -> list[str]:
         except OSError as error:
             reason = f"no process could be started to read it ({error.strerror})"
         try:
-            answers: list[str] = json.loads(Path(job["answers"]).read_text(encoding="utf-8"))
+            answers: list[str] = json.loads(answers_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             answers = []
     return [*answers, *[reason] * (len(folders) - len(answers))]

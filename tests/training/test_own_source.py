@@ -225,6 +225,18 @@ SEVERAL = {
         "ops": HEAD + CONV + 'OPS = {"conv": Conv}\n',
         "net": HEAD + "from {p}.ops import *\n",
     },
+    "star that brings torch": {
+        "ops": HEAD + CONV + 'OPS = {"conv": Conv}\n',
+        "net": "from .ops import *\n",
+    },
+    "star of a star": {
+        "ops": "from torch.nn import *\nfrom torch import nn\n",
+        "net": "from .ops import *\nOPS = {'conv': lambda w: Conv2d(w, w, 3, padding=1)}\n",
+    },
+    "torch from a module": {
+        "ops": HEAD + CONV + 'OPS = {"conv": Conv}\n',
+        "net": "from .ops import OPS, nn\n",
+    },
     "re-exported": {
         "base": HEAD + CONV + 'OPS = {"conv": Conv}\n',
         "ops": "from {p}.base import OPS\n",
@@ -271,10 +283,9 @@ REFUSED = {
 
 @pytest.fixture(autouse=True)
 def forget_modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    before = set(sys.modules)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
-    for name in set(sys.modules) - before:
+    for name in [name for name in sys.modules if name.startswith("own")]:
         del sys.modules[name]
 
 
@@ -313,18 +324,25 @@ def test_every_way_to_define_operations_gives_a_file_with_equal_logits(tmp_path:
         exported(tmp_path / f"out{i}", made(tmp_path, f"own{i}", files))
         for i, files in enumerate(ways.values())
     ]
-    problems = dict(zip(ways, check_written(folders), strict=True))
+    folders.append(example(tmp_path / "example"))
+    problems = dict(zip([*ways, "the example"], check_written(folders), strict=True))
     assert {way: problem for way, problem in problems.items() if problem} == {}
 
 
-def test_the_space_of_the_examples_is_written(tmp_path: Path) -> None:
+def example(folder: Path) -> Written:
+    """Write the folder of a network of examples/own_space.py."""
+    folder.mkdir()
+    data = stripes_data(folder)
+    source = (Path(__file__).parents[2] / "examples" / "own_space.py").read_text(encoding="utf-8")
+    text = source.replace('"chain"', '"own_chain"')  # tests of the examples register the other one
+    (folder.parent / "own_example.py").write_text(text, encoding="utf-8")
+    importlib.invalidate_caches()
     with SPACES.temporarily():
-        importlib.import_module("examples.own_space")
-        data = stripes_data(tmp_path)
-        made = Architecture("chain", "conv3|wide|skip|pool", data.input_shape, 3, {}, {})
+        importlib.import_module("own_example")
+        made = Architecture("own_chain", "conv3|wide|skip|pool", data.input_shape, 3, {}, {})
         network = made.build().eval()
-        write_folder(tmp_path, network, made, data, recipe(), "1.2.3")
-        assert check_written([written(tmp_path, network, data)]) == [""]
+        write_folder(folder, network, made, data, recipe(), "1.2.3")
+        return written(folder, network, data)
 
 
 @pytest.mark.parametrize("way", list(REFUSED))
@@ -342,6 +360,9 @@ def test_two_definitions_of_one_name_are_refused(tmp_path: Path) -> None:
     }
     kind = made(tmp_path, "own", files)
     exported(tmp_path / "out", kind)  # the network does not use its SCALE
+    again = {"ops": files["ops"], "net": files["net"] + "OPS = {**OPS}\n"}
+    with pytest.raises(InputError, match=r"'OPS' of own2.net is imported from own2.ops and then"):
+        exported(tmp_path / "out3", made(tmp_path, "own2", again))
     file = tmp_path / "own" / "net.py"
     file.write_text(file.read_text().replace("self.stem(x)", "self.stem(x) * SCALE"))
     for name in ("own", "own.net", "own.ops"):
