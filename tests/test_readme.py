@@ -42,7 +42,8 @@ def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch, command: Any = c
 def test_python_blocks_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rebuild, _, score, gradients = blocks("README.md", "python")  # _: tests/training/
+    # The second and third block are run in tests/training/.
+    rebuild, _, _, score, gradients = blocks("README.md", "python")
     space = SPACES.get("darts").space()
     best = {
         "search_space": "darts",

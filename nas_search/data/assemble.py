@@ -232,6 +232,7 @@ def image_data(
         used=parts.used,
         form=parts.form,
         fit=parts.fit,
+        series=parts.series,
         background=parts.background,
         notes=parts.notes,
     )

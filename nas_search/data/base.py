@@ -111,6 +111,7 @@ class Parts:
     form: str = ""
     fit: FitName = "crop"
     background: Color = WHITE
+    series: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -132,6 +133,7 @@ class ImageData:
         form: how it becomes ``input_shape``, and where the parts come from, in one line.
         fit: the rule that pictures of other sizes are made square by.
         background: color behind transparent pixels and around padded pictures.
+        series: whether these are series (channels, length), repeated in equal rows.
         notes: lines that say what may be wrong with the data, and what to do.
     """
 
@@ -147,6 +149,7 @@ class ImageData:
     form: str = ""
     fit: FitName = "crop"
     background: Color = WHITE
+    series: bool = False
     notes: tuple[str, ...] = ()
 
     @property

@@ -89,6 +89,7 @@ def find_npyfolder(options: NpyFolderOptions) -> Parts:
         used=found.used,
         form=f"{axes}, {rule}; {origin}",
         fit=options.fit,
+        series=options.layout == "ncl",
     )
 
 

@@ -97,6 +97,7 @@ def find_npz(options: NpzOptions) -> Parts:
         used=f"{images:,} images" + (f"; arrays not read: {', '.join(unread)}" if unread else ""),
         form=f"{form}; {origin}",
         fit=options.fit,
+        series=options.layout == "ncl",
     )
 
 

@@ -66,7 +66,7 @@ def open_run(directory: str | Path) -> Run:
         config=_config(directory),
         evaluations=read_evaluations(directory / "run.sqlite"),
         summary=_summary(directory / "summary.json"),
-        finalists=_finalists(directory / "finalists" / "finalists.csv"),
+        finalists=read_finalists(directory / "finalists" / "finalists.csv"),
     )
 
 
@@ -93,7 +93,8 @@ def _summary(file: Path) -> dict[str, Any] | None:
     return dict(summary)
 
 
-def _finalists(file: Path) -> list[dict[str, str]]:
+def read_finalists(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a ``finalists.csv`` by column, best first; none if there is no file."""
     if not file.exists():
         return []
     with file.open(encoding="utf-8", newline="") as text:

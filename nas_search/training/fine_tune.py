@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from nas_search.core.errors import InputError
 from nas_search.runs import architecture
 from nas_search.runs.architecture import Architecture
+from nas_search.runs.run import read_finalists
+from nas_search.training.model_file import WEIGHTS
 from nas_search.training.standalone import read_weights
 
 
@@ -30,12 +32,37 @@ class Pretrained:
 
 
 def read_pretrained(folder: Path) -> Pretrained:
-    """Return the trained network in a finalist's folder.
+    """Return a trained network.
+
+    Args:
+        folder: the folder of a finalist; or of a run or its ``finalists``, which stand for the best
+            finalist there; or a file in a finalist's folder.
 
     Raises:
         InputError: there is none.
     """
+    folder = _finalist_folder(folder)
     return Pretrained(folder, architecture.load(folder / "genotype.json"), read_weights(folder))
+
+
+def _finalist_folder(given: Path) -> Path:
+    folder = given.parent if given.is_file() else given
+    if (folder / WEIGHTS).exists():
+        return folder
+    for table in (folder / "finalists" / "finalists.csv", folder / "finalists.csv"):
+        for row in read_finalists(table):
+            best = table.parent / row.get("key", "")
+            if row.get("status") == "trained" and (best / WEIGHTS).exists():
+                return best
+    if (folder / "best.json").exists():
+        raise InputError(
+            f"{folder} holds a search and no trained network; train its best with python -m "
+            f"nas_search.train run={folder}, then give that training's folder"
+        )
+    raise InputError(
+        f"there are no trained weights in {folder}; give the folder of a finalist, "
+        "weights=outputs/.../finalists/1a2b3c4d, or of the run that holds it"
+    )
 
 
 def take_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:

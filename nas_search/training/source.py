@@ -1,192 +1,280 @@
 """The source of a class, with everything it uses, as one file that needs only torch.
 
-The definitions that a class refers to, directly or through others, are collected from their modules
-and written in an order in which they can run. This works for a user's own search space too, if its
-network uses only torch and the standard library.
+The statements that a class needs, directly or through others, are collected from their modules and
+written in the order in which they ran. This works for a user's own search space too, if its network
+uses only torch and the standard library. What cannot be followed is refused by name.
 """
 
 from __future__ import annotations
 
-import ast
-import dataclasses
+import builtins
 import importlib
-import inspect
+import importlib.util
 import sys
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any
+from types import ModuleType
 
 from nas_search.core.errors import InputError
+from nas_search.training.literals import Root
+from nas_search.training.modules import (
+    Module,
+    Name,
+    forget_modules,
+    is_ours,
+    modules_that_may_change,
+    read_module,
+)
+from nas_search.training.statements import Statement
+
+_OPTIONAL = ("PIL", "numpy")
+"""Packages that functions of ours may use beside torch: without them tensors alone are read."""
+_HELPERS = "SimpleNamespace"
 
 
-@dataclasses.dataclass(frozen=True)
-class _Module:
-    """The definitions and imports at the top level of a module.
+def standalone_source(
+    roots: Iterable[Root], imports: Iterable[str] = (), defined: Iterable[str] = ()
+) -> str:
+    """Return Python source that defines the classes and functions ``roots`` and all they use.
 
-    Attributes:
-        name: dotted name.
-        lines: source by line.
-        definitions: statements that define each name.
-        imports: (module, original name) per imported name; None instead of the name of a module.
-    """
-
-    name: str
-    lines: tuple[str, ...]
-    definitions: dict[str, list[ast.stmt]]
-    imports: dict[str, tuple[str, str | None]]
-
-
-def standalone_source(roots: Iterable[type]) -> str:
-    """Return Python source that defines ``roots`` and everything they use.
+    Args:
+        roots: classes and functions at the top level of their modules.
+        imports: further lines of imports.
+        defined: names that the file defines itself.
 
     Raises:
         InputError: they use a package other than torch and the standard library, or two different
-            definitions of one name, or their source cannot be found.
+            definitions of one name, or something whose source cannot be found or followed.
     """
-    written: dict[str, tuple[str, str]] = {}  # name -> (module, name) of its definition
-    externals: dict[str, str] = {}
-    texts: list[str] = []
-
-    def add(module_name: str, name: str) -> None:
-        module = _read(module_name)
-        if name not in module.definitions:
-            if name in module.imports:  # re-exported from the module that defines it
-                source, original = module.imports[name]
-                if original is not None:
-                    add(source, original)
-                    return
-            raise InputError(f"cannot write model.py: {module_name}.{name} has no source")
-        if written.setdefault(name, (module_name, name)) != (module_name, name):
-            raise InputError(
-                f"cannot write model.py: {written[name][0]} and {module_name} both define "
-                f"'{name}'; rename one"
-            )
-        statements = module.definitions[name]
-        if all(_text(module, s) in texts for s in statements):
-            return
-        used = {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)}
-        position = len(texts)
-        texts.append("")  # a placeholder, so that circular references end
-        for other in sorted(used - {name}):
-            if other in module.definitions:
-                if written.get(other) != (module_name, other):
-                    add(module_name, other)
-            elif other in module.imports:
-                source, original = module.imports[other]
-                if not _is_ours(source, module_name):
-                    _check_available(source, other)
-                    externals[other] = _import_line(source, original, other)
-                elif original is None:
-                    raise InputError(
-                        f"cannot write model.py: {module_name}.{name} uses the module {source}; "
-                        "import the names that it needs instead"
-                    )
-                else:
-                    if original != other:
-                        raise InputError(
-                            f"cannot write model.py: {module_name} renames {original} to {other}"
-                        )
-                    if written.get(other) is None:
-                        add(source, original)
-        texts.pop(position)
-        texts.extend(_text(module, s) for s in statements)
-
+    forget_modules()
+    file = _File()
+    for name in defined:
+        file.own(name, "model.py")
+    for line in imports:
+        file.add_import(line.split()[-1], line)
     for root in roots:
-        if root.__name__ not in written:
-            add(root.__module__, root.__name__)
-    lines = ["from __future__ import annotations", "", *_sorted_imports(externals)]
-    return "\n".join(lines) + "\n\n\n" + "\n\n\n".join(texts) + "\n"
+        if root.__qualname__ != root.__name__:
+            raise _refusal(
+                f"{root.__qualname__} is defined inside {root.__qualname__.split('.')[0]}; move it "
+                "to the top level of its module"
+            )
+        file.need(Name(root.__module__, root.__name__))
+    return file.text()
 
 
-def literal(value: Any) -> str:
-    """Return Python source that evaluates to ``value``.
-
-    Raises:
-        InputError: it is not a number, text, list, tuple, dictionary or dataclass of these.
-    """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [f.name for f in dataclasses.fields(value) if f.init]
-        inner = ", ".join(f"{name}={literal(getattr(value, name))}" for name in fields)
-        return f"{type(value).__name__}({inner})"
-    if isinstance(value, tuple) and type(value) is tuple:
-        return "(" + ", ".join(map(literal, value)) + ("," if len(value) == 1 else "") + ")"
-    if type(value) is list:
-        return "[" + ", ".join(map(literal, value)) + "]"
-    if type(value) is dict:
-        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items()) + "}"
-    if value is None or type(value) in (bool, int, float, str):
-        return repr(value)
-    raise InputError(
-        f"cannot write model.py: a {type(value).__name__} among the network's arguments has no "
-        "plain form; build it from numbers, texts, tuples and dataclasses"
-    )
+def _refusal(reason: str) -> InputError:
+    return InputError(f"cannot write model.py: {reason}")
 
 
-def classes_in(value: Any) -> set[type]:
-    """Return the dataclasses that occur in :func:`literal` of ``value``."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        inner = [getattr(value, f.name) for f in dataclasses.fields(value) if f.init]
-        return {type(value)}.union(*map(classes_in, inner))
-    if isinstance(value, tuple | list):
-        return set().union(*map(classes_in, value))
-    if isinstance(value, dict):
-        return set().union(*map(classes_in, value.values()))
-    return set()
+class _File:
+    """The statements collected so far, and the imports that they need."""
+
+    def __init__(self) -> None:
+        self._needed: set[Name] = set()
+        self._taken: dict[str, set[int]] = {}  # module -> positions of its statements
+        self._owners: dict[str, str] = {}  # name in the file -> module or import line it is from
+        self._imports: set[str] = set()
+        self._optional: set[str] = set()
+        self._aliases: dict[tuple[str, int], set[str]] = {}  # statement of imports -> lines for it
+        self._spaces: dict[tuple[str, int, str], set[str]] = {}  # the same, for whole modules
+
+    def need(self, name: Name) -> None:
+        """Take all statements that define ``name`` or change its value."""
+        if name in self._needed:
+            return
+        self._needed.add(name)
+        module = read_module(name.module)
+        positions = module.binding(name.name)
+        if not positions:
+            raise _refusal(
+                f"'{name.name}' of {name.module} is made in a way that cannot be followed; define "
+                "it at the top level of the module"
+            )
+        source = module.imports.get(name.name, (0, module.star(name.name), None))[1]
+        if source and is_ours(source, module.name):
+            raise _refusal(
+                f"'{name.name}' of {module.name} is imported from {source} and then defined anew; "
+                "rename one"
+            )
+        for position in positions:
+            self._take(module, position)
+        for changing in modules_that_may_change(name):
+            for position in changing.changing(name):
+                self._take(changing, position)
+
+    def _take(self, module: Module, position: int) -> None:
+        taken = self._taken.setdefault(module.name, set())
+        if position in taken:
+            return
+        taken.add(position)
+        statement = module.statements[position]
+        for bound in statement.binds:
+            self.own(bound, module.name)
+        for source, name in statement.imports:
+            self._check_nested(module, source, name)
+        for used in sorted(statement.uses):
+            self._use(module, statement, used)
+        for hint in sorted(statement.hints):
+            self._hint(module, hint)
+
+    def _use(self, module: Module, statement: Statement, used: str) -> None:
+        if module.binding(used):
+            self.need(Name(module.name, used))
+        elif used in module.imports:
+            position, source, original = module.imports[used]
+            if not is_ours(source, module.name):
+                self._import(module, used, source, original)
+            elif original is not None and not _is_module(source, original):
+                self._follow(module, used, position)
+            else:
+                self._whole_module(module, statement, used)
+        elif star := module.star(used):
+            if is_ours(star, module.name):
+                self._follow(module, used, 0)
+            else:
+                self._import(module, used, star, used)
+        elif hasattr(sys.modules.get(module.name), used) and not hasattr(builtins, used):
+            self.need(Name(module.name, used))  # it exists, and no statement is seen to bind it
+
+    def _follow(self, module: Module, used: str, position: int) -> None:
+        """Take ``used`` from where the imports of other modules of ours lead."""
+        defined = module.resolve(used)
+        home = read_module(defined.module)
+        if home.binding(defined.name):
+            self.need(defined)
+            if defined.name != used:  # renamed here or on the way
+                self.own(used, module.name)
+                line = f"{used} = {defined.name}"
+                self._aliases.setdefault((module.name, position), set()).add(line)
+        elif defined.name in home.imports:
+            _, source, original = home.imports[defined.name]
+            self._import(module, used, source, original)
+        elif star := home.star(defined.name):
+            self._import(module, used, star, defined.name)
+        else:
+            self.need(defined)
+
+    def _whole_module(self, module: Module, statement: Statement, used: str) -> None:
+        """Write ``used``, a module of ours, as the bundle of what is taken from it."""
+        position, source, original = module.imports[used]
+        whole = f"{source}.{original}" if original else source
+        attributes = statement.attributes.get(used, {None})
+        if (original is None and "." in source and used == source.split(".")[0]) or (
+            None in attributes
+        ):
+            raise _refusal(
+                f"{module.name} uses the module {whole} as a whole; import the names that it needs"
+            )
+        self.own(used, module.name)
+        for attribute in sorted(a for a in attributes if a is not None):
+            inner = read_module(whole).resolve(attribute)
+            if not is_ours(inner.module, module.name):
+                raise _refusal(
+                    f"{module.name} uses {used}.{attribute}, which {whole} only imports; import it "
+                    "from where it is defined"
+                )
+            self.need(inner)
+            part = f"{attribute}={inner.name}"
+            self._spaces.setdefault((module.name, position, used), set()).add(part)
+
+    def _hint(self, module: Module, hint: str) -> None:
+        """Take what an annotation names, for the reader; the file runs without it."""
+        if module.binding(hint):
+            self.need(Name(module.name, hint))
+        elif hint in module.imports:
+            _, source, original = module.imports[hint]
+            if is_ours(source, module.name):
+                if original == hint and not _is_module(source, hint):
+                    self.need(module.resolve(hint))
+            elif _available(source):
+                self._import(module, hint, source, original)
+
+    def _import(self, module: Module, name: str, source: str, original: str | None) -> None:
+        line = _import_line(source, original, name)
+        optional = source.split(".")[0] in _OPTIONAL and module.name.startswith("nas_search.")
+        if not optional and not _available(source):
+            raise _refusal(
+                f"{module.name} uses '{name}' of {source}, and model.py may need torch alone"
+            )
+        if optional:
+            self.own(name, line)
+            self._optional.add(line)
+        else:
+            self.add_import(name, line)
+
+    def add_import(self, name: str, line: str) -> None:
+        """Take a line of imports that binds ``name``."""
+        plain = line.startswith("import ") and " as " not in line
+        self.own(name, f"import {name}" if plain else line)  # import a.b binds a, as import a does
+        self._imports.add(line)
+
+    def own(self, name: str, owner: str) -> None:
+        other = self._owners.setdefault(name, owner)
+        if other != owner:
+            first, second = sorted([other, owner])
+            raise _refusal(f"'{name}' is of {first} and of {second}; rename one")
+
+    def _check_nested(self, module: Module, source: str, name: str | None) -> None:
+        full = importlib.util.resolve_name(source, module.package) if source[0] == "." else source
+        if not _available(full):
+            raise _refusal(
+                f"{module.name} imports {full} inside a function or a branch, and model.py may "
+                "need torch alone"
+            )
+
+    def text(self) -> str:
+        """Return the file's text: imports, then the statements, module by module as they ran."""
+        parts: list[str] = []
+        for module in _in_order_of_import([read_module(name) for name in self._taken]):
+            lines: list[tuple[int, str]] = [
+                (position, module.statements[position].text)
+                for position in self._taken.get(module.name, ())
+            ]
+            for (name, position), aliases in self._aliases.items():
+                if name == module.name:
+                    lines += [(position, line) for line in sorted(aliases)]
+            for (name, position, bundle), bundled in self._spaces.items():
+                if name == module.name:
+                    fields = ", ".join(sorted(bundled))
+                    lines.append((position, f"{bundle} = {_HELPERS}({fields})"))
+                    self._imports.add(f"from types import {_HELPERS}")
+            parts += [text for _, text in sorted(lines, key=lambda line: line[0])]
+        head = ["from __future__ import annotations", "", *_sorted_imports(self._imports)]
+        if self._optional:
+            head += ["", "try:  # for files and other pictures; tensors need torch alone"]
+            head += [f"    {line}" for line in _sorted_imports(self._optional) if line]
+            names = sorted(line.split()[-1] for line in self._optional)
+            head += ["except ImportError:", f"    {' = '.join(names)} = None"]
+        return "\n".join(head) + "\n\n\n" + "\n\n\n".join(parts) + "\n"
 
 
-@lru_cache(maxsize=64)
-def _read(name: str) -> _Module:
-    try:
-        source = inspect.getsource(importlib.import_module(name))
-    except (OSError, TypeError) as error:
-        raise InputError(f"cannot write model.py: the source of {name} is not at hand") from error
-    definitions: dict[str, list[ast.stmt]] = {}
-    imports: dict[str, tuple[str, str | None]] = {}
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Import):
-            for alias in statement.names:
-                imports[alias.asname or alias.name.split(".")[0]] = (alias.name, None)
-        elif isinstance(statement, ast.ImportFrom):
-            origin = statement.module or ""
-            if statement.level:
-                package = name.split(".")
-                if not hasattr(importlib.import_module(name), "__path__"):
-                    package = package[:-1]
-                package = package[: len(package) - statement.level + 1]
-                origin = ".".join([*package, *([origin] if origin else [])])
-            for alias in statement.names:
-                imports[alias.asname or alias.name] = (origin, alias.name)
-        elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
-            definitions[statement.name] = [statement]
-        elif isinstance(statement, ast.Assign | ast.AnnAssign):
-            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            for target in targets:
-                if isinstance(target, ast.Name):
-                    definitions.setdefault(target.id, []).append(statement)
-    return _Module(name, tuple(source.splitlines()), definitions, imports)
+def _in_order_of_import(modules: list[Module]) -> list[Module]:
+    """Return ``modules`` in the order in which they ran: one that is imported comes first."""
+    wanted, seen, order = {module.name for module in modules}, set[str](), list[Module]()
+
+    def visit(module: Module) -> None:
+        if module.name in seen:
+            return
+        seen.add(module.name)
+        for source in module.imported_modules():
+            if is_ours(source, module.name):
+                visit(read_module(source))
+        if module.name in wanted:
+            order.append(module)
+
+    for module in modules:
+        visit(module)
+    return order
 
 
-def _text(module: _Module, statement: ast.stmt) -> str:
-    decorators = getattr(statement, "decorator_list", [])
-    first = min([statement.lineno, *(d.lineno for d in decorators)])
-    return "\n".join(module.lines[first - 1 : statement.end_lineno])
+def _is_module(source: str, name: str) -> bool:
+    """Return whether ``from source import name`` gives the module ``source.name``."""
+    value = getattr(importlib.import_module(source), name, None)
+    return isinstance(value, ModuleType) and value.__name__ == f"{source}.{name}"
 
 
-def _is_ours(source: str, asking: str) -> bool:
-    """Whether a module is written out: neither torch nor the standard library."""
+def _available(source: str) -> bool:
     top = source.split(".")[0]
-    return top == "nas_search" or (
-        top == asking.split(".")[0] and top != "torch" and top not in sys.stdlib_module_names
-    )
-
-
-def _check_available(source: str, name: str) -> None:
-    top = source.split(".")[0]
-    if top != "torch" and top not in sys.stdlib_module_names:
-        raise InputError(
-            f"cannot write model.py: the network uses '{name}' of {source}, and model.py may need "
-            "torch alone"
-        )
+    return top == "torch" or top in sys.stdlib_module_names
 
 
 def _import_line(source: str, original: str | None, name: str) -> str:
@@ -195,7 +283,14 @@ def _import_line(source: str, original: str | None, name: str) -> str:
     return f"from {source} import {original}" + ("" if original == name else f" as {name}")
 
 
-def _sorted_imports(externals: dict[str, str]) -> list[str]:
-    lines = set(externals.values())
-    torch_lines = sorted(line for line in lines if line.split()[1].split(".")[0] == "torch")
-    return [*sorted(lines - set(torch_lines)), "", *torch_lines]
+def _sorted_imports(imports: set[str]) -> list[str]:
+    """Return lines of imports, one per module, the standard library first."""
+    plain = {line for line in imports if not line.startswith("from ")}
+    names: dict[str, list[str]] = {}
+    for line in sorted(imports - plain):
+        source, _, name = line.removeprefix("from ").partition(" import ")
+        names.setdefault(source, []).append(name)
+    lines = [*sorted(plain)]
+    lines += [f"from {source} import {', '.join(names[source])}" for source in sorted(names)]
+    torch_lines = [line for line in lines if line.split()[1].split(".")[0] == "torch"]
+    return [*(line for line in lines if line not in torch_lines), "", *torch_lines]

@@ -30,12 +30,12 @@ from nas_search.training.finalist import (
     row,
 )
 from nas_search.training.fine_tune import take_weights
-from nas_search.training.formats import check_formats, export
+from nas_search.training.formats import check_formats
 from nas_search.training.images import Images
 from nas_search.training.log import TrainingLog
 from nas_search.training.loop import Training, TrainingFailure, evaluate
+from nas_search.training.packing import Packing
 from nas_search.training.recipe import Recipe
-from nas_search.training.standalone import write_folder
 
 SPLIT_SEED = 0
 """Seed of the validation split, the same for all finalists and training seeds."""
@@ -91,6 +91,7 @@ class _FinalistsRun:
         # By default the directory is named after the time at which each process started.
         self._directory = Path(group.from_leader(str(directory.resolve()))) / "finalists"
         self._console = console if group.leads else Console(quiet=True)
+        self._packing = Packing(data, plan, self._directory, self._print)
         labels, share = data.train.labels, plan.recipe.validation
         train, held_out, held_from = torch.arange(len(labels)), torch.arange(0), data.train
         if data.validation is not None:  # goes before a share of the training images
@@ -128,7 +129,13 @@ class _FinalistsRun:
             except InputError as error:
                 ranking[0].test, untested = [], str(error)
         if self._group.leads:
+            self._packing.check()
             self._write(ranking)
+        if self._packing.lost:
+            raise RunError(
+                f"the networks are trained but not all is written: {self._packing.lost[0]}. Free "
+                "space or mend the cause, and repeat the command: nothing is trained again"
+            )
         if untested:
             raise RunError(
                 f"the winner is trained but not tested: {untested}. Nothing is trained again when "
@@ -208,22 +215,16 @@ class _FinalistsRun:
         return self._directory / finalist.key / f"seed{seed}"
 
     def _pack(self, finalist: Finalist, seed: int, training: Training) -> None:
-        """Write the standalone folder, with the weights of the best seed."""
+        """Write the standalone folder, with the weights of the best seed so far."""
         before = finalist.validation[:-1]
         if before and not training.accuracy() > max(
             before
         ):  # of equal seeds the first, as in _test
             return
-        folder = self._directory / finalist.key
-        network = training.result()
-        try:
-            version = self._plan.versions["nas_search"]
-            write_folder(
-                folder, network, finalist.architecture, self._data, self._plan.recipe, version
-            )
-            self._renderers.curve([asdict(e) for e in training.log], folder / "curve.png")
-        except (InputError, RunError, OSError) as error:
-            self._print(f"{finalist.key}: {error}")
+        log = [asdict(e) for e in training.log]
+        self._packing.pack(
+            finalist, training.result(), lambda path: self._renderers.curve(log, path)
+        )
 
     def _test(self, winner: Finalist) -> None:
         """Evaluate the winner's networks on the test images, and export the best one."""
@@ -233,21 +234,7 @@ class _FinalistsRun:
             network = self._training(winner, seed).result()
             winner.test.append(evaluate(network, test, self._plan.recipe, self._group)[1])
             if number == best and self._group.leads:
-                for name in self._plan.finalists.export:
-                    self._export(network, winner, name)
-
-    def _export(self, network: torch.nn.Module, winner: Finalist, name: str) -> None:
-        images = self._data.train.images(torch.arange(4))
-        folder = self._directory / winner.key
-        try:
-            difference = export(network.cpu(), images, folder, name)
-            self._print(
-                f"{folder / f'model.{name}'}: logits within {difference:.0e} of the network's"
-            )
-        except (RunError, OSError) as error:
-            self._print(f"{winner.key}: {error}")
-        finally:
-            network.to(self._group.device)
+                self._packing.export(winner, network.cpu())
 
     def _describe(self, finalist: Finalist) -> None:
         """Write ``metrics.json`` of a finalist."""
