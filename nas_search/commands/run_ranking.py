@@ -136,7 +136,7 @@ def ranking_facts(config: RankConfig) -> dict[str, Any]:
     return {
         "search_space": {"name": config.space.name, **config.space_options, **config.macro},
         "scores": {
-            name: dataclasses.asdict(one.settings.of(PROXIES.get(name)))
+            name: one.settings.of(PROXIES.get(name)).facts()
             for one in measured_together(study.measured, config.settings)
             for name in one.scores
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ class Settings:
         parameters: parameters that count.
         init: distribution of the initial weights.
         repeats: draws of the initial weights over which a score is averaged, 1 or more.
+        seconds: time that scoring one candidate may take; None for any. No part of the definition.
     """
 
     batch_size: int | None = at_least(2, None)
@@ -34,6 +36,7 @@ class Settings:
     parameters: Parameters = "weights"
     init: Scheme | None = None
     repeats: int | None = at_least(1, None)
+    seconds: float | None = None
 
     def of(self, record: ProxyRecord) -> Settings:
         """Return the settings of one score: its record's where nothing else was asked for."""
@@ -44,7 +47,14 @@ class Settings:
             parameters=self.parameters,
             init=self.init or record.init,
             repeats=self.repeats or record.repeats,
+            seconds=self.seconds,
         )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what defines a score that is measured so, as JSON-serializable values."""
+        values = dataclasses.asdict(self)
+        values.pop("seconds")
+        return values
 
 
 def scoring_task(
@@ -77,5 +87,6 @@ def scoring_task(
         seed=seed,
         init=settings.init,
         repeats=settings.repeats or 1,
+        seconds=settings.seconds,
         **networks,
     )

@@ -118,7 +118,7 @@ class Scorer:
                 continue
             except InputError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if len(stack) == 1:  # its failures are values: this one is ours
                     raise
                 full = is_out_of_memory(error)
