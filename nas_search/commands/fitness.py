@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nas_search.commands.command import ranks_only
+from nas_search.commands.messages import ranks_only
 from nas_search.commands.reading import nameless, read_as, read_name
 from nas_search.commands.settings import Settings
 from nas_search.core.errors import InputError

@@ -9,7 +9,14 @@ from omegaconf import DictConfig
 
 from nas_search.commands.groups import read_choice, read_space, read_table
 from nas_search.commands.plugins import import_plugins
-from nas_search.commands.reading import at_least, beside, read_as, read_group, read_parts
+from nas_search.commands.reading import (
+    as_composed,
+    at_least,
+    beside,
+    read_as,
+    read_group,
+    read_parts,
+)
 from nas_search.commands.settings import Settings
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
@@ -112,6 +119,7 @@ class RankConfig:
         dataset: the registered data set; ``dataset_options`` its options.
         executor: which workers score.
         table: the accuracies.
+        composed: the configuration that all this was read from, for the record of the study.
     """
 
     study: Study
@@ -123,6 +131,7 @@ class RankConfig:
     dataset_options: Any
     executor: Executor
     table: Table
+    composed: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.columns:
@@ -164,4 +173,5 @@ def read_rank_config(config: DictConfig) -> RankConfig:
         dataset_options=dataset_options,
         executor=read_as(Executor, "executor", group["executor"]),
         table=table,
+        composed=as_composed(config),
     )

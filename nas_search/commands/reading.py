@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.core.errors import InputError
+from nas_search.core.guess import hint
 
 T = TypeVar("T")
 
@@ -85,8 +86,10 @@ def _read_value(hint: Any, key: str, value: Any) -> Any:
     if choices is not None:
         if value in choices:
             return value
-        named = ", ".join(choice for choice in choices if choice is not None)
-        raise InputError(f"unknown {key} '{value}'; possible: {named}")
+        names = [choice for choice in choices if choice is not None]
+        raise InputError(
+            f"unknown {key} '{value}'{hint(str(value), names)}; possible: {', '.join(names)}"
+        )
     try:
         schema = OmegaConf.structured(make_dataclass("Value", [("value", hint)]))
         return OmegaConf.to_container(OmegaConf.merge(schema, {"value": value}))["value"]  # type: ignore[call-overload,index]
@@ -122,8 +125,9 @@ def check_keys(where: str, values: Iterable[str], possible: Iterable[str]) -> No
     for name in values:
         if name not in possible:
             key = f"{where}.{name}" if where else name
+            guess = hint(name, possible)
             raise InputError(
-                renamed(key) or f"unknown key '{key}'; possible: {', '.join(possible)}"
+                renamed(key) or f"unknown key '{key}'{guess}; possible: {', '.join(possible)}"
             )
 
 
@@ -135,6 +139,11 @@ def renamed(key: str) -> str:
 def beside(config: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
     """Return the keys of a composed configuration that stand beside its groups."""
     return {str(key): plain(config[key]) for key in config if str(key) not in groups}
+
+
+def as_composed(config: DictConfig) -> dict[str, Any]:
+    """Return a composed configuration as it stands, interpolations and all."""
+    return cast(dict[str, Any], OmegaConf.to_container(config))
 
 
 def plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from rich.console import Console
 from nas_search import report
 from nas_search.commands.rank_schema import BASELINES, RankConfig
 from nas_search.commands.ranking_report import print_ranking, write_ranking
+from nas_search.commands.run_folder import keep_configuration
 from nas_search.commands.settings import Settings, scoring_task
 from nas_search.core.device import resolve_device
 from nas_search.core.evaluation import Evaluation
@@ -161,6 +162,7 @@ def _scored(
         store.claim({**ranking_facts(config), "seed": seed}, {"versions": versions()})
         evaluations = store.evaluations()[: len(genotypes)]
         ranking.check_recorded(evaluations, genotypes)
+        keep_configuration(config.composed, directory)
         if len(evaluations) == len(genotypes):
             return evaluations
         progress = f"seed {seed}: {{}} of {len(genotypes)} architectures are scored"
@@ -168,9 +170,7 @@ def _scored(
         try:
             _score_the_rest(config, tasks, genotypes, evaluations, store, console)
         except KeyboardInterrupt:
-            console.print(
-                progress.format(len(evaluations)) + "; the same command continues", highlight=False
-            )
+            console.print(progress.format(len(evaluations)), highlight=False)
             raise
     return evaluations
 

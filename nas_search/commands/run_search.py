@@ -13,6 +13,7 @@ from rich.console import Console
 
 from nas_search import report
 from nas_search.commands.finalists import finalists_of
+from nas_search.commands.run_folder import keep_configuration
 from nas_search.commands.run_training import run_training
 from nas_search.commands.search_report import SearchResult, print_report, write_report
 from nas_search.commands.search_schema import SearchConfig
@@ -56,6 +57,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     )
     with Store(directory / "run.sqlite") as store:
         store.claim(facts, {"versions": versions()})
+        keep_configuration(config.composed, directory)
         outcome = _search(config, task, algorithm, store, console)
     result = SearchResult(config, task, outcome, algorithm.duplicates, facts)
     write_report(result, directory)

@@ -28,7 +28,7 @@ DRAWINGS = 3
 _STOPS = {
     "budget": "finished",
     "exhausted": "the space is exhausted",
-    "interrupted": "interrupted (the same command continues it)",
+    "interrupted": "interrupted",
 }
 
 

@@ -11,6 +11,7 @@ from nas_search.commands.fitness import ProxyConfig, read_proxy
 from nas_search.commands.groups import read_choice, read_space, read_table
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import (
+    as_composed,
     at_least,
     beside,
     nameless,
@@ -65,6 +66,7 @@ class SearchConfig:
         table: accuracies to report of what is found; None when no benchmark is chosen.
         finalists: how many of the best are trained at the end, and how.
         recipe: by which recipe.
+        composed: the configuration that all this was read from, for the record of the run.
     """
 
     seed: int
@@ -86,6 +88,7 @@ class SearchConfig:
     table: Table | None = None
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     recipe: Recipe | None = None
+    composed: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         population = getattr(self.algorithm_options, "population", None)
@@ -152,4 +155,5 @@ def read_config(config: DictConfig) -> SearchConfig:
         table=table,
         finalists=read_as(FinalistsConfig, "finalists", group["finalists"]),
         recipe=read_as(Recipe, "recipe", group["recipe"]),
+        composed=as_composed(config),
     )

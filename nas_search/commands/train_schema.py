@@ -12,7 +12,7 @@ from nas_search.commands.finalists import finalists_of, for_training
 from nas_search.commands.groups import read_choice, read_space
 from nas_search.commands.own_architectures import own_architectures
 from nas_search.commands.plugins import import_plugins
-from nas_search.commands.reading import beside, plain, read_as, read_group
+from nas_search.commands.reading import as_composed, beside, plain, read_as, read_group
 from nas_search.core.errors import InputError
 from nas_search.data import DATASETS, ImageData
 from nas_search.runs import Run, open_run
@@ -52,6 +52,7 @@ class TrainConfig:
         finalists: seeds, halving, exports.
         device: where.
         pretrained: weights to start from; None for fresh ones.
+        composed: the configuration that all this was read from; empty for a search's own finalists.
     """
 
     candidates: list[Finalist]
@@ -60,6 +61,7 @@ class TrainConfig:
     finalists: FinalistsConfig
     device: str
     pretrained: Pretrained | None = None
+    composed: dict[str, Any] = field(default_factory=dict)
 
 
 def read_train_config(config: DictConfig) -> TrainConfig:
@@ -85,7 +87,9 @@ def read_train_config(config: DictConfig) -> TrainConfig:
     else:
         named = _named_architectures(config, what.architecture, pretrained)
         candidates = [Finalist(for_training(one, data, recipe)) for one in named]
-    return TrainConfig(candidates, data, recipe, finalists, what.device, pretrained)
+    return TrainConfig(
+        candidates, data, recipe, finalists, what.device, pretrained, as_composed(config)
+    )
 
 
 def _read_data(config: DictConfig, run: Run | None, pretrained: Pretrained | None) -> ImageData:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 from nas_search.spaces import SearchSpace
 from nas_search.tables.nasbench201_files import is_official, read_official
 from nas_search.tables.table import (
@@ -49,7 +49,7 @@ def read_nasbench201(space: SearchSpace[Any], options: Nasbench201Options) -> Ta
         InputError: the file is not such a table, or the search space is another one.
     """
     check_space(space, "nasbench201")
-    file = Path(options.path).expanduser()
+    file = user_path(options.path, "benchmark.path")
     if not (options.path and file.is_dir()):
         file = existing_file(options.path, "nasbench201")
     if is_official(file):

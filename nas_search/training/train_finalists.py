@@ -14,6 +14,7 @@ from rich.console import Console
 
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.files import write_csv, write_json
+from nas_search.core.text import quote
 from nas_search.data import ImageData, stratified_holdout
 from nas_search.training import checkpoint
 from nas_search.training.choice import rungs
@@ -287,7 +288,8 @@ def _check(finalists: Sequence[Finalist], data: ImageData, recipe: Recipe) -> No
         finalist.architecture.cost()
         if keys.count(finalist.key) > 1:
             raise InputError(
-                f"{finalist.architecture.genotype} is given twice (perhaps in another notation)"
+                f"{quote(finalist.architecture.genotype)} is given twice (perhaps in another "
+                "notation)"
             )
     if recipe.augmentation.crop >= min(data.input_shape[1:]):
         raise InputError(
