@@ -70,6 +70,8 @@ def keep_configuration(composed: dict[str, Any], directory: Path, name: str = "c
     Raises:
         OSError: the disk refuses.
     """
-    (directory / ".hydra").mkdir(exist_ok=True)
-    text = OmegaConf.to_yaml(OmegaConf.create(composed))
-    write_text(directory / ".hydra" / f"{name}.yaml", text)
+    folder = directory / ".hydra"
+    if folder.is_symlink():  # not written through
+        folder.unlink()
+    folder.mkdir(exist_ok=True)
+    write_text(folder / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(composed)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,13 @@ from nas_search.commands.run_folder import keep_configuration
 from nas_search.commands.run_training import run_training
 from nas_search.commands.search_report import SearchResult, print_report, write_report
 from nas_search.commands.search_schema import SearchConfig
-from nas_search.commands.settings import scoring_task
+from nas_search.commands.settings import kept_options, probe_digest, scoring_task
 from nas_search.commands.train_schema import TrainConfig
 from nas_search.core.device import resolve_device
 from nas_search.core.errors import RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.versions import versions
+from nas_search.data import ImageData, fingerprint
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
 from nas_search.search import Algorithm, SearchOutcome, run_loop
@@ -46,9 +46,10 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         InputError: the request cannot be carried out as written.
         RunError: nothing could be scored, or the store or the disk fails.
     """
-    task = search_task(config)
+    data = config.dataset.load(config.dataset_options)
+    task = search_task(config, data)
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
-    facts = search_facts(config, task)
+    facts = search_facts(config, task, data)
     algorithm = config.algorithm.algorithm(
         config.space,
         np.random.default_rng([config.seed, *b"search"]),
@@ -56,7 +57,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         config.algorithm_options,
     )
     with Store(directory / "run.sqlite") as store:
-        store.claim(facts, {"versions": versions()})
+        store.claim(facts, search_notes(config))
         keep_configuration(config.composed, directory)
         outcome = _search(config, task, algorithm, store, console)
     result = SearchResult(config, task, outcome, algorithm.duplicates, facts)
@@ -72,7 +73,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     return outcome
 
 
-def search_task(config: SearchConfig) -> ScoringTask:
+def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
     """Return what workers must know to score candidates of ``config``; reads the probe batch.
 
     Raises:
@@ -80,7 +81,7 @@ def search_task(config: SearchConfig) -> ScoringTask:
     """
     device = resolve_device(config.device)
     return scoring_task(
-        config.dataset.load(config.dataset_options),
+        data,
         config.proxy.measured,
         config.proxy.settings,
         config.seed,
@@ -92,9 +93,8 @@ def search_task(config: SearchConfig) -> ScoringTask:
     )
 
 
-def search_facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
+def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> dict[str, Any]:
     """Return what defines the history of a search; budget, workers and device may change."""
-    probe = hashlib.sha256(task.images.numpy().tobytes() + task.labels.numpy().tobytes())
     return {
         "seed": config.seed,
         "search_space": {"name": config.space.name, **config.space_options, **config.macro},
@@ -106,10 +106,20 @@ def search_facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
         },
         "dataset": config.dataset.name,
         "num_classes": task.num_classes,
-        "probe_batch": probe.hexdigest()[:16],
+        "data": fingerprint(data),
+        "probe_batch": probe_digest([task]),
         "constraints": dataclasses.asdict(config.constraints),
         # Of other precision only: what was recorded before there was a choice can be continued.
         **({"precision": task.precision} if task.precision != "fp32" else {}),
+    }
+
+
+def search_notes(config: SearchConfig) -> dict[str, Any]:
+    """Return what a run keeps to be read later and may change when it is continued."""
+    return {
+        "dataset_options": kept_options(config.dataset_options),
+        "plugins": list(config.plugins),
+        "versions": versions(),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from nas_search.commands.reading import at_least
+from nas_search.core.files import user_path
 from nas_search.data import ImageData, probe_batch
 from nas_search.gradients import Normalization, Parameters, Scheme
 from nas_search.proxies import ProxyRecord
@@ -90,3 +92,23 @@ def scoring_task(
         seconds=settings.seconds,
         **networks,
     )
+
+
+def probe_digest(tasks: Sequence[ScoringTask]) -> str:
+    """Return 16 characters that follow from the probe batches of ``tasks``."""
+    digest = hashlib.sha256()
+    for task in tasks:
+        digest.update(task.images.numpy().tobytes() + task.labels.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def kept_options(options: Any) -> dict[str, Any]:
+    """Return the options of a data set as a run keeps them: paths from the root of the machine.
+
+    A run is trained later, perhaps from another folder, where a file of the same name may lie.
+    """
+    kept = dataclasses.asdict(options)
+    for name, value in kept.items():
+        if name.endswith(("path", "root")) and isinstance(value, str) and value:
+            kept[name] = str(user_path(value).absolute())
+    return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from nas_search.commands.own_architectures import own_architectures
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import as_composed, beside, plain, read_as, read_group
 from nas_search.core.errors import InputError
-from nas_search.data import DATASETS, ImageData
+from nas_search.data import DATASETS, ImageData, fingerprint
 from nas_search.runs import Run, open_run
 from nas_search.runs.architecture import Architecture
+from nas_search.spaces import SPACES
 from nas_search.training import Finalist, FinalistsConfig, Pretrained, Recipe, read_pretrained
 
 GROUPS = ("recipe", "search_space", "dataset", "benchmark", "finalists")
@@ -78,7 +80,7 @@ def read_train_config(config: DictConfig) -> TrainConfig:
     pretrained = read_pretrained(Path(what.weights)) if what.weights else None
     run = open_run(what.run) if what.run else None
     if run is not None:
-        import_plugins(run.config.get("plugins") or [])
+        _check_plugins(run, what.plugins)
     data = _read_data(config, run, pretrained)
     if run is not None and what.architecture is not None:
         raise InputError("run=... and architecture=... both say what to train; give one of them")
@@ -100,7 +102,37 @@ def _read_data(config: DictConfig, run: Run | None, pretrained: Pretrained | Non
             + ("" if pretrained is None else " (weights=... do not bring any)")
         )
     record, options = read_choice(DATASETS, "dataset", values)
-    return record.load(options)
+    data = record.load(options)
+    if run is not None and config.get("dataset") is None:
+        here = fingerprint(data)
+        if here != run.config.get("data"):
+            raise InputError(
+                f"the images of the search in {run.directory} have changed since (digest "
+                f"{run.config.get('data')} there, {here} now); choose them with dataset=... to "
+                "train on them nevertheless"
+            )
+    return data
+
+
+def _check_plugins(run: Run, imported: Sequence[str]) -> None:
+    """Refuse a run whose space or data set only its plugins know: they are imported on request.
+
+    The directory may come from a stranger, and importing a module runs it.
+
+    Raises:
+        InputError: it is such a run.
+    """
+    missing = [name for name in run.config.get("plugins") or [] if name not in imported]
+    names = (
+        (SPACES, run.config["search_space"]["name"]),
+        (DATASETS, run.config["dataset"]["name"]),
+    )
+    if missing and any(name not in registry.names() for registry, name in names):
+        wanted = ",".join([*imported, *missing])
+        raise InputError(
+            f"the search in {run.directory} used modules of its own, whose code is run only if you "
+            f"say so: add plugins=[{wanted}]"
+        )
 
 
 def _finalists_of_run(
