@@ -11,15 +11,16 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.finalists import finalists_of
-from nas_search.commands.run_folder import keep_configuration
+from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.run_training import run_training
 from nas_search.commands.search_report import SearchResult, print_report, write_report
 from nas_search.commands.search_schema import SearchConfig
 from nas_search.commands.settings import kept_options, probe_digest, scoring_task
 from nas_search.commands.train_schema import TrainConfig
 from nas_search.core.device import resolve_device
-from nas_search.core.errors import RunError
+from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.versions import versions
 from nas_search.data import ImageData, fingerprint
@@ -56,19 +57,29 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         config.proxy.name,
         config.algorithm_options,
     )
-    with Store(directory / "run.sqlite") as store:
-        store.claim(facts, search_notes(config))
-        keep_configuration(config.composed, directory)
-        outcome = _search(config, task, algorithm, store, console)
+    try:
+        with Store(directory / "run.sqlite") as store:
+            store.claim(facts, search_notes(config))
+            keep_configuration(config.composed, directory)
+            outcome = _search(config, task, algorithm, store, console)
+    except InputError:
+        if not (directory / "run.sqlite").exists():  # nothing was scored: it leaves no trace
+            drop_configuration(directory)
+        raise
     result = SearchResult(config, task, outcome, algorithm.duplicates, facts)
     write_report(result, directory)
     print_report(result, directory, console)
+    remark = failure_remark(outcome.evaluations)
     if outcome.stop != "interrupted":
         if not result.ranked:
             raise RunError(
-                f"none of the {len(outcome.evaluations)} candidates got a score; see the reasons "
-                f"in {directory / 'history.csv'}"
+                f"none of the {len(outcome.evaluations)} candidates got a score; "
+                f"{remark}{'; ' * bool(remark)}see the reasons in {directory / 'history.csv'}"
             )
+        if mostly_failed(outcome.evaluations) and config.proxy.lookup is None:
+            raise RunError(f"{remark}; the best of the others says little, and is not trained")
+        if remark:
+            console.print(remark, soft_wrap=True)
         _train_finalists(result, directory, console)
     return outcome
 

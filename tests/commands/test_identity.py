@@ -197,7 +197,7 @@ def test_other_weights_are_another_training(call: Call, tmp_path: Path) -> None:
     tuned = (f"weights={folder}", *NPZ, *TRAIN, "hydra.run.dir=tuned")
     assert call("train", *tuned)[0] == 0
     (other,) = (tmp_path / "b").glob("finalists/*/weights.safetensors")
-    os.replace(other, folder / "weights.safetensors")
+    other.replace(folder / "weights.safetensors")
     code, said = call("train", *tuned)
     assert code == 2
     assert "another weights" in said
