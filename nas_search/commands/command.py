@@ -22,6 +22,7 @@ from nas_search.commands.run_folder import remove_if_new
 from nas_search.commands.typed import readable_by_hydra
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.garbage import keep_imports
+from nas_search.core.memory import is_out_of_memory
 
 # In a wheel the configuration lies inside the package, in a checkout beside it.
 _PACKAGE = Path(__file__).parent.parent
@@ -74,6 +75,15 @@ class Command:
             if not _reader_is_gone(error):
                 self._fail(error)
             raise
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):  # a defect of ours
+                raise
+            failure = RunError(
+                "memory ran out; use fewer executor.workers, fewer or smaller images, or a smaller "
+                "network, and repeat the command: it continues"
+            )
+            self._fail(failure)
+            raise failure from None
         finally:
             remove_if_new(self._directory)
 

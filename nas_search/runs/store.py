@@ -64,11 +64,10 @@ class Store:
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         self._connection.close()
         refused = kind is not None and issubclass(kind, InputError)
+        self._lock.close()
         if refused and self._new and not self._evaluations:  # it leaves nothing behind
             self.path.unlink(missing_ok=True)
-            self._lock.close()
             self.path.with_suffix(".lock").unlink(missing_ok=True)
-        self._lock.close()
 
     def append(self, evaluation: Evaluation, elapsed: float) -> None:
         """Commit ``evaluation``, made ``elapsed`` seconds into the search.

@@ -131,7 +131,7 @@ class ScoringTask:
         """
         try:
             self.cost(genotype)
-        except (InputError, RuntimeError) as error:  # torch refuses what no memory can hold
+        except (InputError, RuntimeError, OverflowError, MemoryError) as error:  # no memory holds it
             raise InputError(f"search_space={self.space.name}: {error}") from None
 
     def to_device(self) -> ScoringTask:

@@ -96,7 +96,7 @@ def raised(failure: tuple[str, str, str]) -> Exception:
     known = {"InputError": InputError, "RunError": RunError}.get(kind)
     if known is not None:
         return known(text)
-    error = RuntimeError(f"{kind}: {text}")
+    error = MemoryError(text) if kind == "MemoryError" else RuntimeError(f"{kind}: {text}")
     error.add_note(f"in a worker process:\n{trace}")
     return error
 

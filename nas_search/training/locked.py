@@ -33,16 +33,18 @@ def locked(folder: Path, group: ProcessGroup) -> Iterator[None]:
     problem = group.first_problem(problem)
     if problem:
         raise RunError(problem)
+    refused = False
     try:
         yield
     except InputError:
-        if lock is not None and not any(folder.glob("*/seed*/*")):
-            (folder / LOCK).unlink(missing_ok=True)
-            _prune(folder)
+        refused = True
         raise
     finally:
         if lock is not None:
             lock.close()
+            if refused and not any(folder.glob("*/seed*/*")):
+                (folder / LOCK).unlink(missing_ok=True)
+                _prune(folder)
 
 
 def _prune(folder: Path) -> None:

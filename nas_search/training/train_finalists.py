@@ -94,7 +94,6 @@ class _FinalistsRun:
         self._finalists, self._data, self._plan, self._group = finalists, data, plan, group
         self._renderers = renderers
         self._directory = directory
-        self._unwritten: list[str] = []
         self._console = console if group.leads else Console(quiet=True)
         labels, share = data.train.labels, plan.recipe.validation
         train, held_out = torch.arange(len(labels)), torch.arange(0)
@@ -137,11 +136,6 @@ class _FinalistsRun:
             raise RunError(
                 f"the winner is trained but not tested: {untested}. Nothing is trained again when "
                 "the command is repeated"
-            )
-        if self._unwritten:
-            raise RunError(
-                f"the networks are trained but not all are written: {self._unwritten[0]}. Nothing "
-                "is trained again when the command is repeated"
             )
         return ranking
 
@@ -223,11 +217,8 @@ class _FinalistsRun:
                 folder, network, finalist.architecture, self._data, self._plan.recipe, version
             )
             self._renderers.curve([asdict(e) for e in training.log], folder / "curve.png")
-        except InputError as error:
+        except (InputError, RunError, OSError) as error:
             self._print(f"{finalist.key}: {error}")
-        except (RunError, OSError) as error:
-            self._unwritten.append(f"{finalist.key}: {error}")
-            self._print(self._unwritten[-1])
 
     def _test(self, winner: Finalist) -> None:
         """Evaluate the winner's networks on the test images, and export the best one."""
@@ -249,8 +240,7 @@ class _FinalistsRun:
                 f"{folder / f'model.{name}'}: logits within {difference:.0e} of the network's"
             )
         except (RunError, OSError) as error:
-            self._unwritten.append(f"{winner.key}: {error}")
-            self._print(self._unwritten[-1])
+            self._print(f"{winner.key}: {error}")
         finally:
             network.to(self._group.device)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import importlib
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -201,22 +198,3 @@ def test_other_weights_are_another_training(call: Call, tmp_path: Path) -> None:
     code, said = call("train", *tuned)
     assert code == 2
     assert "another weights" in said
-
-
-def test_a_full_disk_while_a_finalist_is_written_is_no_success(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    write_data(tmp_path)
-    request = ("hydra.run.dir=run", f"architecture={CELL}", *SPACE, *NPZ, *TRAIN)
-    with monkeypatch.context() as full:
-        module = importlib.import_module("nas_search.training.train_finalists")
-        full.setattr(module, "write_folder", refuse)
-        code, said = call("train", *request)
-    assert code == 1
-    assert "No space left on device" in said
-    assert "None" not in said
-    assert call("train", *request)[0] == 0
-    assert list((tmp_path / "run").glob("finalists/*/weights.safetensors"))
