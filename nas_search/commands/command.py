@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.commands.help import register_help
 from nas_search.commands.messages import one_line
-from nas_search.commands.run_folder import remove_if_new
+from nas_search.commands.run_folder import forget_sweep, remove_if_new, sweep_folder
 from nas_search.commands.typed import readable_by_hydra
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.garbage import keep_imports
@@ -38,11 +38,15 @@ class Command:
     Args:
         name: what a person types after ``python -m``.
         config: name of its file in ``conf/``.
+        after_sweep: called with the folder of a sweep when all its jobs have ended.
     """
 
-    def __init__(self, name: str, config: str) -> None:
+    def __init__(
+        self, name: str, config: str, after_sweep: Callable[[Path], None] | None = None
+    ) -> None:
         self._name = name
         self._config = config
+        self._after_sweep = after_sweep
         self._reset()
 
     def _reset(self) -> None:
@@ -84,6 +88,7 @@ class Command:
         read the output has gone).
         """
         self._reset()
+        forget_sweep()
         self._typed = sys.argv[1:]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed as traces
         register_help()
@@ -98,6 +103,7 @@ class Command:
                 stream.reconfigure(errors="backslashreplace")
         try:
             self._run(command)
+            self._report_sweep()
             sys.stdout.flush()
         except BrokenPipeError:
             _silence(sys.stdout)
@@ -106,7 +112,8 @@ class Command:
 
     def _run(self, command: Callable[[], Any]) -> None:
         try:
-            sys.argv[1:] = readable_by_hydra(self._typed)
+            groups = {folder.name for folder in Path(CONF).iterdir() if folder.is_dir()}
+            sys.argv[1:] = readable_by_hydra(self._typed, groups)
             command()
         except SystemExit as ended:  # after --help, and after flags that do not exist
             self._exit_code = int(ended.code or 0)
@@ -124,6 +131,15 @@ class Command:
             if self._directory:  # a defect of ours
                 raise
             self._fail(InputError(str(error)))  # e.g. search_space=null
+
+    def _report_sweep(self) -> None:
+        sweep = sweep_folder()
+        if self._after_sweep is None or sweep is None or self._exit_code >= 128:
+            return
+        try:
+            self._after_sweep(sweep)
+        except (InputError, RunError) as error:  # somebody wrote into its folders
+            self._fail(error)
 
     def continuing(self) -> str:
         """Return the command line that continues the run, folder included."""

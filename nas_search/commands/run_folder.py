@@ -17,6 +17,20 @@ _new: set[Path] = set()
 """Folders that did not exist before Hydra made them for this command."""
 
 
+_sweeps: list[Path] = []
+"""The folder of the sweep that this process runs."""
+
+
+def sweep_folder() -> Path | None:
+    """Return the folder of the sweep that this process runs; None if it runs none."""
+    return _sweeps[-1] if _sweeps else None
+
+
+def forget_sweep() -> None:
+    """Forget the sweep of an earlier command in this process."""
+    _sweeps.clear()
+
+
 class _Quiet(JobReturn):
     """The result of a job, whose error is raised without Hydra's line about its overrides."""
 
@@ -40,6 +54,10 @@ class AroundRuns(Callback):
         directory = Path(str(OmegaConf.select(config, "hydra.run.dir"))).absolute()
         _new.clear()
         _new.update(one for one in (directory, *directory.parents) if not one.exists())
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Note the sweep's folder."""
+        _sweeps.append(Path(str(OmegaConf.select(config, "hydra.sweep.dir"))))
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Let the error of a job be raised without a line of Hydra's."""

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.feasible import check_constraints
 from nas_search.commands.finalists import finalists_of
 from nas_search.commands.run_folder import keep_configuration
 from nas_search.commands.run_training import run_training
@@ -48,6 +49,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     """
     task = search_task(config)
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
+    check_constraints(task)
     facts = search_facts(config, task)
     algorithm = config.algorithm.algorithm(
         config.space,

@@ -43,7 +43,8 @@ def read_evaluations(path: Path) -> list[Evaluation]:
     if not path.exists():
         raise InputError(f"there is no store {path}; give the directory of a search")
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        # As a URI, which spells "#", "?" and "%" of a folder's name in its own way.
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             return _rows(connection)
         finally:
