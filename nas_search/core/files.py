@@ -5,11 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nas_search.core.errors import InputError
+
+
+FORMULA = ("=", "+", "@", "\t", "\r")
+"""Beginnings of a cell that spreadsheets calculate."""
 
 
 def user_path(text: str | Path, key: str = "") -> Path:
@@ -32,25 +37,39 @@ def user_path(text: str | Path, key: str = "") -> Path:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write ``value`` as indented JSON.
+    """Write ``value`` as indented JSON; numbers that are not finite, which JSON lacks, as null.
 
     Raises:
         OSError: the disk refuses; the previous file is kept.
     """
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Write rows under a header; None is an empty cell.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
 
     Raises:
         OSError: the disk refuses; the previous file is kept.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerow(map(_no_formula, header))
+    writer.writerows([map(_no_formula, row) for row in rows])
     write_text(path, text.getvalue())
+
+
+def _no_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA else cell
 
 
 def write_text(path: Path, text: str) -> None:

@@ -22,6 +22,7 @@ from nas_search.core.device import set_precision
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.garbage import keep_imports
+from nas_search.core.installed import how_to_install
 from nas_search.scoring.joint_scorer import JointScorer
 from nas_search.scoring.memory import fitting
 from nas_search.scoring.scorer import Scorer, can_stack, stacks
@@ -289,7 +290,7 @@ class DaskWorkers:
             from distributed import Client, KilledWorker, LocalCluster
         except ImportError:
             raise InputError(
-                "executor=dask needs the package 'distributed': pip install 'nas-search[dask]'"
+                f"executor=dask needs the package 'distributed': {how_to_install('dask')}"
             ) from None
         self._cluster: Any = None
         if executor.address is None:
