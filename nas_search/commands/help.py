@@ -77,6 +77,7 @@ def _explained(values: list[tuple[str, Any]], explained: Explained) -> list[str]
     lines = []
     for said, together in groupby(values, lambda entry: explained.get(entry[0], "")):
         pairs = [f"{key}={_shown(value)}" for key, value in together]
+        pairs = [one if len(one) <= WIDTH else one.replace(",", ", ") for one in pairs]
         lines += wrap("  ".join(pairs), WIDTH, break_long_words=False, break_on_hyphens=False)
         lines += wrap(said, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return lines
