@@ -60,4 +60,4 @@ def sweep_lines(sweep: Path, jobs: int) -> Iterator[str]:
     run = shlex.quote(f"run={typed_path(sweep)}")
     yield f"{jobs} searches in {typed_path(sweep)}{os.sep}; {NOT_COMPARABLE}:"
     yield f"  python -m nas_search.train {run}     trains the best of each"
-    yield "or rank the proxies themselves on a table of trained architectures: python -m nas_search.rank"
+    yield "or rank the proxies on a table of trained architectures: python -m nas_search.rank"

@@ -28,6 +28,9 @@ _PACKAGE = Path(__file__).parent.parent
 _PLACES = (_PACKAGE / "conf", _PACKAGE.parent / "conf")
 CONF = next((str(place) for place in _PLACES if place.is_dir()), str(_PLACES[0]))
 
+READER_IS_GONE = 141
+"""Exit code of a command whose output nobody reads any more: that of a program ended by SIGPIPE."""
+
 _REPORTED = "nas_search_reported"
 """Attribute of an error whose line has been printed, by this process or that of a sweep's job."""
 
@@ -107,7 +110,7 @@ class Command:
             sys.stdout.flush()
         except BrokenPipeError:
             _silence(sys.stdout)
-            self._exit_code = 128 + signal.SIGPIPE
+            self._exit_code = READER_IS_GONE
         sys.exit(self._exit_code)
 
     def _run(self, command: Callable[[], Any]) -> None:
@@ -181,10 +184,10 @@ def _reader_is_gone(error: BaseException) -> bool:
     if not isinstance(error, BrokenPipeError):
         return False
     try:
-        sys.stdout.flush()
+        print(flush=True)
     except BrokenPipeError:
         return True
-    return False
+    return False  # a pipe to something else, as to a worker
 
 
 def _silence(stream: TextIO) -> None:

@@ -63,7 +63,7 @@ def from_docstrings(file: Path = _RECIPE, name: str = "Recipe") -> Explained:
 
 
 def of_group(files: Iterable[Path]) -> Explained:
-    """Return what is said of the keys of a group by the files of its choice, the first one first."""
+    """Return what the files of a choice say of the keys of its group, the first file first."""
     explained: Explained = {}
     for file in files:
         own = from_docstrings() if file.parent.name == "recipe" else from_comments(file)

@@ -1,4 +1,4 @@
-"""Constraints that nothing meets are found out before a search, not after thousands of rejections."""
+"""Constraints that nothing meets are found out before a search, not after many rejections."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def check_constraints(task: ScoringTask) -> None:
         if _excess(task, cost) < least:
             smallest, least = cost, _excess(task, cost)
     broken = bounds.violation(smallest)
-    kind, count = ("MACs", smallest.macs) if "max_macs" in broken else ("parameters", smallest.params)
+    kind, count = (
+        ("MACs", smallest.macs) if "max_macs" in broken else ("parameters", smallest.params)
+    )
     key = "max_macs" if "max_macs" in broken else "max_params"
     raise InputError(
         f"the smallest of {SAMPLES + STEPS} candidates has {count:,} {kind}; raise "

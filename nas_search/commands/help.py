@@ -78,7 +78,7 @@ def _explained(values: list[tuple[str, Any]], explained: Explained) -> list[str]
     for said, together in groupby(values, lambda entry: explained.get(entry[0], "")):
         pairs = [f"{key}={_shown(value)}" for key, value in together]
         pairs = [one if len(one) <= WIDTH else one.replace(",", ", ") for one in pairs]
-        lines += wrap("  ".join(pairs), WIDTH, break_long_words=False, break_on_hyphens=False)
+        lines += wrap("  ".join(pairs), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
         lines += wrap(said, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return lines
 
@@ -101,7 +101,9 @@ def _shown(value: Any) -> str:
         return f"[{','.join(map(str, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
-    return {None: "null", "": '""'}.get(value, str(value)) if not OmegaConf.is_config(value) else "{}"
+    return (
+        {None: "null", "": '""'}.get(value, str(value)) if not OmegaConf.is_config(value) else "{}"
+    )
 
 
 def _files(group: str, name: str) -> list[Path]:

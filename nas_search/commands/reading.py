@@ -88,7 +88,8 @@ def _read_value(hint: Any, key: str, value: Any) -> Any:
             return value
         names = [choice for choice in choices if choice is not None]
         raise InputError(
-            f"unknown {key} '{value}'{did_you_mean(str(value), names)}; possible: {', '.join(names)}"
+            f"unknown {key} '{value}'{did_you_mean(str(value), names)}; possible: "
+            f"{', '.join(names)}"
         )
     try:
         schema = OmegaConf.structured(make_dataclass("Value", [("value", hint)]))

@@ -80,7 +80,7 @@ def remove_if_new(directory: Path) -> None:
 
 
 def keep_configuration(composed: dict[str, Any], directory: Path, name: str = "config") -> None:
-    """Write a composed configuration to ``.hydra/``, once the request has been accepted.
+    """Write a composed configuration, unless empty, to ``.hydra/`` once the request is accepted.
 
     Hydra itself would write it before anybody has looked at the request, over that of a run that
     the folder already holds.
@@ -88,6 +88,8 @@ def keep_configuration(composed: dict[str, Any], directory: Path, name: str = "c
     Raises:
         OSError: the disk refuses.
     """
+    if not composed:
+        return
     (directory / ".hydra").mkdir(exist_ok=True)
     text = OmegaConf.to_yaml(OmegaConf.create(composed))
     write_text(directory / ".hydra" / f"{name}.yaml", text)

@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from nas_search.commands.command import CONF, Command
 
 
-
 def _after_sweep(directory: Path) -> None:
     from nas_search.commands.screen import screen
     from nas_search.commands.sweep_report import print_sweep

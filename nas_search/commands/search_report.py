@@ -26,6 +26,7 @@ from nas_search.tables import Table, truth
 DRAWINGS = 3
 """Best architectures whose cells are drawn."""
 
+
 @dataclass(frozen=True)
 class SearchResult:
     """A search that has ended.

@@ -21,6 +21,7 @@ from nas_search.tables import Table
 from nas_search.training.choice import FinalistsConfig
 from nas_search.training.recipe import Recipe
 
+
 @dataclass(frozen=True)
 class SearchConfig:
     """A whole search, typed and checked.

@@ -1,4 +1,4 @@
-"""The values of a search that need no network: read before torch is imported, which takes seconds."""
+"""The values of a search that need no network: read before torch, which takes seconds."""
 
 from __future__ import annotations
 

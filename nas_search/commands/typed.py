@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 
 _KEY = re.compile(r"[+~]{0,2}[\w./@:-]*[\w@]")
 _TEXT_KEY = re.compile(r"[+]{0,2}(?:.*\.)?(?:path|root|dir|subdir|run|weights|architecture)")
@@ -22,9 +23,7 @@ _FLAGS_WITH_VALUE = {
 }
 
 
-def readable_by_hydra(
-    arguments: Sequence[str], groups: Collection[str] = ()
-) -> list[str]:
+def readable_by_hydra(arguments: Sequence[str], groups: Collection[str] = ()) -> list[str]:
     """Return command line arguments with the paths in them quoted for Hydra.
 
     Hydra gives ``,``, ``=``, ``#``, ``~``, parentheses and letters beyond ASCII a meaning or none.
@@ -59,8 +58,14 @@ def _readable(argument: str, sweeping: bool, groups: Collection[str]) -> str:
     override = _parsed(argument)
     if _TEXT_KEY.fullmatch(key):
         meant = override is not None and (
-            sweeping or not value or value[0] in "'\"[{" or "${" in value or value in ("null", "???")
+            sweeping
+            or not value
+            or value[0] in "'\"[{"
+            or "${" in value
+            or value in ("null", "???")
         )
+        if key.endswith(".dir") and value.startswith("~"):  # which Hydra makes as it is written
+            value = str(user_path(value, key))
         return argument if meant else f"{key}={quoted(value)}"
     if override is None and value.strip()[:1] not in "'\"[{":
         raise InputError(

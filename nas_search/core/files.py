@@ -12,7 +12,6 @@ from typing import Any
 
 from nas_search.core.errors import InputError
 
-
 FORMULA = ("=", "+", "@", "\t", "\r")
 """Beginnings of a cell that spreadsheets calculate."""
 

@@ -40,7 +40,9 @@ def read_columns(file: Path) -> Mapping[str, Sequence[Any]]:
         content = file.read_bytes()
         text = content.decode(json.detect_encoding(content)).removeprefix("\ufeff")
         first = text.partition("\n")[0]
-        separator = max(SEPARATORS, key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
+        separator = max(
+            SEPARATORS, key=lambda one: len(next(csv.reader([first], delimiter=one), []))
+        )
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         header = [name.strip() for name in next(reader, [])]
         rows = [row for row in reader if row]

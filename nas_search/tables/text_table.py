@@ -21,7 +21,8 @@ class TextTableOptions:
     Attributes:
         path: the file; Parquet if it ends in .parquet or .pq, otherwise CSV with a header.
         architecture: column of architectures in the search space's text form.
-        validation: column of accuracies (%, or fractions up to 1) that ``proxy=oracle`` searches on.
+        validation: column of accuracies (in %, or fractions up to 1) that ``proxy=oracle`` searches
+            on.
         test: columns of such accuracies that a search reports; empty means the validation column.
         where: keep only rows with these values by column; None keeps all rows.
     """

@@ -59,9 +59,7 @@ def check_formats(names: Sequence[str]) -> None:
         if "onnx" in names and importlib.util.find_spec(package) is None
     ]
     if missing:
-        raise InputError(
-            f"export to ONNX needs {', '.join(missing)}: {how_to_install('onnx')}"
-        )
+        raise InputError(f"export to ONNX needs {', '.join(missing)}: {how_to_install('onnx')}")
 
 
 def _by_onnx(network: nn.Module, images: Tensor, path: Path, batch: object) -> Tensor:

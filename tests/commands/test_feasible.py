@@ -7,26 +7,31 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from nas_search.commands.feasible import check_constraints
 from nas_search.core.errors import InputError
-from nas_search.report.progress import Progress
 from nas_search.core.evaluation import Evaluation
+from nas_search.report.progress import Progress
 from nas_search.scoring import Constraints, ScoringTask
 from nas_search.spaces import SPACES
-from rich.console import Console
 
 SPACE = SPACES.get("nasbench201").space()
-TASK = ScoringTask(
-    SPACE, {"cells": 1, "channels": 4}, torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), 2, ("params",)
-)  # fmt: skip
+IMAGES, LABELS = torch.zeros(2, 3, 8, 8), torch.tensor([0, 1])
+TASK = ScoringTask(SPACE, {"cells": 1, "channels": 4}, IMAGES, LABELS, 2, ("params",))
 
 
 def test_the_smallest_is_said_where_nothing_is_small_enough() -> None:
     least = TASK.cost(SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"))
     for constraints, words in (
-        (Constraints(max_params=10), f"has {least.params:,} parameters; raise constraints.max_params"),
-        (Constraints(max_macs=least.macs - 1), f"has {least.macs:,} MACs; raise constraints.max_macs"),
+        (
+            Constraints(max_params=10),
+            f"has {least.params:,} parameters; raise",
+        ),
+        (
+            Constraints(max_macs=least.macs - 1),
+            f"has {least.macs:,} MACs; raise",
+        ),
         (Constraints(least.params, least.macs // 2), "constraints.max_macs"),
     ):
         with pytest.raises(InputError, match="the smallest of 250 candidates") as caught:

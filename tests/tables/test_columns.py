@@ -27,9 +27,16 @@ def table(file: Path, **options: object) -> Table:
 
 
 def written(
-    folder: Path, *values: str, separator: str = ",", encoding: str = "utf-8", name: str = "accuracy"
+    folder: Path,
+    *values: str,
+    separator: str = ",",
+    encoding: str = "utf-8",
+    name: str = "accuracy",
 ) -> Path:
-    rows = [separator.join(("architecture", name)), *map(separator.join, zip(CELLS, values, strict=False))]
+    rows = [
+        separator.join(("architecture", name)),
+        *map(separator.join, zip(CELLS, values, strict=False)),
+    ]
     file = folder / "table #1.csv"
     file.write_text("\r\n".join(rows) + "\r\n", encoding=encoding, newline="")
     return file
@@ -62,7 +69,9 @@ def test_fractions_are_told_by_the_whole_column_not_by_the_rows_that_are_kept(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "where.csv"
-    lines = [f"{cell},{value},{kind}" for cell, value, kind in zip(CELLS, "159", "aab", strict=True)]
+    lines = [
+        f"{cell},{value},{kind}" for cell, value, kind in zip(CELLS, "159", "aab", strict=True)
+    ]
     file.write_text("\n".join(["architecture,accuracy,kind", *lines]).replace(",5,a", ",0.5,a"))
     assert table(file, where={"kind": "a"}).best("accuracy") == 1.0
 
@@ -103,6 +112,16 @@ def test_a_column_given_twice_in_parquet_is_refused(tmp_path: Path) -> None:
     parquet.write_table(twice, tmp_path / "twice.parquet")
     with pytest.raises(InputError, match="has two columns 'accuracy'"):
         table(tmp_path / "twice.parquet")
+
+
+def test_a_table_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "1", "2", "3")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(table(Path("~/table #1.csv"))) == 3
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}[0])  # as in a container: KeyError
+    with pytest.raises(InputError, match="benchmark.path=~/x.csv: there is no home folder for ~"):
+        table(Path("~/x.csv"))
 
 
 def test_files_have_no_formulas_and_no_numbers_that_json_lacks(tmp_path: Path) -> None:
