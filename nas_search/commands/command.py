@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.commands.help import register_help
 from nas_search.commands.messages import one_line
-from nas_search.commands.run_folder import remove_if_new
+from nas_search.commands.run_folder import forget_sweep, remove_if_new, sweep_folder
 from nas_search.commands.typed import readable_by_hydra
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.garbage import keep_imports
@@ -28,6 +28,9 @@ from nas_search.core.memory import is_out_of_memory
 _PACKAGE = Path(__file__).parent.parent
 _PLACES = (_PACKAGE / "conf", _PACKAGE.parent / "conf")
 CONF = next((str(place) for place in _PLACES if place.is_dir()), str(_PLACES[0]))
+
+READER_IS_GONE = 141
+"""Exit code of a command whose output nobody reads any more: that of a program ended by SIGPIPE."""
 
 _REPORTED = "nas_search_reported"
 """Attribute of an error whose line has been printed, by this process or that of a sweep's job."""
@@ -39,11 +42,15 @@ class Command:
     Args:
         name: what a person types after ``python -m``.
         config: name of its file in ``conf/``.
+        after_sweep: called with the folder of a sweep when all its jobs have ended.
     """
 
-    def __init__(self, name: str, config: str) -> None:
+    def __init__(
+        self, name: str, config: str, after_sweep: Callable[[Path], None] | None = None
+    ) -> None:
         self._name = name
         self._config = config
+        self._after_sweep = after_sweep
         self._reset()
 
     def _reset(self) -> None:
@@ -94,6 +101,7 @@ class Command:
         read the output has gone).
         """
         self._reset()
+        forget_sweep()
         self._typed = sys.argv[1:]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed as traces
         register_help()
@@ -108,15 +116,17 @@ class Command:
                 stream.reconfigure(errors="backslashreplace")
         try:
             self._run(command)
+            self._report_sweep()
             sys.stdout.flush()
         except BrokenPipeError:
             _silence(sys.stdout)
-            self._exit_code = 128 + signal.SIGPIPE
+            self._exit_code = READER_IS_GONE
         sys.exit(self._exit_code)
 
     def _run(self, command: Callable[[], Any]) -> None:
         try:
-            sys.argv[1:] = readable_by_hydra(self._typed)
+            groups = {folder.name for folder in Path(CONF).iterdir() if folder.is_dir()}
+            sys.argv[1:] = readable_by_hydra(self._typed, groups)
             command()
         except SystemExit as ended:  # after --help, and after flags that do not exist
             self._exit_code = int(ended.code or 0)
@@ -130,10 +140,20 @@ class Command:
             if _reader_is_gone(error):
                 raise
             self._fail(error)
-        except ValueError as error:
+        except Exception as error:
             if self._directory:  # a defect of ours
                 raise
-            self._fail(InputError(str(error)))  # e.g. search_space=null
+            # Hydra's, of a dozen types, about what was typed: search_space=null, benchmark=[1]
+            self._fail(InputError(str(error)))
+
+    def _report_sweep(self) -> None:
+        sweep = sweep_folder()
+        if self._after_sweep is None or sweep is None or self._exit_code >= 128:
+            return
+        try:
+            self._after_sweep(sweep)
+        except (InputError, RunError) as error:  # somebody wrote into its folders
+            self._fail(error)
 
     def continuing(self) -> str:
         """Return the command line that continues the run, folder included."""
@@ -175,10 +195,10 @@ def _reader_is_gone(error: BaseException) -> bool:
     if not isinstance(error, BrokenPipeError):
         return False
     try:
-        sys.stdout.flush()
+        print(flush=True)
     except BrokenPipeError:
         return True
-    return False
+    return False  # a pipe to something else, as to a worker
 
 
 def _silence(stream: TextIO) -> None:

@@ -50,7 +50,7 @@ def meant_choice(group: str, name: str, possible: list[str]) -> str:
 
 
 def _keys(conf: Path, command: str) -> Iterator[str]:
-    """Yield the keys of a command: those beside its groups, and those of every choice of a group."""
+    """Yield the keys of a command: those of every choice of its groups, and those beside them."""
     root = _read(conf / f"{command}.yaml")
     for entry in root.pop("defaults", []):
         for group in entry if isinstance(entry, dict) else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from nas_search.commands.reading import (
 from nas_search.commands.settings import Settings
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
+from nas_search.core.text import quote
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES, log_rank_sum
@@ -84,6 +86,11 @@ class Study:
         for name in self.proxies:
             members_of(name)
         for name, members in (self.aggregates or {}).items():
+            if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name, re.ASCII):
+                raise InputError(
+                    f"aggregates: {quote(name)} is no name for a column and a file; use letters, "
+                    "digits, '_', '-' and '.'"
+                )
             if name in PROXIES.names() or name in AGGREGATES.names():
                 raise InputError(f"aggregates.{name}: there is a score of that name")
             try:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.core.errors import InputError
-from nas_search.core.guess import hint
+from nas_search.core.guess import did_you_mean
 
 T = TypeVar("T")
 
@@ -88,7 +88,8 @@ def _read_value(hint: Any, key: str, value: Any) -> Any:
             return value
         names = [choice for choice in choices if choice is not None]
         raise InputError(
-            f"unknown {key} '{value}'{hint(str(value), names)}; possible: {', '.join(names)}"
+            f"unknown {key} '{value}'{did_you_mean(str(value), names)}; possible: "
+            f"{', '.join(names)}"
         )
     try:
         schema = OmegaConf.structured(make_dataclass("Value", [("value", hint)]))
@@ -125,7 +126,7 @@ def check_keys(where: str, values: Iterable[str], possible: Iterable[str]) -> No
     for name in values:
         if name not in possible:
             key = f"{where}.{name}" if where else name
-            guess = hint(name, possible)
+            guess = did_you_mean(name, possible)
             raise InputError(
                 renamed(key) or f"unknown key '{key}'{guess}; possible: {', '.join(possible)}"
             )

@@ -18,6 +18,20 @@ _new: set[Path] = set()
 """Folders that did not exist before Hydra made them for this command."""
 
 
+_sweeps: list[Path] = []
+"""The folder of the sweep that this process runs."""
+
+
+def sweep_folder() -> Path | None:
+    """Return the folder of the sweep that this process runs; None if it runs none."""
+    return _sweeps[-1] if _sweeps else None
+
+
+def forget_sweep() -> None:
+    """Forget the sweep of an earlier command in this process."""
+    _sweeps.clear()
+
+
 class _Quiet(JobReturn):
     """The result of a job, whose error is raised without Hydra's line about its overrides."""
 
@@ -42,6 +56,10 @@ class AroundRuns(Callback):
         _new.clear()
         _new.update(one for one in (directory, *directory.parents) if not one.exists())
 
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Note the sweep's folder."""
+        _sweeps.append(Path(str(OmegaConf.select(config, "hydra.sweep.dir"))))
+
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Let the error of a job be raised without a line of Hydra's."""
         job_return.__class__ = _Quiet
@@ -63,7 +81,7 @@ def remove_if_new(directory: Path) -> None:
 
 
 def keep_configuration(composed: dict[str, Any], directory: Path, name: str = "config") -> None:
-    """Write a composed configuration to ``.hydra/``, once the request has been accepted.
+    """Write a composed configuration, unless empty, to ``.hydra/`` once the request is accepted.
 
     Hydra itself would write it before anybody has looked at the request, over that of a run that
     the folder already holds.
@@ -71,6 +89,8 @@ def keep_configuration(composed: dict[str, Any], directory: Path, name: str = "c
     Raises:
         OSError: the disk refuses.
     """
+    if not composed:
+        return
     folder = directory / ".hydra"
     if folder.is_symlink():  # not written through
         folder.unlink()

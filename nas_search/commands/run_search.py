@@ -12,6 +12,7 @@ from rich.console import Console
 
 from nas_search import report
 from nas_search.commands.failures import failure_remark, mostly_failed
+from nas_search.commands.feasible import check_constraints
 from nas_search.commands.finalists import finalists_of
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.run_training import run_training
@@ -50,6 +51,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     data = config.dataset.load(config.dataset_options)
     task = search_task(config, data)
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
+    check_constraints(task)
     facts = search_facts(config, task, data)
     algorithm = config.algorithm.algorithm(
         config.space,

@@ -46,5 +46,5 @@ def run_training(config: TrainConfig, directory: Path, console: Console) -> list
         accepted = False
         raise
     finally:
-        if accepted and config.composed and os.environ.get("RANK", "0") == "0":
+        if accepted and os.environ.get("RANK", "0") == "0":
             keep_configuration(config.composed, directory, "train")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -9,12 +10,23 @@ from omegaconf import DictConfig
 
 from nas_search.commands.command import CONF, Command
 
-_COMMAND = Command("nas_search", "config")
+
+def _after_sweep(directory: Path) -> None:
+    from nas_search.commands.screen import screen
+    from nas_search.commands.sweep_report import print_sweep
+
+    print_sweep(directory, screen())
+
+
+_COMMAND = Command("nas_search", "config", _after_sweep)
 
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _search(config: DictConfig) -> None:
     with _COMMAND.job() as directory:
+        from nas_search.commands.search_values import refuse_early
+
+        refuse_early(config)
         from nas_search.commands.run_search import run_search
         from nas_search.commands.screen import screen
         from nas_search.commands.search_schema import read_config

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 
 _KEY = re.compile(r"[+~]{0,2}[\w./@:-]*[\w@]")
 _TEXT_KEY = re.compile(r"[+]{0,2}(?:.*\.)?(?:path|root|dir|subdir|run|weights|architecture)")
@@ -22,12 +23,16 @@ _FLAGS_WITH_VALUE = {
 }
 
 
-def readable_by_hydra(arguments: Sequence[str]) -> list[str]:
+def readable_by_hydra(arguments: Sequence[str], groups: Collection[str] = ()) -> list[str]:
     """Return command line arguments with the paths in them quoted for Hydra.
 
     Hydra gives ``,``, ``=``, ``#``, ``~``, parentheses and letters beyond ASCII a meaning or none.
     A path, and a genotype, is taken as it stands, unless Hydra reads it as a list, a quoted text,
     an interpolation, null or, with ``-m``, the values of a sweep.
+
+    Args:
+        arguments: as typed, without the program.
+        groups: keys that choose a file by its name, also where that looks like a number.
 
     Raises:
         InputError: the value of another key needs quotes; the message has the form to type.
@@ -35,7 +40,7 @@ def readable_by_hydra(arguments: Sequence[str]) -> list[str]:
     sweeping = bool({"-m", "--multirun"} & set(arguments))
     previous = ("", *arguments)
     return [
-        argument if before in _FLAGS_WITH_VALUE else _readable(argument, sweeping)
+        argument if before in _FLAGS_WITH_VALUE else _readable(argument, sweeping, groups)
         for before, argument in zip(previous, arguments, strict=False)
     ]
 
@@ -46,22 +51,29 @@ def quoted(value: str) -> str:
     return "'" + re.sub(r"(\\+)\Z", r"\1\1", escaped) + "'"
 
 
-def _readable(argument: str, sweeping: bool) -> str:
+def _readable(argument: str, sweeping: bool, groups: Collection[str]) -> str:
     key, equals, value = argument.partition("=")
     if not equals or not _KEY.fullmatch(key):
         return argument
     override = _parsed(argument)
     if _TEXT_KEY.fullmatch(key):
         meant = override is not None and (
-            sweeping or not value or value[0] in "'\"[{" or "${" in value or value in ("null", "???")
+            sweeping
+            or not value
+            or value[0] in "'\"[{"
+            or "${" in value
+            or value in ("null", "???")
         )
+        if key.endswith(".dir") and value.startswith("~"):  # which Hydra makes as it is written
+            value = str(user_path(value, key))
         return argument if meant else f"{key}={quoted(value)}"
     if override is None and value.strip()[:1] not in "'\"[{":
         raise InputError(
             f"{argument}: Hydra's grammar wants quotes around this value; type "
             + shlex.quote(f"{key}={quoted(value)}")
         )
-    return argument
+    number = override is not None and isinstance(override.value(), int | float)
+    return f"{key}={quoted(value)}" if key in groups and number else argument
 
 
 def _parsed(argument: str) -> Override | None:

@@ -14,6 +14,9 @@ from typing import Any
 
 from nas_search.core.errors import InputError
 
+FORMULA = ("=", "+", "@", "\t", "\r")
+"""Beginnings of a cell that spreadsheets calculate."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -65,17 +68,31 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
 
 
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Write rows under a header; None is an empty cell.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
 
     Raises:
         OSError: the disk refuses; the previous file is kept.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerow(map(_no_formula, header))
+    writer.writerows([map(_no_formula, row) for row in rows])
     write_text(path, text.getvalue())
+
+
+def _no_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA else cell
 
 
 def write_text(path: Path, text: str) -> None:

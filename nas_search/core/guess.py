@@ -13,7 +13,7 @@ def closest(name: str, possible: Iterable[str]) -> str:
     return plain[match[0]] if match else ""
 
 
-def hint(name: str, possible: Iterable[str]) -> str:
+def did_you_mean(name: str, possible: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for a message, or ``""``."""
     guess = closest(name, possible)
     return f" (did you mean '{guess}'?)" if guess else ""

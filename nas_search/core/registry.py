@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 from nas_search.core.errors import InputError
-from nas_search.core.guess import hint
+from nas_search.core.guess import did_you_mean
 
 
 class Named(Protocol):
@@ -64,7 +64,7 @@ class Registry(Generic[Record]):
             return self._records[name]
         except KeyError:
             raise InputError(
-                f"unknown {self.kind} '{name}'{hint(name, self._records)}; possible: "
+                f"unknown {self.kind} '{name}'{did_you_mean(name, self._records)}; possible: "
                 f"{', '.join(self.names())}"
             ) from None
 

@@ -33,7 +33,9 @@ def read_text(file: Path) -> str:
         with file.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(f"cannot read {file} ({error.strerror}); give a file that exists") from None
+        raise InputError(
+            f"cannot read {file} ({error.strerror}); give a file that exists"
+        ) from None
     if len(content) > MAX_BYTES:
         raise InputError(f"{file} has more than {MAX_BYTES:,} bytes: that is no text to read here")
     try:

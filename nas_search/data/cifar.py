@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torchvision.datasets
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 from nas_search.data.assemble import Part, check_labels, image_data, read_array
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData
 
@@ -40,7 +39,7 @@ def load_cifar10(options: CifarOptions) -> ImageData:
     Raises:
         InputError: the files are neither in ``root`` nor can they be downloaded.
     """
-    return _load("cifar10", torchvision.datasets.CIFAR10, options, CIFAR10_STATISTICS)
+    return _load("cifar10", "CIFAR10", options, CIFAR10_STATISTICS)
 
 
 def load_cifar100(options: CifarOptions) -> ImageData:
@@ -49,16 +48,19 @@ def load_cifar100(options: CifarOptions) -> ImageData:
     Raises:
         InputError: the files are neither in ``root`` nor can they be downloaded.
     """
-    return _load("cifar100", torchvision.datasets.CIFAR100, options, CIFAR100_STATISTICS)
+    return _load("cifar100", "CIFAR100", options, CIFAR100_STATISTICS)
 
 
 def _load(
     name: str,
-    source: Any,
+    kind: str,
     options: CifarOptions,
     statistics: tuple[tuple[float, ...], tuple[float, ...]],
 ) -> ImageData:
-    root = Path(options.root).expanduser()
+    from torchvision import datasets  # imported here: it takes seconds
+
+    source: Any = getattr(datasets, kind)
+    root = user_path(options.root, "dataset.root")
     try:
         with _network_timeout(_SILENCE_S):
             splits = [source(str(root), train=train, download=True) for train in (True, False)]

@@ -57,7 +57,10 @@ class Architecture:
         return self.space.cost(*self._arguments(changes), **{**self.macro, **changes})
 
     def _arguments(self, changes: dict[str, Any]) -> tuple[Any, tuple[int, int, int], int]:
-        channels, height, width = changes.pop("input_shape", self.input_shape)
+        shape = changes.pop("input_shape", self.input_shape)
+        if not isinstance(shape, list | tuple) or len(shape) != 3:
+            raise InputError(f"input_shape must be (channels, height, width), got {shape!r}")
+        channels, height, width = shape
         classes = changes.pop("num_classes", self.num_classes)
         return self.space.parse(self.genotype), (channels, height, width), classes
 
@@ -90,6 +93,8 @@ def load(path: str | Path) -> Architecture:
             macro=fields["macro"],
             space_options=fields["space_options"],
         )
+        if not (isinstance(architecture.macro, dict) and isinstance(fields["genotype"], str)):
+            raise TypeError("the genotype is no text, or macro is no group of sizes")
         architecture.space.parse(architecture.genotype)
     except InputError:
         raise

@@ -53,6 +53,12 @@ class Run:
         return load(file) if file.exists() else None
 
 
+def runs_in(folder: Path) -> list[Path]:
+    """Return the folders of the searches of a sweep, in order; none if ``folder`` is no sweep."""
+    found = [store.parent for store in folder.glob("*/run.sqlite")]
+    return sorted(found, key=lambda one: (len(one.name), one.name))
+
+
 def open_run(directory: str | Path) -> Run:
     """Return the content of the directory of a search, which may be running.
 

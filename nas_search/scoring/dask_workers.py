@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.installed import how_to_install
 from nas_search.scoring.executor import Executor, cores
 from nas_search.scoring.inline_workers import of, scorer_here, within
 from nas_search.scoring.joint_scorer import Tasks
@@ -46,7 +47,7 @@ class DaskWorkers:
             from distributed import Client, KilledWorker, LocalCluster
         except ImportError:
             raise InputError(
-                "executor=dask needs the package 'distributed': pip install 'nas-search[dask]'"
+                f"executor=dask needs the package 'distributed': {how_to_install('dask')}"
             ) from None
         self._cluster: Any = None
         if executor.address is None:

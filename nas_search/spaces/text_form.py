@@ -89,9 +89,9 @@ def _expression(module: ast.Module, fail: Fail) -> ast.expr:
     if len(module.body) != 1:
         fail("", f"expected one genotype, got {len(module.body)} lines of Python")
     (statement,) = module.body
-    if isinstance(statement, ast.Expr | ast.Assign | ast.AnnAssign) and statement.value:
-        return statement.value
-    fail("", "it is not readable as a genotype")
+    if not isinstance(statement, ast.Expr | ast.Assign | ast.AnnAssign) or not statement.value:
+        fail("", "it is not readable as a genotype")
+    return statement.value
 
 
 class _Plain(ast.NodeTransformer):

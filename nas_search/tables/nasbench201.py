@@ -8,6 +8,7 @@ from typing import Any
 from nas_search.core.errors import InputError
 from nas_search.core.files import user_path
 from nas_search.spaces import SearchSpace
+from nas_search.tables.columns import accuracies, read_columns
 from nas_search.tables.nasbench201_files import is_official, read_official
 from nas_search.tables.table import (
     BENCHMARKS,
@@ -16,7 +17,6 @@ from nas_search.tables.table import (
     check_space,
     existing_file,
 )
-from nas_search.tables.text_table import numbers, read_columns
 
 ARCHITECTURE = "arch_str"
 
@@ -59,8 +59,8 @@ def read_nasbench201(space: SearchSpace[Any], options: Nasbench201Options) -> Ta
         if ARCHITECTURE not in cells:
             raise InputError(f"{file} is not a table of NAS-Bench-201: no column '{ARCHITECTURE}'")
         texts = list(map(str, cells[ARCHITECTURE]))
-        accuracies = [name for name in cells if name.endswith(("_12", "_200"))]
-        columns = {name: numbers(file, name, cells[name]) for name in accuracies}
+        names = [name for name in cells if name.endswith(("_12", "_200"))]
+        columns = {name: accuracies(file, name, cells[name]) for name in names}
     default = next((name for name in VALIDATION if name in columns), VALIDATION[0])
     validation = options.validation or default
     return Table(space, [space.parse(text) for text in texts], columns, validation, options.test)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError, RunError
+from nas_search.core.installed import how_to_install
 
 TOLERANCE = 1e-4
 """Largest allowed difference of logits, relative to the largest logit."""
@@ -58,9 +59,7 @@ def check_formats(names: Sequence[str]) -> None:
         if "onnx" in names and importlib.util.find_spec(package) is None
     ]
     if missing:
-        raise InputError(
-            f"export to ONNX needs {', '.join(missing)}: pip install 'nas-search[onnx]'"
-        )
+        raise InputError(f"export to ONNX needs {', '.join(missing)}: {how_to_install('onnx')}")
 
 
 def _by_onnx(network: nn.Module, images: Tensor, path: Path, batch: object) -> Tensor:

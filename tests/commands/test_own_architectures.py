@@ -87,6 +87,18 @@ def test_what_is_none_is_said_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(64, 64), 64, "3x8x8", (3, 8, 8, 1), (3, 8, 0)])
+def test_an_impossible_shape_is_said(tmp_path: Path, shape: object) -> None:
+    facts = {
+        **{"search_space": "darts", "genotype": "DARTS_V2", "input_shape": [3, 8, 8]},
+        **{"num_classes": 10, "macro": {"cells": 3, "channels": 4}, "space_options": {}},
+    }
+    # The folder of a trained finalist has a genotype.json, that of a search a best.json.
+    (tmp_path / "genotype.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="input_shape|image height"):
+        load(tmp_path).build(input_shape=shape)
+
+
 def test_a_refusal_quotes_no_genotype_whole() -> None:
     space = SPACES.get("nasbench201").space()
     cell = space.parse(CELLS["nasbench201"])
@@ -95,7 +107,9 @@ def test_a_refusal_quotes_no_genotype_whole() -> None:
     with pytest.raises(InputError) as caught:
         _checked(Evaluation("x" * 100_000, "", "ok"), cell)
     assert len(str(caught.value)) < 400
-    line = one_line(InputError("a\n" + "b" * 100_000 + "\x1b[2J\n the end"), "nas_search", Path(CONF), "config")
+    line = one_line(
+        InputError("a\n" + "b" * 100_000 + "\x1b[2J\n the end"), "nas_search", Path(CONF), "config"
+    )
     assert len(line) < 1200
     assert line.startswith("a bbb") and line.endswith("the end")
     assert line.isprintable()

@@ -15,10 +15,31 @@ from nas_search.commands.typed import quoted, readable_by_hydra
 from nas_search.core.errors import InputError
 
 PATHS = [
-    *("Photos (2024)", "a=b", "a,b", "a#b", "a?b", "a%25b", "~/pics", "Übung/日本/é", "it's", 'a"b'),
+    *(
+        "Photos (2024)",
+        "a=b",
+        "a,b",
+        "a#b",
+        "a?b",
+        "a%25b",
+        "~/pics",
+        "Übung/日本/é",
+        "it's",
+        'a"b',
+    ),
     *("1_000", "1.50", "007", "true", "choice(a,b)", "range(1,3)", "a&b;c!", "[2024] pics", "{x}"),
     *("C:\\Users\\me\\pics", "C:\\Users\\me\\pics\\", "C:/Users/me x/pics", "\\\\server\\share\\x"),
-    *(" leading and trailing ", "a[1]", "*", "x:y@z|w", "-pics", "new\nline", "tab\t", "$HOME", "{"),
+    *(
+        " leading and trailing ",
+        "a[1]",
+        "*",
+        "x:y@z|w",
+        "-pics",
+        "new\nline",
+        "tab\t",
+        "$HOME",
+        "{",
+    ),
 ]
 
 
@@ -62,9 +83,26 @@ def test_lists_quotes_and_interpolations_keep_their_meaning(argument: str, value
     assert OverridesParser.create().parse_override(readable).value() == value
 
 
+def test_a_run_may_lie_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me and you")
+    for key in ("hydra.run.dir", "hydra.sweep.dir"):
+        assert readable_by_hydra([f"{key}=~/runs #1"]) == [f"{key}='/home/me and you/runs #1'"]
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}[0])  # as in a container: KeyError
+    with pytest.raises(InputError, match="hydra.run.dir=~/x: there is no home folder for ~; write"):
+        readable_by_hydra(["hydra.run.dir=~/x"])
+
+
 def test_other_arguments_are_left_alone() -> None:
     others = [
-        *("-m", "seed=0,1", "proxies=[a,b]", "aggregates={mine: [a,b]}", "~seed", "hydra/launcher=x"),
+        *(
+            "-m",
+            "seed=0,1",
+            "proxies=[a,b]",
+            "aggregates={mine: [a,b]}",
+            "~seed",
+            "hydra/launcher=x",
+        ),
         *("--config-dir", "a=b (c)", "--cfg", "job", "seed"),
     ]
     assert readable_by_hydra(others) == others
