@@ -66,9 +66,11 @@ class ProcessEnded(Exception):
 @contextmanager
 def _kept_alive() -> Iterator[None]:
     """Turn ``os._exit`` of a score into an error: with this process the whole search would end."""
-    leave = os._exit
+    leave, here = os._exit, os.getpid()
 
     def refuse(status: int) -> NoReturn:
+        if os.getpid() != here:  # a process that the score forked may end
+            leave(status)
         raise ProcessEnded(f"os._exit({status}) would end the search")
 
     os._exit = refuse

@@ -48,15 +48,15 @@ class OpenJobs:
         self._waiting = deque(map(Job, jobs))
         self._again: deque[Job] = deque()
 
-    def take(self, alone: bool) -> Job | None:
-        """Return the next job for an idle process, if there is one.
+    def take(self, running: Sequence[Job]) -> Job | None:
+        """Return the next job for an idle process, if one may start beside those that run.
 
-        Args:
-            alone: whether no other process works. Jobs whose process died come first and wait for
-                that; no other job starts before they did.
+        One whose process died comes first, and runs alone.
         """
+        if any(job.deaths for job in running):
+            return None
         if self._again:
-            return self._again.popleft() if alone else None
+            return None if running else self._again.popleft()
         return self._waiting.popleft() if self._waiting else None
 
     def genotypes(self, job: Job) -> list[Hashable]:
@@ -76,7 +76,9 @@ class OpenJobs:
             how: how the process ended.
         """
         deaths = job.deaths + begun
-        if len(job.chosen) > 1 and deaths >= RETRIES:
+        if not deaths:
+            self._waiting.appendleft(job)
+        elif len(job.chosen) > 1 and deaths >= RETRIES:
             self._again.extend(Job(range(one, one + 1), deaths - 1) for one in job.chosen)
         elif deaths <= RETRIES:
             self._again.append(Job(job.chosen, deaths))

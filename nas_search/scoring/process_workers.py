@@ -95,7 +95,7 @@ class ProcessWorkers:
     def _hand_out(self, jobs: OpenJobs) -> None:
         for slot in self._slots:
             if slot.job is None:
-                job = jobs.take(alone=all(other.job is None for other in self._slots))
+                job = jobs.take([other.job for other in self._slots if other.job is not None])
                 if job is None:
                     return
                 slot.begin(job, jobs.genotypes(job))

@@ -46,8 +46,8 @@ class Array:
         _, shape, dtype, fortran, raw = state
         if not isinstance(dtype, Dtype):
             raise pickle.UnpicklingError("an array is not one of numbers")
-        order = "F" if fortran else "C"
-        self._values = dtype.decode(raw, math.prod(shape)).reshape(shape, order=order)
+        values = dtype.decode(raw, math.prod(shape))
+        self._values = values.reshape(tuple(shape), order="F" if fortran else "C")
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.array(self._values, dtype=dtype)

@@ -31,7 +31,7 @@ from nas_search.scoring import (
     start_workers,
 )
 from nas_search.scoring.dask_workers import DaskWorkers
-from nas_search.scoring.open_jobs import OpenJobs
+from nas_search.scoring.open_jobs import Job, OpenJobs
 from nas_search.scoring.process_workers import ProcessWorkers
 from nas_search.spaces.nasbench201 import Nasbench201Space
 from tests.conftest import Register
@@ -95,25 +95,25 @@ def jobs_of(count: int, size: int = 1) -> OpenJobs:
     return OpenJobs(task(), genotypes(count), stacks)
 
 
+def take(jobs: OpenJobs, *running: Job) -> Job:
+    job = jobs.take(running)
+    assert job is not None
+    return job
+
+
 def test_a_death_is_repeated_alone_twice_and_then_a_failure() -> None:
-    jobs = jobs_of(3)
-    first, second = jobs.take(True), jobs.take(False)
-    assert first is not None and second is not None
+    jobs = jobs_of(4)
+    first = take(jobs)
+    second = take(jobs, first)
     jobs.died(first, True, "killed by SIGKILL")
-    assert jobs.take(alone=False) is None  # the other one works: nobody starts before it is done
-    jobs.died(second, True, "killed by SIGKILL")
+    assert jobs.take([second]) is None  # it works: nobody starts before it is done
+    jobs.done(second, ["evaluated"])  # type: ignore[list-item]
     for deaths in (1, 2):
-        again = jobs.take(True)
-        assert again is not None
+        again = take(jobs)
         assert (again.chosen, again.deaths) == (first.chosen, deaths)
-        if deaths == 1:  # in turn
-            other = jobs.take(True)
-            assert other is not None
-            assert other.chosen == second.chosen
-            jobs.done(other, ["evaluated"])  # type: ignore[list-item]
+        assert jobs.take([again]) is None  # alone
         jobs.died(again, False, "killed by SIGTERM")  # while it started: not its business
-        again = jobs.take(True)
-        assert again is not None
+        again = take(jobs)
         assert again.deaths == deaths
         jobs.died(again, True, "killed by SIGKILL, out of memory?")
     assert jobs.finished.keys() == {0, 1}
@@ -122,26 +122,23 @@ def test_a_death_is_repeated_alone_twice_and_then_a_failure() -> None:
     assert failure.reason == (
         "3 worker processes that scored it died (killed by SIGKILL, out of memory?)"
     )
-    last = jobs.take(False)
-    assert last is not None
-    assert last.chosen == range(2, 3)
+    third = take(jobs)
+    jobs.died(third, False, "killed by SIGKILL")  # while it started: as if nothing had been
+    assert take(jobs) == third
+    assert take(jobs, third).chosen == range(3, 4)
 
 
 def test_a_stack_is_repeated_whole_before_it_is_taken_apart() -> None:
     jobs = jobs_of(2, size=2)
     for _ in range(2):
-        job = jobs.take(True)
-        assert job is not None
+        job = take(jobs)
         assert job.chosen == range(2)
         jobs.died(job, True, "exit code 1")
-    single = jobs.take(True)
-    assert single is not None
+    single = take(jobs)
     assert single.chosen == range(1)
     jobs.died(single, True, "exit code 1")
-    assert jobs.take(True) is not None  # the other one
-    last = jobs.take(True)
-    assert last is not None
-    jobs.died(last, True, "exit code 1")
+    assert take(jobs).chosen == range(1, 2)
+    jobs.died(take(jobs), True, "exit code 1")
     assert "3 worker processes" in jobs.finished[0].reason
 
 
@@ -228,6 +225,21 @@ def test_code_that_ends_the_process_has_failed(kind: str, reason: str) -> None:
         f"gradalign, gradalign_ii: {reason}",
     )
     assert rest == inline(genotypes(2))
+
+
+class Forking(Nasbench201Space):
+    """Its networks are built after a forked process has ended itself."""
+
+    def build(self, *arguments: Any, **macro: Any) -> Any:
+        child = os.fork()
+        if child == 0:
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        return super().build(*arguments, **macro)
+
+
+def test_a_process_that_a_score_forks_may_end() -> None:
+    assert inline(genotypes(2), task(Forking())) == inline(genotypes(2))
 
 
 def test_what_cannot_be_sent_to_a_process_is_said() -> None:
