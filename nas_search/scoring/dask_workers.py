@@ -21,7 +21,7 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.core.installed import how_to_install
 from nas_search.scoring.executor import Executor, cores
 from nas_search.scoring.inline_workers import of, scorer_here, within
-from nas_search.scoring.joint_scorer import Tasks
+from nas_search.scoring.joint_scorer import JointScorer, Tasks
 from nas_search.scoring.open_jobs import failed
 from nas_search.scoring.process_workers import handed_over
 from nas_search.scoring.scorer import stacks
@@ -58,14 +58,15 @@ class DaskWorkers:
                 silence_logs=logging.CRITICAL,  # what goes wrong is said by us, in one line
             )
         try:
-            self._client = Client(self._cluster or executor.address, timeout=ANSWER_SECONDS)
+            self._client: Any = Client(self._cluster or executor.address, timeout=ANSWER_SECONDS)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"no Dask scheduler answers at executor.address={executor.address} within "
                 f"{ANSWER_SECONDS} s ({error}); start one with: dask scheduler"
             ) from None
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        self._where = f"the Dask scheduler at {self._client.scheduler.address}"
+        self._address = getattr(self._client.scheduler, "address", executor.address)
+        self._where = f"the Dask scheduler at {self._address}"
         self._size = handed_over(tasks, executor)
         self._task = tasks[0]
         self._name = f"nas_search-{uuid4()}"
@@ -108,7 +109,7 @@ class DaskWorkers:
         except NoWorker:
             raise InputError(
                 f"{self._where} has had no worker for {WORKER_SECONDS} s; start some with: "
-                f"dask worker {self._client.scheduler.address}"
+                f"dask worker {self._address}"
             ) from None
 
     def _submit(self, genotypes: list[Hashable]) -> Any:
@@ -176,11 +177,11 @@ class DaskWorkers:
 def _plugin(tasks: bytes, executor: Executor) -> Any:
     from distributed import WorkerPlugin
 
-    class _Brought(WorkerPlugin):  # type: ignore[misc]  # Dask has no types
+    class _Brought(WorkerPlugin):
         """What a worker scores; the scorer is made when it is first asked for one."""
 
         content = (tasks, executor)
-        scorer = None
+        scorer: JointScorer | None = None
 
     return _Brought()
 
@@ -189,7 +190,7 @@ def _evaluate_there(name: str, genotypes: Sequence[Hashable]) -> Message:
     """Score on a worker of the cluster; errors are values, which no log prints."""
     from distributed import get_worker
 
-    plugin = get_worker().plugins[name]
+    plugin: Any = get_worker().plugins[name]
     try:
         if plugin.scorer is None:
             tasks, executor = plugin.content

@@ -97,7 +97,7 @@ def raised(failure: tuple[str, str, str]) -> Exception:
     if known is not None:
         return known(text)
     error = MemoryError(text) if kind == "MemoryError" else RuntimeError(f"{kind}: {text}")
-    error.add_note(f"in a worker process:\n{trace}")
+    error.__cause__ = RuntimeError(f"in a worker process:\n{trace}")
     return error
 
 

@@ -81,7 +81,7 @@ def test_changed_pixels_are_another_run(call: Call, tmp_path: Path) -> None:
         *("benchmark=csv", "benchmark.path=table.csv", "bootstrap=0"),
         *("architectures=all", "executor=inline", "device=cpu"),
     )
-    requests = (
+    requests: tuple[tuple[str, ...], ...] = (
         ("search", *SEARCH, *NPZ, "hydra.run.dir=searched"),
         ("train", *trained),
         ("rank", *ranked),
