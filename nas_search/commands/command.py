@@ -1,62 +1,38 @@
-"""What every command shares: where the configuration lies, and how to end in one line."""
+"""What every command shares: where the configuration lies, how it starts, and how it ends."""
 
 from __future__ import annotations
 
 import os
-import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from nas_search.commands.help import BASE, register_help
-from nas_search.commands.reading import renamed
+from nas_search.commands.help import register_help
+from nas_search.commands.messages import one_line
+from nas_search.commands.run_folder import forget_sweep, remove_if_new, sweep_folder
+from nas_search.commands.typed import readable_by_hydra
 from nas_search.core.errors import InputError, RunError
-from nas_search.core.garbage import keep_imports
+from nas_search.core.memory import is_out_of_memory
 
 # In a wheel the configuration lies inside the package, in a checkout beside it.
 _PACKAGE = Path(__file__).parent.parent
 _PLACES = (_PACKAGE / "conf", _PACKAGE.parent / "conf")
 CONF = next((str(place) for place in _PLACES if place.is_dir()), str(_PLACES[0]))
 
+READER_IS_GONE = 141
+"""Exit code of a command whose output nobody reads any more: that of a program ended by SIGPIPE."""
 
-def one_line(error: Exception, command: str) -> str:
-    """Return what ``error`` means for a person who typed ``python -m command ...``."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'}: {error.strerror}; choose another hydra.run.dir"
-    text = str(error)
-    unknown = re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text)
-    options = re.search(r"Available options in '[^']+':\n((?:\t.+\n?)+)", text)
-    if unknown and options:
-        group, name = unknown[1], unknown[2]
-        possible = ", ".join(option for option in options[1].split() if option != BASE)
-        refusal = ranks_only(name) if group == "proxy" else ""
-        return refusal or f"unknown {group} '{name}'; possible: {possible}"
-    key = re.search(r"Could not override '([^']+)'", text)
-    if key:
-        unknown_key = f"unknown key '{key[1]}'; see python -m {command} --help for the keys"
-        return renamed(key[1]) or unknown_key
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
-
-
-def ranks_only(name: str) -> str:
-    """Return why an aggregate of ranks cannot be ``proxy=name``; empty for all other names."""
-    from nas_search.ranking.aggregates import AGGREGATES
-
-    if name not in AGGREGATES.names():
-        return ""
-    members = AGGREGATES.get(name).members
-    how = f"proxies=[{name}]" if members else "aggregates={mine: [NAME, NAME]}"
-    return (
-        f"proxy={name} ranks candidates against each other: it has no score for one candidate, as "
-        "a search needs; choose a single score, or rank the architectures of a table by it: "
-        f"python -m nas_search.rank '{how}'"
-    )
+_REPORTED = "nas_search_reported"
+"""Attribute of an error whose line has been printed, by this process or that of a sweep's job."""
 
 
 class Command:
@@ -64,53 +40,165 @@ class Command:
 
     Args:
         name: what a person types after ``python -m``.
+        config: name of its file in ``conf/``.
+        after_sweep: called with the folder of a sweep when all its jobs have ended.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, config: str, after_sweep: Callable[[Path], None] | None = None
+    ) -> None:
         self._name = name
+        self._config = config
+        self._after_sweep = after_sweep
+        self._reset()
+
+    def _reset(self) -> None:
         self._exit_code = 0
-        self._composed = False
+        self._directory: Path | None = None
+        self._typed: list[str] = []
+        self._folder = ("hydra.run.dir", Path())
+        self._signal = signal.SIGINT
 
     @contextmanager
-    def job(self) -> Iterator[None]:
-        """Around one job: a sweep goes on with the next one when this one fails."""
-        self._composed = True
-        keep_imports()
+    def job(self) -> Iterator[Path]:
+        """Around one job, with the folder of its run: a sweep goes on when one fails.
+
+        Hydra sees the failure too, and so do its callbacks.
+        """
+        hydra = HydraConfig.get()
+        self._directory = Path(hydra.runtime.output_dir)
+        self._folder = ("hydra.run.dir", self._directory)
+        if hydra.mode == RunMode.MULTIRUN:
+            self._folder = ("hydra.sweep.dir", Path(hydra.sweep.dir))
         try:
-            yield
+            yield self._directory
         except OmegaConfBaseException as error:
-            self._fail(InputError(str(error)))
+            refusal = InputError(str(error))
+            self._fail(refusal)
+            raise refusal from None
         except (InputError, RunError, OSError) as error:
-            self._fail(error)
+            if not _reader_is_gone(error):
+                self._fail(error)
+            raise
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):  # a defect of ours
+                raise
+            failure = RunError(
+                "memory ran out; use fewer executor.workers, fewer or smaller images, or a smaller "
+                "network, and repeat the command: it continues"
+            )
+            self._fail(failure)
+            raise failure from None
+        finally:
+            remove_if_new(self._directory)
 
     def main(self, command: Callable[[], Any]) -> NoReturn:
-        """Call Hydra's ``command``; exit with 0, 2 (bad input) or 1 (failure or Ctrl-C)."""
-        self._exit_code, self._composed = 0, False
+        """Call Hydra's ``command`` and exit.
+
+        The exit code is 0, 2 (bad input), 1 (failure), 130 (Ctrl-C), 143 (SIGTERM) or 141 (whoever
+        read the output has gone).
+        """
+        self._reset()
+        forget_sweep()
+        self._typed = sys.argv[1:]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed as traces
         register_help()
 
-        def interrupt(*_: Any) -> None:
+        def interrupt(number: int, _: Any) -> None:
+            self._signal = signal.Signals(number)
             raise KeyboardInterrupt
 
         signal.signal(signal.SIGTERM, interrupt)
+        for stream in (sys.stdout, sys.stderr):  # a name may have letters that a terminal has not
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
         try:
+            self._run(command)
+            self._report_sweep()
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _silence(sys.stdout)
+            self._exit_code = READER_IS_GONE
+        sys.exit(self._exit_code)
+
+    def _run(self, command: Callable[[], Any]) -> None:
+        try:
+            groups = {folder.name for folder in Path(CONF).iterdir() if folder.is_dir()}
+            sys.argv[1:] = readable_by_hydra(self._typed, groups)
             command()
+        except SystemExit as ended:  # after --help, and after flags that do not exist
+            self._exit_code = int(ended.code or 0)
         except KeyboardInterrupt:
-            print("nas_search: interrupted", file=sys.stderr)
-            sys.exit(1)
+            how = f"; to continue: {self.continuing()}" if self._directory else ""
+            print(f"nas_search: interrupted{how}", file=sys.stderr)
+            self._exit_code = 128 + self._signal
         except OmegaConfBaseException as error:
             self._fail(InputError(str(error)))
-        except (HydraException, OSError) as error:
-            self._fail(error)
-        except ValueError as error:
-            if self._composed:  # a defect of ours
+        except (HydraException, InputError, RunError, OSError) as error:
+            if _reader_is_gone(error):
                 raise
-            self._fail(InputError(str(error)))  # e.g. search_space=null
-        sys.exit(self._exit_code)
+            self._fail(error)
+        except Exception as error:
+            if self._directory:  # a defect of ours
+                raise
+            # Hydra's, of a dozen types, about what was typed: search_space=null, benchmark=[1]
+            self._fail(InputError(str(error)))
+
+    def _report_sweep(self) -> None:
+        sweep = sweep_folder()
+        if self._after_sweep is None or sweep is None or self._exit_code >= 128:
+            return
+        try:
+            self._after_sweep(sweep)
+        except (InputError, RunError) as error:  # somebody wrote into its folders
+            self._fail(error)
+
+    def continuing(self) -> str:
+        """Return the command line that continues the run, folder included."""
+        key, folder = self._folder
+        if folder.is_absolute() and folder.is_relative_to(Path.cwd()):
+            folder = folder.relative_to(Path.cwd())
+        there = shlex.quote(f"{key}={folder}")
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            return f"the torchrun command again, with {there}"
+        arguments = [one for one in self._typed if not one.startswith(f"{key}=")]
+        return " ".join([self._started(), *map(shlex.quote, arguments), there])
+
+    def _started(self) -> str:
+        """Return how the command was started, up to its arguments."""
+        if Path(sys.argv[0]).stem == "nas-search":
+            return "nas-search"
+        count = len(sys.orig_argv) - len(self._typed)
+        as_typed = sys.orig_argv[count:] == self._typed and "-m" in sys.orig_argv[:count]
+        return shlex.join(sys.orig_argv[:count]) if as_typed else f"python -m {self._name}"
 
     def _fail(self, error: Exception) -> None:
         """Print what went wrong in one line, in one process of many; remember the exit code."""
-        if os.environ.get("RANK", "0") == "0":
-            print(f"nas_search: {one_line(error, self._name)}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0" and not hasattr(error, _REPORTED):
+            line = one_line(error, self._name, Path(CONF), self._config)
+            if "repeat" in line and not self._folder_is_typed():
+                line += f" (to continue: {self.continuing()})"
+            print(f"nas_search: {line}", file=sys.stderr)
+        setattr(error, _REPORTED, True)
         code = 2 if isinstance(error, InputError | HydraException) else 1
         self._exit_code = max(self._exit_code, code)
+
+    def _folder_is_typed(self) -> bool:
+        """Whether the same command finds the run again; otherwise the clock named its folder."""
+        return any(argument.startswith(f"{self._folder[0]}=") for argument in self._typed)
+
+
+def _reader_is_gone(error: BaseException) -> bool:
+    """Whether nobody reads the output any more, as after ``| head``."""
+    if not isinstance(error, BrokenPipeError):
+        return False
+    try:
+        print(flush=True)
+    except BrokenPipeError:
+        return True
+    return False  # a pipe to something else, as to a worker
+
+
+def _silence(stream: TextIO) -> None:
+    """Send what is left to nowhere; Python flushes once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from nas_search.commands.command import ranks_only
+from nas_search.commands.messages import ranks_only
 from nas_search.commands.reading import nameless, read_as, read_name
 from nas_search.commands.settings import Settings
 from nas_search.core.errors import InputError
@@ -41,7 +40,7 @@ class ProxyConfig:
 
     def facts(self) -> dict[str, Any]:
         """Return what defines the fitness, as JSON-serializable values."""
-        measuring = {"proxy": {"name": self.name, **dataclasses.asdict(self.settings)}}
+        measuring = {"proxy": {"name": self.name, **self.settings.facts()}}
         return {**measuring, **({"oracle": truth.fingerprint(self.lookup)} if self.lookup else {})}
 
 

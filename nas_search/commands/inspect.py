@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NoReturn
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from nas_search.commands.command import CONF, Command
 
-_COMMAND = Command("nas_search.inspect")
+_COMMAND = Command("nas_search.inspect", "inspect")
 
 
 @hydra.main(config_path=CONF, config_name="inspect", version_base="1.3")
 def _inspect(config: DictConfig) -> None:
-    from rich.console import Console
+    with _COMMAND.job() as directory:
+        from nas_search.commands.inspect_schema import read_inspect_config
+        from nas_search.commands.run_inspect import run_inspect
+        from nas_search.commands.screen import screen
 
-    from nas_search.commands.inspect_schema import read_inspect_config
-    from nas_search.commands.run_inspect import run_inspect
-
-    with _COMMAND.job():
-        directory = Path(HydraConfig.get().runtime.output_dir)
-        run_inspect(read_inspect_config(config), directory, Console())
+        run_inspect(read_inspect_config(config), directory, screen())
 
 
 def main() -> NoReturn:
-    """Run the command; exit code 0, 2 (a search would refuse the data) or 1 (failure)."""
+    """Run the command; exit code 2 where a search would refuse the data, see :class:`.Command`."""
     _COMMAND.main(_inspect)

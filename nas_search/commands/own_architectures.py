@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from nas_search.commands.command import CONF
 from nas_search.commands.groups import read_space, read_table
 from nas_search.commands.reading import read_name
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
+from nas_search.core.text import read_text, shorten
 from nas_search.runs.architecture import Architecture, load
 from nas_search.spaces import SPACES, SearchSpace
 from nas_search.tables import Table
@@ -54,13 +58,22 @@ def _architecture(item: Any, space: Space | None, table: Table | None) -> Archit
     text = str(item)
     if isinstance(item, int) or text.isdigit():
         return _of_row(int(text), space, table)
-    if len(text) < 1000 and Path(text).exists():
-        path = Path(text)
-        if path.is_dir() or _is_json(path):
-            names = [path / "genotype.json", path / "best.json"] if path.is_dir() else [path]
-            return load(next((p for p in names if p.exists()), names[-1]))
-        text = path.read_text(encoding="utf-8").strip()
-    return _of_text(text, space)
+    path = _existing(text)
+    if path is None:
+        return _of_text(text, space)
+    if path.is_dir():
+        return load(path)
+    content = read_text(path)
+    return load(path) if _is_json(content) else _of_text(content, space)
+
+
+def _existing(text: str) -> Path | None:
+    """Return ``text`` as a path if something is there; a genotype is mostly too long for one."""
+    try:
+        path = user_path(text)
+    except InputError:
+        return None
+    return path if os.path.exists(path) else None  # noqa: PTH110  # never raises
 
 
 def _of_row(row: int, space: Space | None, table: Table | None) -> Architecture:
@@ -83,16 +96,18 @@ def _of_text(text: str, space: Space | None) -> Architecture:
             return _sized(record.name, str(record.space().parse(text)), None)
         except InputError:
             continue
+    if re.fullmatch(r"[^\n|(]*[/\\.][^\n|(]*", text):
+        raise InputError(f"architecture: there is no file or folder {shorten(text, 200)}")
     raise InputError(
-        f"architecture={text[:60]} is no file and no search space reads it; with search_space=NAME "
-        "the message says where it goes wrong"
+        f"architecture={shorten(' '.join(text.split()), 60)} is no file and no search space reads "
+        "it; with search_space=NAME the message says where it goes wrong"
     )
 
 
-def _is_json(path: Path) -> bool:
+def _is_json(text: str) -> bool:
     try:
-        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
-    except ValueError:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +10,18 @@ from omegaconf import DictConfig
 
 from nas_search.commands.groups import read_choice, read_space, read_table
 from nas_search.commands.plugins import import_plugins
-from nas_search.commands.reading import at_least, beside, read_as, read_group, read_parts
+from nas_search.commands.reading import (
+    as_composed,
+    at_least,
+    beside,
+    read_as,
+    read_group,
+    read_parts,
+)
 from nas_search.commands.settings import Settings
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
+from nas_search.core.text import quote
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES, log_rank_sum
@@ -77,6 +86,11 @@ class Study:
         for name in self.proxies:
             members_of(name)
         for name, members in (self.aggregates or {}).items():
+            if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name, re.ASCII):
+                raise InputError(
+                    f"aggregates: {quote(name)} is no name for a column and a file; use letters, "
+                    "digits, '_', '-' and '.'"
+                )
             if name in PROXIES.names() or name in AGGREGATES.names():
                 raise InputError(f"aggregates.{name}: there is a score of that name")
             try:
@@ -112,6 +126,7 @@ class RankConfig:
         dataset: the registered data set; ``dataset_options`` its options.
         executor: which workers score.
         table: the accuracies.
+        composed: the configuration that all this was read from, for the record of the study.
     """
 
     study: Study
@@ -123,6 +138,7 @@ class RankConfig:
     dataset_options: Any
     executor: Executor
     table: Table
+    composed: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in self.columns:
@@ -164,4 +180,5 @@ def read_rank_config(config: DictConfig) -> RankConfig:
         dataset_options=dataset_options,
         executor=read_as(Executor, "executor", group["executor"]),
         table=table,
+        composed=as_composed(config),
     )

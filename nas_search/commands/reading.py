@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.core.errors import InputError
+from nas_search.core.guess import did_you_mean
 
 T = TypeVar("T")
 
@@ -85,12 +86,15 @@ def _read_value(hint: Any, key: str, value: Any) -> Any:
     if choices is not None:
         if value in choices:
             return value
-        named = ", ".join(choice for choice in choices if choice is not None)
-        raise InputError(f"unknown {key} '{value}'; possible: {named}")
+        names = [choice for choice in choices if choice is not None]
+        raise InputError(
+            f"unknown {key} '{value}'{did_you_mean(str(value), names)}; possible: "
+            f"{', '.join(names)}"
+        )
     try:
         schema = OmegaConf.structured(make_dataclass("Value", [("value", hint)]))
         return OmegaConf.to_container(OmegaConf.merge(schema, {"value": value}))["value"]  # type: ignore[call-overload,index]
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, OverflowError) as error:  # a number of 400 digits
         below = (getattr(error, "full_key", None) or "").removeprefix("value")
         raise InputError(f"{key}{below}: {first_line(error)}") from None
 
@@ -122,8 +126,9 @@ def check_keys(where: str, values: Iterable[str], possible: Iterable[str]) -> No
     for name in values:
         if name not in possible:
             key = f"{where}.{name}" if where else name
+            guess = did_you_mean(name, possible)
             raise InputError(
-                renamed(key) or f"unknown key '{key}'; possible: {', '.join(possible)}"
+                renamed(key) or f"unknown key '{key}'{guess}; possible: {', '.join(possible)}"
             )
 
 
@@ -135,6 +140,11 @@ def renamed(key: str) -> str:
 def beside(config: DictConfig, groups: Iterable[str]) -> dict[str, Any]:
     """Return the keys of a composed configuration that stand beside its groups."""
     return {str(key): plain(config[key]) for key in config if str(key) not in groups}
+
+
+def as_composed(config: DictConfig) -> dict[str, Any]:
+    """Return a composed configuration as it stands, interpolations and all."""
+    return cast(dict[str, Any], OmegaConf.to_container(config))
 
 
 def plain(value: Any) -> Any:

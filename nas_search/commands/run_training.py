@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.run_folder import keep_configuration
 from nas_search.commands.said_of_data import say
 from nas_search.commands.train_schema import TrainConfig
 from nas_search.core.device import resolve_device
+from nas_search.core.errors import InputError
 from nas_search.core.versions import versions
 from nas_search.training import Finalist, Renderers, TrainingPlan, train_finalists
 
@@ -38,4 +41,12 @@ def run_training(config: TrainConfig, directory: Path, console: Console) -> list
     )
     say(config.data, console)
     views = Renderers(report.learning_curve, report.finalists_table)
-    return train_finalists(config.candidates, config.data, plan, directory, console, views)
+    accepted = True
+    try:
+        return train_finalists(config.candidates, config.data, plan, directory, console, views)
+    except InputError:
+        accepted = False
+        raise
+    finally:
+        if accepted and os.environ.get("RANK", "0") == "0":
+            keep_configuration(config.composed, directory, "train")

@@ -6,29 +6,36 @@ from pathlib import Path
 from typing import NoReturn
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from nas_search.commands.command import CONF, Command
 
-_COMMAND = Command("nas_search")
+
+def _after_sweep(directory: Path) -> None:
+    from nas_search.commands.screen import screen
+    from nas_search.commands.sweep_report import print_sweep
+
+    print_sweep(directory, screen())
+
+
+_COMMAND = Command("nas_search", "config", _after_sweep)
 
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _search(config: DictConfig) -> None:
-    from rich.console import Console
+    with _COMMAND.job() as directory:
+        from nas_search.commands.search_values import refuse_early
 
-    from nas_search.commands.run_search import run_search
-    from nas_search.commands.search_schema import read_config
+        refuse_early(config)
+        from nas_search.commands.run_search import run_search
+        from nas_search.commands.screen import screen
+        from nas_search.commands.search_schema import read_config
 
-    with _COMMAND.job():
-        directory = Path(HydraConfig.get().runtime.output_dir)
-        outcome = run_search(read_config(config), directory, Console())
-        if outcome.stop == "interrupted" and HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise KeyboardInterrupt  # Ctrl-C ends the whole sweep, not this job alone
+        outcome = run_search(read_config(config), directory, screen())
+        if outcome.stop == "interrupted":
+            raise KeyboardInterrupt  # which ends a whole sweep, not this job alone
 
 
 def main() -> NoReturn:
-    """Run the command; exit code 0, 2 (bad input) or 1 (failure)."""
+    """Run the command; see :meth:`.Command.main` for its exit codes."""
     _COMMAND.main(_search)

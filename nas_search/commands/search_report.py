@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.closing import closing_lines, why_ended
 from nas_search.commands.search_schema import SearchConfig
 from nas_search.core.errors import RunError
 from nas_search.core.evaluation import STATUSES, Evaluation
@@ -24,12 +25,6 @@ from nas_search.tables import Table, truth
 
 DRAWINGS = 3
 """Best architectures whose cells are drawn."""
-
-_STOPS = {
-    "budget": "finished",
-    "exhausted": "the space is exhausted",
-    "interrupted": "interrupted (the same command continues it)",
-}
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ def write_report(result: SearchResult, directory: Path) -> None:
 
 
 def print_report(result: SearchResult, directory: Path, console: Console) -> None:
-    """Print the leaderboard, what a table knows of number 1, and how the search ended."""
+    """Print the leaderboard, what a table knows of number 1, how the search ended, what is next."""
     config, summary = result.config, result.summary
     if result.ranked:
         console.print(
@@ -120,11 +115,14 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
         console.print(_truth_line(column, facts), highlight=False, soft_wrap=True)
     counts = ", ".join(f"{count} {status}" for status, count in summary["candidates"].items())
     console.print(
-        f"{_STOPS[result.outcome.stop]} after {result.outcome.seconds:.1f} s: {counts}; "
+        f"{why_ended(config, result.outcome)} after {result.outcome.seconds:.1f} s: {counts}; "
         f"results in {directory}",
         highlight=False,
         soft_wrap=True,
     )
+    if result.ranked:
+        for line in closing_lines(config, result.outcome, directory):
+            console.print(line, highlight=False, soft_wrap=True)
 
 
 def _truth_line(column: str, facts: dict[str, float | None]) -> str:
@@ -147,7 +145,7 @@ def _write_pictures(result: SearchResult, directory: Path) -> None:
     config, evaluations = result.config, result.outcome.evaluations
     score = config.proxy.name
     report.search_curve(
-        [(n, e.scores.get(score), e.status) for n, e in enumerate(evaluations)],
+        [(n, e.scores.get(score), e.status) for n, e in enumerate(evaluations, 1)],
         directory / "search.png",
         score_name=score,
         algorithm=config.algorithm.name.replace("_", " "),

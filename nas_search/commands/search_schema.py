@@ -10,37 +10,16 @@ from omegaconf import DictConfig
 from nas_search.commands.fitness import ProxyConfig, read_proxy
 from nas_search.commands.groups import read_choice, read_space, read_table
 from nas_search.commands.plugins import import_plugins
-from nas_search.commands.reading import (
-    at_least,
-    beside,
-    nameless,
-    read_as,
-    read_group,
-    read_name,
-    read_parts,
-)
+from nas_search.commands.reading import as_composed, read_as, read_group
+from nas_search.commands.search_values import GROUPS, read_beside, read_evolution
 from nas_search.core.device import Precision
-from nas_search.core.errors import InputError
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.scoring import Constraints, Executor
-from nas_search.search import ALGORITHMS, AlgorithmRecord, Budget
+from nas_search.search import AlgorithmRecord, Budget
 from nas_search.spaces import SearchSpace
 from nas_search.tables import Table
 from nas_search.training.choice import FinalistsConfig
 from nas_search.training.recipe import Recipe
-
-GROUPS = (
-    "search_space",
-    "proxy",
-    "algorithm",
-    "budget",
-    "dataset",
-    "executor",
-    "constraints",
-    "benchmark",
-    "finalists",
-    "recipe",
-)
 
 
 @dataclass(frozen=True)
@@ -65,6 +44,8 @@ class SearchConfig:
         table: accuracies to report of what is found; None when no benchmark is chosen.
         finalists: how many of the best are trained at the end, and how.
         recipe: by which recipe.
+        plugins: modules that were imported first.
+        composed: the configuration that all this was read from, for the record of the run.
     """
 
     seed: int
@@ -86,33 +67,8 @@ class SearchConfig:
     table: Table | None = None
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     recipe: Recipe | None = None
-
-    def __post_init__(self) -> None:
-        population = getattr(self.algorithm_options, "population", None)
-        evaluations = self.budget.evaluations
-        if population is not None and evaluations is not None and evaluations < population:
-            raise InputError(
-                f"budget.evaluations={evaluations} does not even fill the first population "
-                f"(algorithm.population={population}); raise the one or lower the other"
-            )
-
-
-@dataclass(frozen=True)
-class _Beside:
-    """Keys of the configuration that stand beside the groups."""
-
-    device: str
-    precision: Precision
-    plugins: list[str]
-    seed: int = at_least(0)
-    top: int = at_least(1)
-
-
-@dataclass(frozen=True)
-class _Proposing:
-    """Keys of the group ``algorithm`` that every algorithm has."""
-
-    batch: int = at_least(1, 1)
+    plugins: tuple[str, ...] = ()
+    composed: dict[str, Any] = field(default_factory=dict)
 
 
 def read_config(config: DictConfig) -> SearchConfig:
@@ -122,13 +78,10 @@ def read_config(config: DictConfig) -> SearchConfig:
         InputError: a key is unknown or has the wrong type or an impossible value; the message says
             which and what is possible.
     """
-    top = read_as(_Beside, "", beside(config, GROUPS))
+    top = read_beside(config)
     import_plugins(top.plugins)
+    evolution = read_evolution(config)
     group = {name: read_group(config, name) for name in GROUPS}
-    algorithm = ALGORITHMS.get(read_name(group["algorithm"], "algorithm"))
-    proposing, algorithm_options = read_parts(
-        "algorithm", nameless(group["algorithm"]), _Proposing, algorithm.options
-    )
     dataset, dataset_options = read_choice(DATASETS, "dataset", group["dataset"])
     space, macro, space_options = read_space(group["search_space"])
     table = read_table(space, group["benchmark"])
@@ -140,10 +93,10 @@ def read_config(config: DictConfig) -> SearchConfig:
         space_options=space_options,
         macro=macro,
         proxy=read_proxy(group["proxy"], table),
-        algorithm=algorithm,
-        algorithm_options=algorithm_options,
-        batch=proposing.batch,
-        budget=read_as(Budget, "budget", group["budget"]),
+        algorithm=evolution.algorithm,
+        algorithm_options=evolution.options,
+        batch=evolution.batch,
+        budget=evolution.budget,
         dataset=dataset,
         dataset_options=dataset_options,
         executor=read_as(Executor, "executor", group["executor"]),
@@ -152,4 +105,6 @@ def read_config(config: DictConfig) -> SearchConfig:
         table=table,
         finalists=read_as(FinalistsConfig, "finalists", group["finalists"]),
         recipe=read_as(Recipe, "recipe", group["recipe"]),
+        plugins=tuple(top.plugins),
+        composed=as_composed(config),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ from nas_search.commands.finalists import finalists_of, for_training
 from nas_search.commands.groups import read_choice, read_space
 from nas_search.commands.own_architectures import own_architectures
 from nas_search.commands.plugins import import_plugins
-from nas_search.commands.reading import beside, plain, read_as, read_group
+from nas_search.commands.reading import as_composed, beside, plain, read_as, read_group
 from nas_search.core.errors import InputError
-from nas_search.data import DATASETS, ImageData
-from nas_search.runs import Run, open_run
+from nas_search.core.files import user_path
+from nas_search.data import DATASETS, ImageData, fingerprint
+from nas_search.runs import Run, open_run, runs_in
 from nas_search.runs.architecture import Architecture
 from nas_search.training import Finalist, FinalistsConfig, Pretrained, Recipe, read_pretrained
 
@@ -52,6 +55,7 @@ class TrainConfig:
         finalists: seeds, halving, exports.
         device: where.
         pretrained: weights to start from; None for fresh ones.
+        composed: the configuration that all this was read from; empty for a search's own finalists.
     """
 
     candidates: list[Finalist]
@@ -60,6 +64,7 @@ class TrainConfig:
     finalists: FinalistsConfig
     device: str
     pretrained: Pretrained | None = None
+    composed: dict[str, Any] = field(default_factory=dict)
 
 
 def read_train_config(config: DictConfig) -> TrainConfig:
@@ -70,48 +75,119 @@ def read_train_config(config: DictConfig) -> TrainConfig:
             which and what is possible.
     """
     what = read_as(Beside, "", beside(config, GROUPS))
+    if what.run is None and what.architecture is None and what.weights is None:
+        raise InputError(
+            "say what to train: run=outputs/... (a search), architecture=... or weights=FOLDER"
+        )
+    if what.run is not None and what.architecture is not None:
+        raise InputError("run=... and architecture=... both say what to train; give one of them")
     import_plugins(what.plugins)
     recipe = read_as(Recipe, "recipe", read_group(config, "recipe"))
     finalists = read_as(FinalistsConfig, "finalists", read_group(config, "finalists"))
-    pretrained = read_pretrained(Path(what.weights)) if what.weights else None
-    run = open_run(what.run) if what.run else None
-    if run is not None:
-        import_plugins(run.config.get("plugins") or [])
-    data = _read_data(config, run, pretrained)
-    if run is not None and what.architecture is not None:
-        raise InputError("run=... and architecture=... both say what to train; give one of them")
-    if run is not None:
-        candidates = _finalists_of_run(run, finalists, data, recipe)
+    pretrained = _read_weights(user_path(what.weights, "weights")) if what.weights else None
+    runs = _read_runs(user_path(what.run, "run"), what.plugins) if what.run else []
+    data = _read_data(config, runs, pretrained)
+    if runs:
+        candidates = _finalists_of_runs(runs, finalists, data, recipe)
     else:
         named = _named_architectures(config, what.architecture, pretrained)
         candidates = [Finalist(for_training(one, data, recipe)) for one in named]
-    return TrainConfig(candidates, data, recipe, finalists, what.device, pretrained)
+    return TrainConfig(
+        candidates, data, recipe, finalists, what.device, pretrained, as_composed(config)
+    )
 
 
-def _read_data(config: DictConfig, run: Run | None, pretrained: Pretrained | None) -> ImageData:
-    values = plain(config.get("dataset")) or (run.config["dataset"] if run else None)
+def _read_weights(folder: Path) -> Pretrained:
+    """Return the trained network in a finalist's folder; of a run's folder, say which to give."""
+    trained = [file.parent for file in sorted((folder / "finalists").glob("*/genotype.json"))]
+    if trained:
+        raise InputError(
+            f"weights={folder} is the folder of a run; give one of its trained networks: "
+            f"weights={trained[0]}" + (f" or {len(trained) - 1} more" * (len(trained) > 1))
+        )
+    if (folder / "run.sqlite").exists():
+        raise InputError(
+            f"weights={folder} is the folder of a search without trained networks; train them "
+            f"first: python -m nas_search.train {shlex.quote(f'run={folder}')}"
+        )
+    return read_pretrained(folder)
+
+
+def _read_runs(folder: Path, plugins: list[str]) -> list[Run]:
+    """Return the run in a folder, or those of a sweep.
+
+    Raises:
+        InputError: there is none, or it needs modules that the user has not named: what a folder
+            names is imported only on the user's word.
+    """
+    sweep = [] if (folder / "run.sqlite").exists() else runs_in(folder)
+    runs = [open_run(one) for one in sweep or [folder]]
+    needed = dict.fromkeys(name for run in runs for name in run.config.get("plugins") or [])
+    missing = [str(name) for name in needed if name not in plugins]
+    if missing:
+        raise InputError(
+            f"the search in {folder} used plugins={missing}; if you trust these modules, add "
+            f"plugins=[{','.join(missing)}]"
+        )
+    return runs
+
+
+def _read_data(config: DictConfig, runs: list[Run], pretrained: Pretrained | None) -> ImageData:
+    values = plain(config.get("dataset"))
+    if values is None and runs:
+        values = runs[0].config["dataset"]
+        if any(run.config["dataset"] != values for run in runs):
+            raise InputError(
+                "the searches of this sweep have different data; say what to train on: dataset=NAME"
+            )
     if values is None:
         raise InputError(
             f"choose the images to train on: dataset=NAME; possible: {', '.join(DATASETS.names())}"
             + ("" if pretrained is None else " (weights=... do not bring any)")
         )
     record, options = read_choice(DATASETS, "dataset", values)
-    return record.load(options)
+    data = record.load(options)
+    if plain(config.get("dataset")) is None:
+        _check_images(runs, data)
+    return data
 
 
-def _finalists_of_run(
-    run: Run, finalists: FinalistsConfig, data: ImageData, recipe: Recipe
+def _check_images(runs: list[Run], data: ImageData) -> None:
+    """Refuse to train what was found on images that have changed since.
+
+    Raises:
+        InputError: they have.
+    """
+    here = fingerprint(data)
+    for run in runs:
+        if here != run.config.get("data"):
+            raise InputError(
+                f"the images of the search in {run.directory} have changed since (digest "
+                f"{run.config.get('data')} there, {here} now); choose them with dataset=... to "
+                "train on them nevertheless"
+            )
+
+
+def _finalists_of_runs(
+    runs: list[Run], finalists: FinalistsConfig, data: ImageData, recipe: Recipe
 ) -> list[Finalist]:
+    """Return the finalists of one search, or the best of each search of a sweep, each once."""
     if finalists.k < 1:
         raise InputError(f"finalists.k={finalists.k} trains nothing; set finalists.k=5")
-    space, macro, options = read_space(run.config["search_space"])
-    basis = Architecture(space.name, "", data.input_shape, data.num_classes, macro, options)
-    candidates = finalists_of(run.evaluations, run.score, basis, finalists, data, recipe)
-    if not candidates:
+    if len(runs) > 1:
+        finalists = dataclasses.replace(finalists, k=1)
+    found: dict[str, Finalist] = {}
+    for run in runs:
+        space, macro, options = read_space(run.config["search_space"])
+        basis = Architecture(space.name, "", data.input_shape, data.num_classes, macro, options)
+        for one in finalists_of(run.evaluations, run.score, basis, finalists, data, recipe):
+            # Scores of different searches are not comparable: none stands beside the accuracies.
+            found.setdefault(one.key, one if len(runs) == 1 else Finalist(one.architecture))
+    if not found:
         raise InputError(
-            f"the search in {run.directory} has no scored architecture; continue it first"
+            f"the search in {runs[0].directory} has no scored architecture; continue it first"
         )
-    return candidates
+    return list(found.values())
 
 
 def _named_architectures(
@@ -120,8 +196,5 @@ def _named_architectures(
     if given is not None:
         space = plain(config.get("search_space"))
         return own_architectures(given, space, read_group(config, "benchmark"))
-    if pretrained is not None:
-        return [pretrained.architecture]
-    raise InputError(
-        "say what to train: run=outputs/... (a search), architecture=... or weights=FOLDER"
-    )
+    assert pretrained is not None
+    return [pretrained.architecture]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import torch
-
 from nas_search.core.errors import InputError
 
 Precision = Literal["fp32", "tf32", "bf16"]
@@ -31,6 +29,8 @@ def resolve_device(name: str) -> str:
     Raises:
         InputError: this machine has no such device.
     """
+    import torch  # imported here: it takes seconds, and messages need none
+
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -50,6 +50,8 @@ def resolve_device(name: str) -> str:
 
 def set_precision(precision: Precision) -> None:
     """Allow or forbid TF32 on GPUs in this process; torch allows it for convolutions by default."""
+    import torch
+
     allowed = precision != "fp32"
     torch.backends.cuda.matmul.allow_tf32 = allowed
     torch.backends.cudnn.allow_tf32 = allowed

@@ -1,15 +1,43 @@
-"""Plain files for people and scripts: CSV and JSON, written atomically."""
+"""Plain files for people and scripts: CSV and JSON, written as new files and moved into place."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nas_search.core.errors import InputError
+
+FORMULA = ("=", "+", "@", "\t", "\r")
+"""Beginnings of a cell that spreadsheets calculate."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a new, empty file, which takes the place of ``path`` after the block.
+
+    A symbolic link at either path is replaced, never written through.
+
+    Raises:
+        OSError: the disk refuses; the previous file is kept.
+    """
+    beside = path.with_name(path.name + ".part")
+    beside.unlink(missing_ok=True)
+    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # that of a full disk names no file
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def user_path(text: str | Path, key: str = "") -> Path:
@@ -32,28 +60,46 @@ def user_path(text: str | Path, key: str = "") -> Path:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write ``value`` as indented JSON.
+    """Write ``value`` as indented JSON, which has no NaN and no infinity: they become null.
 
     Raises:
         OSError: the disk refuses; the previous file is kept.
     """
-    _write(path, json.dumps(value, indent=2) + "\n")
+    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Write rows under a header; None is an empty cell.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
 
     Raises:
         OSError: the disk refuses; the previous file is kept.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    _write(path, text.getvalue())
+    writer.writerow(map(_no_formula, header))
+    writer.writerows([map(_no_formula, row) for row in rows])
+    write_text(path, text.getvalue())
 
 
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_suffix(path.suffix + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+def _no_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA else cell
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` in UTF-8; bytes of file names that are no UTF-8 stay what they are.
+
+    Raises:
+        OSError: the disk refuses; the previous file is kept.
+    """
+    with replacing(path) as new:
+        new.write_text(text, encoding="utf-8", errors="surrogateescape")

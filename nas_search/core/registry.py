@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
 from nas_search.core.errors import InputError
+from nas_search.core.guess import did_you_mean
 
 
 class Named(Protocol):
@@ -63,10 +63,9 @@ class Registry(Generic[Record]):
         try:
             return self._records[name]
         except KeyError:
-            close = difflib.get_close_matches(name, self._records, n=1)
-            hint = f" (did you mean '{close[0]}'?)" if close else ""
             raise InputError(
-                f"unknown {self.kind} '{name}'{hint}; possible: {', '.join(self.names())}"
+                f"unknown {self.kind} '{name}'{did_you_mean(name, self._records)}; possible: "
+                f"{', '.join(self.names())}"
             ) from None
 
     def names(self) -> list[str]:

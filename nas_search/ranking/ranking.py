@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.text import quote
 from nas_search.proxies import ProxyRecord
 from nas_search.ranking import correlation
 from nas_search.ranking.aggregates import Combine
@@ -149,8 +150,9 @@ def check_recorded(recorded: Sequence[Evaluation], genotypes: Sequence[Hashable]
     for evaluation, genotype in zip(recorded, genotypes, strict=False):
         if evaluation.genotype != str(genotype):
             raise InputError(
-                f"the record holds {evaluation.genotype} where this study has {genotype}: other "
-                "architectures were chosen there; choose another hydra.run.dir"
+                f"the record holds {quote(evaluation.genotype)} where this study has "
+                f"{quote(str(genotype))}: other architectures were chosen there; choose another "
+                "hydra.run.dir"
             )
 
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
 
 Point = tuple[int, "float | None", str]
-"""Index of an evaluation from 0, its score, its status."""
+"""Number of an evaluation from 1, as in the tables; its score, its status."""
 
 DOT, LINE, PHASE = "#6ea8d9", "#123f8c", "#fdf3d7"
 NO_SCORE = "no score"  # status ok, but no finite score
@@ -29,9 +29,9 @@ FENCE = 4.0  # outliers are dots more interquartile ranges than this below the f
 
 
 def best_so_far(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
-    """Return indices (k,) and running maxima (k,) of the evaluations with a finite score.
+    """Return numbers (k,) and running maxima (k,) of the evaluations with a finite score.
 
-    The indices rise and the maxima never fall; any status but ``ok`` counts as no score.
+    The numbers rise and the maxima never fall; any status but ``ok`` counts as no score.
     """
     scored = sorted((i, s) for i, s, status in points if _is_scored(s, status))
     index = np.array([i for i, _ in scored], dtype=np.int64)
@@ -49,7 +49,7 @@ def search_curve(
     """Write the search curve to ``path`` (.png or .svg).
 
     Args:
-        evaluations: (index from 0, score or None, status) of each, in any order. Only those with
+        evaluations: (number from 1, score or None, status) of each, in any order. Only those with
             status ``ok`` and a finite score are drawn as dots; the others are ticks at the bottom.
         path: the file to write; its folder exists.
         score_name: the y axis; higher is better.
@@ -72,10 +72,10 @@ def curve_figure(
     with style():
         figure = Figure(figsize=(8.0, 4.5), dpi=150, facecolor="white", layout="constrained")
         axes = figure.add_subplot()
-        last = max((index for index, _, _ in evaluations), default=0)
+        last = max(1, *(number for number, _, _ in evaluations), 1)
         if random_phase:
             axes.axvspan(
-                -0.5, min(random_phase, last + 1) - 0.5,
+                0.5, min(random_phase, last) + 0.5,
                 color=PHASE, lw=0, zorder=0, label=f"random phase (first {random_phase})",
             )  # fmt: skip
         _draw_scores(axes, evaluations, last)
@@ -118,7 +118,7 @@ def _draw_scores(axes: Axes, evaluations: Sequence[Point], last: int) -> None:
     at = int(index[np.argmax(best)])
     axes.plot(
         np.append(index, last), np.append(best, best[-1]), drawstyle="steps-post", color=LINE,
-        linewidth=1.8, gid="best", label=f"best so far: {best[-1]:.5g}, found at {at:,}",
+        linewidth=1.8, gid="best", label=f"best so far: {best[-1]:.5g}, found as no. {at:,}",
     )  # fmt: skip
     axes.plot([at], [best[-1]], marker="*", markersize=11, color=LINE, markeredgecolor="white")
     margin = (high - low) or abs(high) or 1.0
@@ -157,7 +157,7 @@ def _dress(
     algorithm: str,
     last: int,
 ) -> None:
-    axes.set_xlim(-0.5 - 0.01 * last, last + 0.5 + 0.01 * last)
+    axes.set_xlim(0.5 - 0.01 * last, last + 0.5 + 0.01 * last)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.xaxis.set_major_formatter(lambda value, _: f"{round(value):,}")
     axes.set_xlabel("evaluation", color=INK)

@@ -39,11 +39,11 @@ class Progress:
         self._evaluations = evaluations
         self._seconds = seconds
         self._done, self._best = done
-        self._new = 0
+        self._new = self._rejected = 0
         self._start = self._last_line = monotonic()
         self._bar = progress.Progress(
             progress.BarColumn(),
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             console=console,
             transient=True,
         )
@@ -60,8 +60,10 @@ class Progress:
 
     def advance(self, evaluation: Evaluation, seconds: float) -> None:
         """Show a new evaluation, made ``seconds`` into the search."""
-        self._new += 1
-        self._done += evaluation.status != "rejected"
+        counts = evaluation.status != "rejected"
+        self._new += counts
+        self._rejected += not counts
+        self._done += counts
         self._best = max(self._best, evaluation.scores.get(self._score, -math.inf))
         line = self._line(seconds)
         finished = self._seconds_left(seconds) <= 0
@@ -73,7 +75,7 @@ class Progress:
 
     def _fraction(self, seconds: float) -> float:
         spent, left = max(seconds, 1e-9), self._seconds_left(seconds)
-        return spent / (spent + left)
+        return spent / (spent + left)  # 0 while the end cannot be foreseen
 
     def _seconds_left(self, seconds: float) -> float:
         """Return the expected time until the first bound is met."""
@@ -81,7 +83,9 @@ class Progress:
         if self._seconds is not None:
             left = self._seconds - seconds
         if self._evaluations is not None:
-            left = min(left, (self._evaluations - self._done) / self._rate())
+            missing = self._evaluations - self._done
+            if missing <= 0 or self._new:  # before the first one nobody knows
+                left = min(left, missing / self._rate() if self._new else 0.0)
         return max(0.0, left)
 
     def _rate(self) -> float:
@@ -90,8 +94,10 @@ class Progress:
     def _line(self, seconds: float) -> str:
         of = f"/{self._evaluations}" if self._evaluations is not None else ""
         best = f"{self._best:.5g}" if math.isfinite(self._best) else "none"
-        left = round(self._seconds_left(seconds))
+        left = self._seconds_left(seconds)
+        eta = f"{round(left) // 60}:{round(left) % 60:02d}" if math.isfinite(left) else "?"
+        rejected = f" ({self._rejected:,} rejected)" if self._rejected else ""
         return (
-            f"{self._done}{of} evaluations  {self._rate():.2f}/s  best {self._score} {best}  "
-            f"ETA {left // 60}:{left % 60:02d}"
+            f"{self._done}{of} evaluations{rejected}  {self._rate():.2f}/s  best {self._score} "
+            f"{best}  ETA {eta}"
         )

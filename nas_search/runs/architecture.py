@@ -10,6 +10,8 @@ from typing import Any
 from torch import nn
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
+from nas_search.core.text import quote, read_text
 from nas_search.spaces import SPACES, Cost, SearchSpace
 
 
@@ -55,7 +57,10 @@ class Architecture:
         return self.space.cost(*self._arguments(changes), **{**self.macro, **changes})
 
     def _arguments(self, changes: dict[str, Any]) -> tuple[Any, tuple[int, int, int], int]:
-        channels, height, width = changes.pop("input_shape", self.input_shape)
+        shape = changes.pop("input_shape", self.input_shape)
+        if not isinstance(shape, list | tuple) or len(shape) != 3:
+            raise InputError(f"input_shape must be (channels, height, width), got {shape!r}")
+        channels, height, width = shape
         classes = changes.pop("num_classes", self.num_classes)
         return self.space.parse(self.genotype), (channels, height, width), classes
 
@@ -65,17 +70,21 @@ class Architecture:
 
 
 def load(path: str | Path) -> Architecture:
-    """Return the architecture in a ``best.json``.
+    """Return the architecture in a ``best.json`` or ``genotype.json``.
 
     Args:
-        path: the file, or a run directory that contains one.
+        path: the file; or the folder of a run, which has a ``best.json``, or of a trained finalist,
+            which has a ``genotype.json``.
 
     Raises:
         InputError: there is no such file, or it does not describe an architecture.
     """
-    file = Path(path) / "best.json" if Path(path).is_dir() else Path(path)
+    file = user_path(path)
+    if file.is_dir():
+        files = [file / "genotype.json", file / "best.json"]
+        file = next((one for one in files if one.exists()), files[-1])
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
+        fields = json.loads(read_text(file))
         architecture = Architecture(
             search_space=fields["search_space"],
             genotype=fields["genotype"],
@@ -84,11 +93,11 @@ def load(path: str | Path) -> Architecture:
             macro=fields["macro"],
             space_options=fields["space_options"],
         )
+        if not (isinstance(architecture.macro, dict) and isinstance(fields["genotype"], str)):
+            raise TypeError("the genotype is no text, or macro is no group of sizes")
         architecture.space.parse(architecture.genotype)
     except InputError:
         raise
-    except OSError as error:
-        raise InputError(f"cannot read {file} ({error.strerror}); give a run's best.json") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} does not describe an architecture ({error!r})") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f"{file} does not describe an architecture ({quote(error)})") from None
     return architecture

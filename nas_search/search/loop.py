@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.text import quote
 from nas_search.search.algorithm import Algorithm
 from nas_search.search.budget import Budget
 
@@ -143,8 +144,9 @@ def _counted(history: Sequence[Evaluation]) -> int:
 def _checked(recorded: Evaluation, genotype: Hashable) -> Evaluation:
     if recorded.genotype != str(genotype):
         raise InputError(
-            f"the record holds {recorded.genotype} where this search proposes {genotype}: it was "
-            "made by another configuration or version; choose another hydra.run.dir"
+            f"the record holds {quote(recorded.genotype)} where this search proposes "
+            f"{quote(str(genotype))}: it was made by another configuration or version; choose "
+            "another hydra.run.dir"
         )
     return recorded
 

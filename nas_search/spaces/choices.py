@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 
 from nas_search.core.errors import InputError
+from nas_search.core.text import quote
 from nas_search.spaces.base import CellEdge, CellGraph, SearchSpace
-from nas_search.spaces.text_form import quote
+from nas_search.spaces.text_form import unwrap
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class ChoiceSpace(SearchSpace[C]):
         Raises:
             InputError: there are too few or too many names, or one is impossible at its position.
         """
-        row = tuple(name.strip() for name in text.split("|"))
+        row = tuple(name.strip() for name in unwrap(text).split("|"))
         if len(row) != len(self.positions):
             raise InputError(
                 f"{self.name}: expected {len(self.positions)} names joined by '|', got {len(row)} "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 from nas_search.spaces import SearchSpace
+from nas_search.tables.columns import accuracies, read_columns
 from nas_search.tables.nasbench201_files import is_official, read_official
 from nas_search.tables.table import (
     BENCHMARKS,
@@ -16,7 +17,6 @@ from nas_search.tables.table import (
     check_space,
     existing_file,
 )
-from nas_search.tables.text_table import numbers, read_columns
 
 ARCHITECTURE = "arch_str"
 
@@ -49,7 +49,7 @@ def read_nasbench201(space: SearchSpace[Any], options: Nasbench201Options) -> Ta
         InputError: the file is not such a table, or the search space is another one.
     """
     check_space(space, "nasbench201")
-    file = Path(options.path).expanduser()
+    file = user_path(options.path, "benchmark.path")
     if not (options.path and file.is_dir()):
         file = existing_file(options.path, "nasbench201")
     if is_official(file):
@@ -59,8 +59,8 @@ def read_nasbench201(space: SearchSpace[Any], options: Nasbench201Options) -> Ta
         if ARCHITECTURE not in cells:
             raise InputError(f"{file} is not a table of NAS-Bench-201: no column '{ARCHITECTURE}'")
         texts = list(map(str, cells[ARCHITECTURE]))
-        accuracies = [name for name in cells if name.endswith(("_12", "_200"))]
-        columns = {name: numbers(file, name, cells[name]) for name in accuracies}
+        names = [name for name in cells if name.endswith(("_12", "_200"))]
+        columns = {name: accuracies(file, name, cells[name]) for name in names}
     default = next((name for name in VALIDATION if name in columns), VALIDATION[0])
     validation = options.validation or default
     return Table(space, [space.parse(text) for text in texts], columns, validation, options.test)

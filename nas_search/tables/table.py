@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
 from nas_search.core.registry import Registry
 from nas_search.spaces import SearchSpace
 
@@ -126,7 +127,7 @@ def existing_file(path: str, benchmark: str) -> Path:
     """
     if not path:
         raise InputError(f"benchmark={benchmark} needs a file; add benchmark.path=FILE")
-    file = Path(path).expanduser()
+    file = user_path(path, "benchmark.path")
     if not file.is_file():
         raise InputError(f"benchmark.path: there is no file {file}")
     return file

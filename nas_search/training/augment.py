@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms import v2
 
 from nas_search.core.errors import InputError
 from nas_search.data import normalize
@@ -83,6 +82,8 @@ def mix_images(images: Tensor, labels: Tensor, mix: str, classes: int) -> tuple[
     """Return images and labels; unless ``mix`` is ``none``, labels are shares (b, classes)."""
     if mix == "none":
         return images, labels
+    from torchvision.transforms import v2  # imported here: it takes seconds
+
     kind = v2.MixUp if mix == "mixup" else v2.CutMix
     # Published alphas: MixUp .2 (Zhang et al. 2018, ImageNet), CutMix 1 (Yun et al. 2019).
     pair = kind(num_classes=classes, alpha=0.2 if mix == "mixup" else 1.0)(images, labels)
@@ -100,5 +101,7 @@ def _by_policy(raw: Tensor, policy: str) -> Tensor:
             f"recipe.augmentation.policy={policy} is for 1 or 3 channels, these images have "
             f"{raw.shape[1]}; set recipe.augmentation.policy=none"
         )
+    from torchvision.transforms import v2
+
     policy_transform = v2.TrivialAugmentWide() if policy == "trivial_augment" else v2.RandAugment()
     return torch.stack([policy_transform(image) for image in raw])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torchvision.ops import stochastic_depth
 
 
 class DropPath:
@@ -27,5 +26,7 @@ class DropPath:
     def _drop(self, module: nn.Module, _: object, output: Tensor) -> Tensor | None:
         if not module.training or self.rate == 0:
             return None
+        from torchvision.ops import stochastic_depth  # imported here: it takes seconds
+
         dropped: Tensor = stochastic_depth(output, self.rate, mode="row")
         return dropped

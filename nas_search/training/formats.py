@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError, RunError
+from nas_search.core.installed import how_to_install
 from nas_search.training.predicting import Preparation, Prepared
 
 TOLERANCE = 1e-4
@@ -73,9 +74,7 @@ def check_formats(names: Sequence[str]) -> None:
         if "onnx" in names and importlib.util.find_spec(package) is None
     ]
     if missing:
-        raise InputError(
-            f"export to ONNX needs {', '.join(missing)}: pip install 'nas-search[onnx]'"
-        )
+        raise InputError(f"export to ONNX needs {', '.join(missing)}: {how_to_install('onnx')}")
 
 
 Run = Callable[[Tensor], Tensor]

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from nas_search.core.errors import InputError
+from nas_search.core.installed import how_to_install
 from nas_search.training.finalist import TrainingPlan
 from nas_search.training.loop import Epoch
 
@@ -28,8 +29,7 @@ class TrainingLog:
         if plan.finalists.tensorboard and not console.quiet:
             if importlib.util.find_spec("tensorboard") is None:
                 raise InputError(
-                    "finalists.tensorboard=true needs tensorboard: "
-                    "pip install 'nas-search[tensorboard]'"
+                    f"finalists.tensorboard=true needs tensorboard: {how_to_install('tensorboard')}"
                 )
             from torch.utils.tensorboard import SummaryWriter
 

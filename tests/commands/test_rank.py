@@ -308,8 +308,10 @@ def test_ctrl_c_says_that_the_command_continues(
 
     monkeypatch.setattr(ScoringTask, "candidate", interrupted)
     code, out, err = call("hydra.run.dir=run")
-    assert (code, err) == (1, "nas_search: interrupted\n")
-    assert "seed 0: 3 of 6 architectures are scored; the same command continues" in out
+    assert code == 130
+    assert err.startswith("nas_search: interrupted; to continue: python -m nas_search.rank ")
+    assert err.endswith(" hydra.run.dir=run\n")
+    assert "seed 0: 3 of 6 architectures are scored\n" in out
 
 
 BAD = [
@@ -329,6 +331,8 @@ BAD = [
     ("aggregates={flops:[gradalign,params]}", "aggregates.flops: there is a score of that name"),
     ("aggregates={a:[gradalign,az_nas]}", "aggregates.a: 'az_nas' is an aggregate itself"),
     ("proxies=[aggregate]", "name them: aggregates={mine: "),
+    ("aggregates={+x:[gradalign,flops]}", "aggregates: '.x' is no name for a column and a file"),
+    ("aggregates={../x:[gradalign,flops]}", "aggregates: '../x' is no name for a column"),
     ("bootstrap=-1", "bootstrap=-1 must be 0 or more"),
     ("batch_size=1", "^nas_search: batch_size=1 must be 2 or more"),
     ("repeats=0", "^nas_search: repeats=0 must be 1 or more"),
@@ -340,9 +344,9 @@ BAD = [
     ("+normalisation=eval", "^nas_search: normalisation is now called normalization; rename it"),
     ("executor.population=4", "^nas_search: executor.population is now called executor.stack"),
     ("search_space=darts search_space.cells=3", "not for search_space=darts"),
-    ("search_space.channels=1000000000", "search_space=nasbench201"),
+    ("search_space.channels=1000000000", "channels must be at most 1,048,576"),
     ("dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
-    ("benchmark=nope", "unknown benchmark 'nope'; possible: csv"),
+    ("benchmark=nope", "unknown benchmark 'nope' .did you mean benchmark=none..; possible: csv"),
     ("foo=1", "unknown key 'foo'; see python -m nas_search.rank --help"),
     ("+foo=1", "unknown key 'foo'; possible: aggregates"),
     ("plugins=[no.such.module]", "cannot import 'no.such.module'"),

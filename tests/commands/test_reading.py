@@ -47,7 +47,10 @@ def test_values_become_what_their_fields_are() -> None:
         ({"size": 1, "names": "a"}, "x.names: "),
         ({"size": 1, "inner": {"rate": "fast"}}, "x.inner.rate: Value 'fast'"),
         ({"size": 1, "inner": {"speed": 1}}, "unknown key 'x.inner.speed'; possible: rate"),
-        ({"size": 1, "colour": "red"}, "unknown key 'x.colour'; possible: anything, color"),
+        (
+            {"size": 1, "colour": "red"},
+            "unknown key 'x.colour' (did you mean 'color'?); possible",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_line_with_the_whole_key(

@@ -245,9 +245,10 @@ def test_ctrl_c_leaves_the_best_so_far_and_the_command_continues(
     wait_for(run, 12, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     out, err = process.communicate(timeout=180)
-    assert process.returncode == 0, err
-    assert err == ""
-    assert "interrupted (the same command continues it)" in out
+    assert process.returncode == 130, err
+    (line,) = err.splitlines()
+    assert line.startswith("nas_search: interrupted; to continue: ")
+    assert "interrupted after" in out
     summary = json.loads((run / "summary.json").read_text())
     assert summary["stop"] == "interrupted"
     board, so_far = rows(run / "leaderboard.csv"), history(run)
@@ -352,6 +353,8 @@ def test_a_sweep_makes_a_folder_a_job_and_survives_a_bad_one(call: Call, tmp_pat
     )
     assert ended.code == 2
     assert ended.err.splitlines() == ["nas_search: seed=-1 must be 0 or more"] * 2
+    left = {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()}
+    assert left == {"0", "2", "3", "5"}  # a job that was refused leaves no folder
     found = {path.parent.name: path for path in (tmp_path / "sweep").glob("*/summary.json")}
     assert sorted(found) == ["0", "2", "3", "5"]
     jobs = [json.loads(found[number].read_text()) for number in sorted(found)]
@@ -368,7 +371,9 @@ def test_ctrl_c_ends_a_whole_sweep(
 
     monkeypatch.setattr("nas_search.scoring.task.ScoringTask.candidate", interrupted)
     ended = call("-m", "hydra.sweep.dir=sweep", "seed=0,1,2")
-    assert (ended.code, ended.err) == (1, "nas_search: interrupted\n")
+    assert ended.code == 130
+    assert ended.err.startswith("nas_search: interrupted; to continue: python -m nas_search -m ")
+    assert ended.err.endswith(" hydra.sweep.dir=sweep\n")
     assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["0"]
 
 
@@ -397,6 +402,15 @@ BAD = [
     (2, "algorithm=nope", "unknown algorithm 'nope'; possible: random, regularized_evolution"),
     (2, "dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
     (2, "budget=nope", "unknown budget 'nope'; possible: quick, standard, thorough"),
+    (2, "proxy=GradAlign", "unknown proxy 'GradAlign' .did you mean proxy=gradalign.."),
+    (2, "budget=500", "did you mean budget.evaluations=500"),
+    (2, "finalists=3", "did you mean finalists.k=3"),
+    (2, "dataset=empty", "did you mean dataset=imagefolder dataset.path=empty"),
+    (2, "evaluations=5", "unknown key 'evaluations' .did you mean budget.evaluations.."),
+    (2, "budget.evaluation=5", "unknown key 'budget.evaluation' .did you mean budget.evaluations"),
+    (2, "path=x", "unknown key 'path' .did you mean .*dataset.path"),
+    (2, "recipe.optimiser.lr=1", "did you mean recipe.optimizer.lr"),
+    (2, "device=grün", "type 'device='"),
     (2, "executor=nope", "unknown executor 'nope'; possible: auto"),
     (2, "search_space=null", "null|NoneType|None"),
     (2, "search_space.name=nope", "unknown search_space 'nope'"),
@@ -415,10 +429,11 @@ BAD = [
     (2, "budget.evaluations=4", "does not even fill the first population"),
     (2, "budget={evaluations:null,minutes:null}", "endless"),
     (2, "search_space.cells=2", "cells"),
-    (2, "search_space.channels=1000000000", "search_space=darts"),
+    (2, "search_space.channels=1000000000", "channels must be at most 1,048,576"),
     (2, "search_space.operations=[nope]", "no operation 'nope'"),
     (1, "search_space.operations=[none]", "none of the 1 candidates got a score"),
-    (1, "constraints.max_params=1", "most frequent reason .*constraints.max_params=1"),
+    (2, "constraints.max_params=1", "smallest .* has [0-9,]+ parameters; .*constraints.max_params"),
+    (2, "constraints.max_macs=1", "smallest .* has [0-9,]+ MACs; .*constraints.max_macs"),
     (2, "proxy.batch_size=5000", "has only 1438 training images"),
     (2, "proxy.classes=11", "11 classes are requested, but dataset 'digits' has 10"),
     (2, "proxy.normalization=nope", "possible: sample, frozen, batch, eval"),
@@ -457,6 +472,8 @@ def test_bad_input_is_one_line(
     assert ended.err.count("\n") == 1
     assert re.search(message, ended.err), ended.err
     assert "Traceback" not in ended.out + ended.err
+    if code == 2:  # a refused request leaves no folder
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_full_disk_ends_with_one_line_and_loses_nothing(

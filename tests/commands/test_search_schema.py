@@ -7,7 +7,7 @@ import itertools
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import hydra
@@ -17,15 +17,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.commands.command import CONF
+from nas_search.commands.explanations import of_group
 from nas_search.commands.help import BASE
 from nas_search.commands.reading import RENAMED
-from nas_search.commands.search_schema import GROUPS, SearchConfig, read_config
+from nas_search.commands.search_schema import SearchConfig, read_config
+from nas_search.commands.search_values import GROUPS
 from nas_search.commands.settings import Settings
 from nas_search.core.errors import InputError
 from nas_search.data import DATASETS
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES
-from nas_search.scoring.workers import KINDS
+from nas_search.scoring.executor import KINDS
 from nas_search.search import ALGORITHMS
 from nas_search.spaces import SPACES
 from nas_search.tables import BENCHMARKS
@@ -58,6 +60,8 @@ def check(choice: dict[str, str]) -> None:
     for group, name in choice.items():
         assert names.get(group, name) == name
 
+
+BUDGET = yaml.safe_load((Path(CONF) / "budget" / "standard.yaml").read_text())
 
 ALONE = {  # what a search can choose without a table at hand
     group: [name for name in names if (group != "benchmark" and name != "oracle") or name == NONE]
@@ -185,8 +189,9 @@ def test_the_files_hold_every_key_and_the_defaults_of_the_code() -> None:
         for entry in record:
             values = yaml.safe_load((Path(CONF) / group / f"{entry.name}.yaml").read_text())
             values = {k: v for k, v in values.items() if k not in ("name", "batch")}
+            composed = OmegaConf.create({group: values, "budget": BUDGET})
             structured = OmegaConf.to_container(OmegaConf.structured(entry.options))
-            assert values == structured, entry.name
+            assert OmegaConf.to_container(composed[group], resolve=True) == structured, entry.name
 
 
 def test_the_default_is_the_command_of_the_title() -> None:
@@ -198,12 +203,21 @@ def test_the_default_is_the_command_of_the_title() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("+seeed=1", "unknown key 'seeed'; possible: device, plugins, precision, seed, top"),
-        ("precision=fp16", "unknown precision 'fp16'; possible: fp32, tf32, bf16"),
+        (
+            "+seeed=1",
+            "unknown key 'seeed' .did you mean 'seed'..; possible: device, plugins, ",
+        ),
+        (
+            "precision=fp16",
+            "unknown precision 'fp16' .did you mean 'bf16'..; possible: fp32, tf32",
+        ),
         ("proxy.repeats=0", "proxy.repeats=0 must be 1 or more"),
         ("proxy.parameters=none", "unknown proxy.parameters 'none'; possible: weights, all"),
         ("proxy.normalization=none", "unknown proxy.normalization 'none'; possible: sample, "),
-        ("+proxy.batchsize=3", "unknown key 'proxy.batchsize'; possible: batch_size"),
+        (
+            "+proxy.batchsize=3",
+            "unknown key 'proxy.batchsize' .did you mean 'batch_size'..; possible: ",
+        ),
         ("+algorithm.elite=3", "unknown key 'algorithm.elite'; possible: "),
         ("+search_space.depth=3", "unknown key 'search_space.depth'; possible: "),
         ("+budget.hours=3", "unknown key 'budget.hours'; possible: evaluations, minutes"),
@@ -257,6 +271,57 @@ def ask_command(*arguments: str) -> str:
     return done.stdout
 
 
+def explained(text: str) -> int:
+    """Return how many keys a help text lists; each has an explanation below it."""
+    values = text.partition("what they mean:\n")[2].partition("Examples:")[0].strip().splitlines()
+    keys = 0
+    for line, below in zip(values, [*values[1:], ""], strict=True):
+        if "=" in line and not line.startswith(" "):
+            keys += len(re.findall(r"(?:^|  )[\w.]+=", line))
+            assert below.startswith("  "), line
+    return keys
+
+
+@pytest.mark.parametrize("module", ["nas_search.rank", "nas_search.train"])
+def test_every_key_of_the_other_commands_is_explained(module: str) -> None:
+    command = [sys.executable, "-m", module, "--help"]
+    choices = ["dataset=imagefolder", "search_space=darts"]
+    done = subprocess.run([*command, *choices], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert explained(done.stdout) > 20
+
+
+@pytest.mark.parametrize("group", sorted(set(CHOICES) - {"experiment"}))
+def test_every_key_of_every_choice_is_explained(group: str) -> None:
+    base = Path(CONF) / group / f"{BASE}.yaml"
+    for name in CHOICES[group]:
+        file = Path(CONF) / group / f"{name}.yaml"
+        said = of_group([file, *([base] if base.exists() else [])])
+        keys = set(flat(yaml.safe_load(file.read_text()))) - {"name", "source", "defaults"}
+        assert keys <= {key for key, text in said.items() if len(text) > 5}, file
+
+
+def flat(values: dict[str, object], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict) and f"{prefix}{key}" != "network":
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def test_the_population_fits_the_budget_of_every_preset() -> None:
+    for name in CHOICES["budget"]:
+        config = compose(f"budget={name}")
+        assert config.budget.evaluations is not None
+        assert config.algorithm_options.population <= config.budget.evaluations / 5
+        assert config.algorithm_options.tournament <= config.algorithm_options.population / 2
+        compose(f"budget={name}", "algorithm=random")
+    assert compose("budget=quick").algorithm_options.population == 20
+    assert compose("budget=quick", "algorithm.population=50").algorithm_options.population == 50
+    longer = compose("budget=quick", "budget.evaluations=1000")  # continues the shorter one
+    assert longer.algorithm_options.population == 20
+
+
 def test_help_tells_a_person_what_to_type() -> None:
     text = ask_command("--help")
     for group, names in CHOICES.items():
@@ -265,6 +330,7 @@ def test_help_tells_a_person_what_to_type() -> None:
     for words in ("Usage: python -m nas_search", "hydra.run.dir=", "Examples:", "proxy=gradalign"):
         assert words in text
     assert "$" not in text  # no placeholder was left
+    assert explained(text) > 60
     choices = tuple(f"{group}: " for group in CHOICES)  # Hydra lists a group's names in one line
     assert max(len(line) for line in text.splitlines() if not line.startswith(choices)) < 110
 

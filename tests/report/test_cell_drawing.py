@@ -23,7 +23,7 @@ from nas_search.report import draw_cell
 from nas_search.report.cells import COLORS, OTHER_COLORS, cell_figure, operation_color
 from nas_search.spaces.base import CellEdge, CellGraph
 
-DARTS_NODES = ("c_{k-2}", "c_{k-1}", "0", "1", "2", "3", "c_{k}")
+DARTS_NODES = ("cell k-2", "cell k-1", "0", "1", "2", "3", "cell k")
 
 
 def darts(genes: list[tuple[str, int]], name: str = "normal") -> CellGraph:

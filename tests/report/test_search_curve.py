@@ -64,14 +64,26 @@ def test_only_finite_scores_are_drawn_and_every_evaluation_is_counted(found: lis
 
 def test_legend_counts_every_status() -> None:
     found: list[Point] = [
-        (0, 1.0, "ok"), (1, None, "failed"), (2, 3.0, "ok"), (3, None, "failed"),
-        (4, None, "dead"), (5, None, "rejected"), (6, math.nan, "ok"), (7, 9.0, "dead"),
-        (8, 2.0, "ok"),
+        (1, 1.0, "ok"), (2, None, "failed"), (3, 3.0, "ok"), (4, None, "failed"),
+        (5, None, "dead"), (6, None, "rejected"), (7, math.nan, "ok"), (8, 9.0, "dead"),
+        (9, 2.0, "ok"),
     ]  # fmt: skip
     assert set(legend(found, random_phase=4)) == {
-        "random phase (first 4)", "evaluated (3)", "best so far: 3, found at 2", "failed (2)",
+        "random phase (first 4)", "evaluated (3)", "best so far: 3, found as no. 3", "failed (2)",
         "dead (2)", "rejected (1)", "no score (1)",
     }  # fmt: skip
+
+
+def test_evaluations_are_counted_from_one_as_in_the_tables() -> None:
+    found: list[Point] = [(n, float(n), "ok") for n in range(1, 11)]
+    axes = curve_figure(found, random_phase=4).axes[0]
+    low, high = axes.get_xlim()
+    assert 0 < low < 1 and 10 < high < 11
+    (phase,) = (patch for patch in axes.patches if "random phase" in str(patch.get_label()))
+    assert phase.get_extents().transformed(axes.transData.inverted()).intervalx.tolist() == (
+        pytest.approx([0.5, 4.5])
+    )
+    assert "best so far: 10, found as no. 10" in legend(found)
 
 
 def test_far_outliers_below_do_not_flatten_the_curve() -> None:

@@ -67,7 +67,7 @@ def test_parquet_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     path = tmp_path / "own.parquet"
     path.write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputError, match=r"nas-search\[parquet\]"):
+    with pytest.raises(InputError, match=r"pip install .*\[parquet\]"):
         read("csv", path=str(path))
     columns = {"architecture": [str(cell) for cell in cells(2)], "accuracy": [50.5, None]}
     parquet = types.SimpleNamespace(
@@ -183,7 +183,7 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path) -> None:
     )
     empty = write_csv(tmp_path / "empty.csv", ["architecture", "accuracy"], [])
     binary = tmp_path / "binary.csv"
-    binary.write_bytes(b"\xff\xfe\x00\x81")
+    binary.write_bytes(b"\x89PNG\xff\xfe\x81")
     short = tmp_path / "short.tfrecord"
     short.write_bytes(b"\x05" + bytes(20))
     np.savez(tmp_path / "other.npz", x=np.zeros(3))

@@ -52,8 +52,8 @@ def test_winner_is_exported_in_the_requested_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("finalists", "package", "extra"),
     [
-        (FinalistsConfig(export=["onnx"]), "onnxscript", "nas-search[onnx]"),
-        (FinalistsConfig(tensorboard=True), "tensorboard", "nas-search[tensorboard]"),
+        (FinalistsConfig(export=["onnx"]), "onnxscript", "[onnx]"),
+        (FinalistsConfig(tensorboard=True), "tensorboard", "[tensorboard]"),
     ],
 )
 def test_missing_package_is_named_with_its_extra_before_training(

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from nas_search.core.registry import Registry
 
@@ -83,5 +82,7 @@ def _over_scored(
     scored = ~np.isnan(values).any(0)
     total = np.full(values.shape[1], np.nan)
     if scored.any():
+        from scipy.stats import rankdata  # imported here: a help text lists aggregates at once
+
         total[scored] = combine(np.apply_along_axis(rankdata, 1, values[:, scored]))
     return total

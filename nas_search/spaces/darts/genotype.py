@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from nas_search.core.errors import InputError
-from nas_search.spaces.text_form import quote, read_fields, read_tree
+from nas_search.core.text import quote
+from nas_search.spaces.text_form import last_name, read_fields, read_tree, unwrap
 
 OPERATIONS: tuple[str, ...] = (
     "none",
@@ -71,19 +72,18 @@ def parse(text: str) -> Genotype:
     """Return the genotype written as ``Genotype(normal=[('sep_conv_3x3', 0), ...], ...)``.
 
     Lists, tuples, ``range(2, 6)``, line breaks and the names of :data:`PUBLISHED` (``DARTS_V2``,
-    ``PC-DARTS``, ``p_darts``) are accepted too. The text is never evaluated.
+    ``PC-DARTS``, ``p_darts``) are accepted too, and what programs print (``genotype = ...``,
+    ``genotypes.Genotype(...)``, ``np.int64(1)``). The text is never evaluated.
 
     Raises:
         InputError: the text is not a genotype; the message locates the error.
     """
-    name = text.strip().upper().replace("-", "_")
+    name = unwrap(text).upper().replace("-", "_")
     if name in PUBLISHED:
         return PUBLISHED[name]
     tree = read_tree(text, _fail)
-    if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
+    if not (isinstance(tree, ast.Call) and last_name(tree.func) == "Genotype"):
         _fail("", f"expected Genotype(...) or one of {', '.join(PUBLISHED)}, got {quote(text)}")
-    if tree.func.id != "Genotype":
-        _fail("", f"expected Genotype(...), got {tree.func.id}(...)")
     fields = ("normal", "normal_concat", "reduce", "reduce_concat")
     given = read_fields(tree, fields, _fail)
     values = {field: _items(field, given[field]) for field in fields}

@@ -215,7 +215,7 @@ class DartsSpace(SearchSpace[Genotype]):
 
     def graphs(self, genotype: Genotype) -> tuple[CellGraph, ...]:
         """Return the normal and the reduction cell to draw; edges into the output have no label."""
-        inputs, output = ("c_{k-2}", "c_{k-1}"), "c_{k}"
+        inputs, output = ("cell k-2", "cell k-1"), "cell k"  # of papers: c_{k-2}, ...
         nodes = (*inputs, *(str(node) for node in range(NODES)), output)
         graphs: list[CellGraph] = []
         for name in CELLS:

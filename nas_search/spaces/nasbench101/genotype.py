@@ -13,6 +13,7 @@ from numbers import Real
 from typing import Any, NoReturn
 
 from nas_search.core.errors import InputError
+from nas_search.core.text import quote
 from nas_search.spaces.nasbench101.graph import (
     MAX_EDGES,
     MAX_VERTICES,
@@ -20,7 +21,7 @@ from nas_search.spaces.nasbench101.graph import (
     CellGraph101,
     prune,
 )
-from nas_search.spaces.text_form import quote, read_fields, read_tree
+from nas_search.spaces.text_form import last_name, read_fields, read_tree
 
 INPUT, OUTPUT = "input", "output"
 
@@ -107,7 +108,7 @@ def parse(text: str) -> Nasbench101Genotype:
         InputError: the text is not a genotype; the message locates the error.
     """
     tree = read_tree(text, _fail, _with_commas)
-    if not (isinstance(tree, ast.Call) and _name(tree.func) == "ModelSpec"):
+    if not (isinstance(tree, ast.Call) and last_name(tree.func) == "ModelSpec"):
         _fail("", f"got {quote(text)}; write it like {_EXAMPLE}")
     given = read_fields(tree, _FIELDS, _fail)
     return Nasbench101Genotype(**{field: _items(field, given[field]) for field in _FIELDS})
@@ -118,25 +119,16 @@ def _with_commas(text: str) -> str:
     return re.sub(r"(?<=[01.\]])\s+(?=[01\[])", ", ", text)
 
 
-def _name(node: ast.expr) -> str:
-    """Return the last name of ``a.b.c``; empty for any other expression."""
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def _items(field: str, node: ast.expr) -> tuple[Any, ...]:
-    """Read nested lists of constants, of the benchmark's names and of arrays."""
-    if isinstance(node, ast.Call) and _name(node.func) in ("array", "asarray") and node.args:
-        node = node.args[0]
+    """Read nested lists of constants and of the benchmark's names."""
     if not isinstance(node, ast.List | ast.Tuple):
         _fail(field, "expected a list")
     values: list[Any] = []
     for item in node.elts:
         if isinstance(item, ast.Constant):
             values.append(item.value)
-        elif _name(item) in _CONSTANTS:
-            values.append(_CONSTANTS[_name(item)])
+        elif last_name(item) in _CONSTANTS:
+            values.append(_CONSTANTS[last_name(item)])
         elif field == "matrix" and isinstance(item, ast.List | ast.Tuple):
             values.append(_items("matrix row", item))
         else:

@@ -5,6 +5,7 @@ Source: Dong and Yang, ICLR 2020, arXiv 2001.00326.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from nas_search.core.errors import InputError
+from nas_search.core.text import quote
 from nas_search.spaces.arguments import check_problem, read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
@@ -30,10 +32,13 @@ from nas_search.spaces.nasbench201.network import (
 )
 from nas_search.spaces.nasbench201.stacked import StackedNetwork201
 from nas_search.spaces.operations import ResidualBlock, half
+from nas_search.spaces.text_form import unwrap
 from nas_search.stacked.network import Pool, StackedNetwork
 
 _NAMES = tuple(OPERATIONS)
 _EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
+_STRUCTURE = re.compile(r"\A(?:\w+\s*[:=]\s*)?Structure\(4 nodes with (.*)\)\Z", re.DOTALL)
+"""As the authors' programs print a cell."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Nasbench201Genotype(Choices):
             if operation not in OPERATIONS:
                 raise InputError(
                     f"nasbench201 cell, edge {source}->{target}: unknown operation "
-                    f"{operation!r}; possible: {', '.join(_NAMES)}"
+                    f"{quote(operation)}; possible: {', '.join(_NAMES)}"
                 )
 
     def __str__(self) -> str:
@@ -77,14 +82,18 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
     def parse(self, text: str) -> Nasbench201Genotype:
         """Return the cell written in the benchmark's form, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
+        Quotes around it, ``arch_str = `` before it and the authors' ``Structure(4 nodes with ...)``
+        are accepted too.
+
         Raises:
             InputError: the text is not a cell; the message names the node or the edge.
         """
-        nodes = text.strip().split("+")
+        text = _STRUCTURE.sub(r"\1", unwrap(text))
+        nodes = text.split("+")
         if len(nodes) != 3:
             raise InputError(
                 f"a nasbench201 cell has 3 nodes joined by '+', got {len(nodes)} in "
-                f"{_short(text)}; write it like {_EXAMPLE}"
+                f"{quote(text)}; write it like {_EXAMPLE}"
             )
         operations: list[str] = []
         for target, node in enumerate((part.strip() for part in nodes), start=1):
@@ -92,14 +101,14 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
             if not (len(node) > 1 and node[0] == node[-1] == "|" and len(edges) == target):
                 raise InputError(
                     f"nasbench201 cell, node {target}: expected {target} edge(s) between bars, "
-                    f"got {_short(node)}; write the cell like {_EXAMPLE}"
+                    f"got {quote(node)}; write the cell like {_EXAMPLE}"
                 )
             for source, edge in enumerate(edges):
                 operation, tilde, index = edge.rpartition("~")
                 if not tilde or index != str(source):
                     raise InputError(
                         f"nasbench201 cell, node {target}, edge {source + 1}: expected "
-                        f"'operation~{source}', got {_short(edge)}"
+                        f"'operation~{source}', got {quote(edge)}"
                     )
                 operations.append(operation)
         return Nasbench201Genotype(tuple(operations))
@@ -173,10 +182,6 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
             if operation != "none"
         )
         return (CellGraph("cell", ("0",), "3", ("0", "1", "2", "3"), edges),)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def _check(input_shape: tuple[int, int, int], num_classes: int) -> None:

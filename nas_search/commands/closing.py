@@ -1,0 +1,63 @@
+"""The last lines of a search: why it ended, what was found, and what to do with it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from nas_search.commands.search_schema import SearchConfig
+from nas_search.search import SearchOutcome
+
+NOT_COMPARABLE = (
+    "scores of different proxies, data or settings are not comparable; training compares what they "
+    "found"
+)
+
+
+def typed_path(path: Path) -> str:
+    """Return a path as it is typed in this folder: relative where it lies below."""
+    inside = path.is_absolute() and path.is_relative_to(Path.cwd())
+    return str(path.relative_to(Path.cwd())) if inside else str(path)
+
+
+def why_ended(config: SearchConfig, outcome: SearchOutcome) -> str:
+    """Return why a search ended, as a part of a sentence."""
+    if outcome.stop == "interrupted":
+        return "interrupted"
+    counted = sum(evaluation.status != "rejected" for evaluation in outcome.evaluations)
+    if outcome.stop == "exhausted":
+        return "finished: no new architecture is left in the space"
+    most, minutes = config.budget.evaluations, config.budget.minutes
+    if most is not None and counted >= most:
+        return f"finished: all {most:,} evaluations of the budget are made"
+    of = f", {counted:,} of {most:,} evaluations are made" if most is not None else ""
+    return f"finished: the budget of {minutes:g} minute{'s' * (minutes != 1)} is spent{of}"
+
+
+def closing_lines(config: SearchConfig, outcome: SearchOutcome, directory: Path) -> Iterator[str]:
+    """Yield what a person should know of a search that has found something."""
+    population = getattr(config.algorithm_options, "population", None)
+    scored = sum(evaluation.status == "ok" for evaluation in outcome.evaluations)
+    if population is not None and scored <= population and outcome.stop == "budget":
+        yield (
+            f"nothing evolved yet: all {scored} scored architectures belong to the first, random "
+            f"population of {population}; for so small a budget set algorithm.population=10 "
+            "algorithm.tournament=3"
+        )
+    yield (
+        f"best.json is the highest {config.proxy.name}, as yet untrained. The score orders the "
+        f"candidates of one search, higher is better; it is no accuracy, and {NOT_COMPARABLE}"
+    )
+    if outcome.stop != "interrupted" and not config.finalists.k:
+        run = shlex.quote(f"run={typed_path(directory)}")
+        yield f"next, train the three best: python -m nas_search.train {run} finalists.k=3"
+
+
+def sweep_lines(sweep: Path, jobs: int) -> Iterator[str]:
+    """Yield what a person should know of the searches of a sweep."""
+    run = shlex.quote(f"run={typed_path(sweep)}")
+    yield f"{jobs} searches in {typed_path(sweep)}{os.sep}; {NOT_COMPARABLE}:"
+    yield f"  python -m nas_search.train {run}     trains the best of each"
+    yield "or rank the proxies on a table of trained architectures: python -m nas_search.rank"

@@ -1,0 +1,61 @@
+"""What went wrong, in one line for the person who typed the command."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from nas_search.commands.guesses import meant_choice, meant_key
+from nas_search.commands.help import BASE
+from nas_search.commands.reading import renamed
+from nas_search.core.text import shorten
+
+LONGEST = 1000
+"""Characters of a message; what is longer quotes something that nobody wants to read."""
+
+
+def one_line(error: Exception, command: str, conf: Path, config: str) -> str:
+    """Return what ``error`` means for a person who typed ``python -m command ...``.
+
+    Args:
+        error: what was raised.
+        command: the command, for the way to its help.
+        conf: the folder of the configuration.
+        config: name of the command's file in it.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'a file'}: {error.strerror}; choose another hydra.run.dir"
+    text = str(error)
+    unknown = re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", text)
+    options = re.search(r"Available options in '[^']+':\n((?:\t.+\n?)+)", text)
+    if unknown and options:
+        group, name = unknown[1], unknown[2]
+        possible = [option for option in options[1].split() if option != BASE]
+        refusal = ranks_only(name) if group == "proxy" else ""
+        guess = meant_choice(group, name, possible)
+        return refusal or f"unknown {group} '{name}'{guess}; possible: {', '.join(possible)}"
+    key = re.search(r"Could not override '([^']+)'", text)
+    if key:
+        guess = meant_key(key[1], conf, config)
+        unknown_key = f"unknown key '{key[1]}'{guess}; see python -m {command} --help for the keys"
+        return renamed(key[1]) or unknown_key
+    line = " ".join(line.strip() for line in text.splitlines() if line.strip())
+    shown = "".join(letter if letter.isprintable() else "?" for letter in line)
+    if len(shown) <= LONGEST:
+        return shown
+    return shorten(shown, LONGEST * 3 // 4) + " " + shown[-LONGEST // 4 :]
+
+
+def ranks_only(name: str) -> str:
+    """Return why an aggregate of ranks cannot be ``proxy=name``; empty for all other names."""
+    from nas_search.ranking.aggregates import AGGREGATES
+
+    if name not in AGGREGATES.names():
+        return ""
+    members = AGGREGATES.get(name).members
+    how = f"proxies=[{name}]" if members else "aggregates={mine: [NAME, NAME]}"
+    return (
+        f"proxy={name} ranks candidates against each other: it has no score for one candidate, as "
+        "a search needs; choose a single score, or rank the architectures of a table by it: "
+        f"python -m nas_search.rank '{how}'"
+    )

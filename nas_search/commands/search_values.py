@@ -1,0 +1,118 @@
+"""The values of a search that need no network: read before torch, which takes seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
+
+from nas_search.commands.reading import (
+    at_least,
+    beside,
+    nameless,
+    read_as,
+    read_group,
+    read_name,
+    read_parts,
+)
+from nas_search.core.device import Precision
+from nas_search.core.errors import InputError
+from nas_search.search import ALGORITHMS, AlgorithmRecord, Budget
+
+GROUPS = (
+    "search_space",
+    "proxy",
+    "algorithm",
+    "budget",
+    "dataset",
+    "executor",
+    "constraints",
+    "benchmark",
+    "finalists",
+    "recipe",
+)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Keys of the configuration that stand beside the groups."""
+
+    device: str
+    precision: Precision
+    plugins: list[str]
+    seed: int = at_least(0)
+    top: int = at_least(1)
+
+
+@dataclass(frozen=True)
+class _Proposing:
+    """Keys of the group ``algorithm`` that every algorithm has."""
+
+    batch: int = at_least(1, 1)
+
+
+@dataclass(frozen=True)
+class _Advice:
+    """Keys of the group ``budget`` that the algorithm may take its own from."""
+
+    population: int = at_least(2, 100)
+    tournament: int = at_least(1, 25)
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """How genotypes are proposed, and for how long.
+
+    Attributes:
+        algorithm: the registered algorithm; ``options`` its options.
+        batch: genotypes that it proposes at a time.
+        budget: when to end.
+    """
+
+    algorithm: AlgorithmRecord
+    options: Any
+    batch: int
+    budget: Budget
+
+    def __post_init__(self) -> None:
+        population = getattr(self.options, "population", None)
+        evaluations = self.budget.evaluations
+        if population is not None and evaluations is not None and evaluations < population:
+            raise InputError(
+                f"budget.evaluations={evaluations} does not even fill the first population "
+                f"(algorithm.population={population}); raise the one or lower the other: for about "
+                "a hundred evaluations algorithm.population=10 algorithm.tournament=3"
+            )
+
+
+def read_beside(config: DictConfig) -> Beside:
+    """Return the keys beside the groups.
+
+    Raises:
+        InputError: as :func:`.read_as`.
+    """
+    return read_as(Beside, "", beside(config, GROUPS))
+
+
+def read_evolution(config: DictConfig) -> Evolution:
+    """Return the groups ``algorithm`` and ``budget``.
+
+    Raises:
+        InputError: there is no such algorithm, key or value, or the two do not fit each other.
+    """
+    values = read_group(config, "algorithm")
+    algorithm = ALGORITHMS.get(read_name(values, "algorithm"))
+    proposing, options = read_parts("algorithm", nameless(values), _Proposing, algorithm.options)
+    budget, _ = read_parts("budget", read_group(config, "budget"), Budget, _Advice)
+    return Evolution(algorithm, options, proposing.batch, budget)
+
+
+def refuse_early(config: DictConfig) -> None:
+    """Read what needs neither torch nor a plugin, so that mistakes in it are told at once.
+
+    Raises:
+        InputError: there is one.
+    """
+    if not read_beside(config).plugins:  # which may bring the algorithm
+        read_evolution(config)
