@@ -34,7 +34,7 @@ def forget_sweep() -> None:
 class _Quiet(JobReturn):
     """The result of a job, whose error is raised without Hydra's line about its overrides."""
 
-    @property  # type: ignore[override]
+    @property  # type: ignore[misc]
     def return_value(self) -> Any:
         """What the job returned.
 

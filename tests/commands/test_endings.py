@@ -97,7 +97,7 @@ def test_the_printed_command_continues_the_run(
     def interrupted(self: ScoringTask, genotype: object) -> object:
         if next(evaluations, None) is None:
             raise KeyboardInterrupt
-        return candidate(self, genotype)  # type: ignore[arg-type]
+        return candidate(self, genotype)
 
     folder = "hydra.run.dir=my runs/${now:%Y} #1 (é)"
     with monkeypatch.context() as patch:
