@@ -22,6 +22,7 @@ from nas_search.commands.run_folder import forget_sweep, remove_if_new, sweep_fo
 from nas_search.commands.typed import readable_by_hydra
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.garbage import keep_imports
+from nas_search.core.memory import is_out_of_memory
 
 # In a wheel the configuration lies inside the package, in a checkout beside it.
 _PACKAGE = Path(__file__).parent.parent
@@ -81,6 +82,15 @@ class Command:
             if not _reader_is_gone(error):
                 self._fail(error)
             raise
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):  # a defect of ours
+                raise
+            failure = RunError(
+                "memory ran out; use fewer executor.workers, fewer or smaller images, or a smaller "
+                "network, and repeat the command: it continues"
+            )
+            self._fail(failure)
+            raise failure from None
         finally:
             remove_if_new(self._directory)
 
@@ -167,7 +177,8 @@ class Command:
         """Print what went wrong in one line, in one process of many; remember the exit code."""
         if os.environ.get("RANK", "0") == "0" and not hasattr(error, _REPORTED):
             line = one_line(error, self._name, Path(CONF), self._config)
-            if "repeat" in line and not self._folder_is_typed():
+            advice = isinstance(error, RunError) and "repeat" in line
+            if advice and not self._folder_is_typed():
                 line += f" (to continue: {self.continuing()})"
             print(f"nas_search: {line}", file=sys.stderr)
         setattr(error, _REPORTED, True)

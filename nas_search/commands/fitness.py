@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +40,7 @@ class ProxyConfig:
 
     def facts(self) -> dict[str, Any]:
         """Return what defines the fitness, as JSON-serializable values."""
-        measuring = {"proxy": {"name": self.name, **dataclasses.asdict(self.settings)}}
+        measuring = {"proxy": {"name": self.name, **self.settings.facts()}}
         return {**measuring, **({"oracle": truth.fingerprint(self.lookup)} if self.lookup else {})}
 
 

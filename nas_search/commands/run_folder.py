@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,15 @@ def keep_configuration(composed: dict[str, Any], directory: Path, name: str = "c
     """
     if not composed:
         return
-    (directory / ".hydra").mkdir(exist_ok=True)
-    text = OmegaConf.to_yaml(OmegaConf.create(composed))
-    write_text(directory / ".hydra" / f"{name}.yaml", text)
+    folder = directory / ".hydra"
+    if folder.is_symlink():  # not written through
+        folder.unlink()
+    folder.mkdir(exist_ok=True)
+    write_text(folder / f"{name}.yaml", OmegaConf.to_yaml(OmegaConf.create(composed)))
+
+
+def drop_configuration(directory: Path, name: str = "config") -> None:
+    """Remove what :func:`keep_configuration` wrote: the request was refused after all."""
+    (directory / ".hydra" / f"{name}.yaml").unlink(missing_ok=True)
+    with suppress(OSError):  # there is none, or something is in it
+        (directory / ".hydra").rmdir()

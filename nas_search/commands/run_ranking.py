@@ -19,11 +19,11 @@ from nas_search import report
 from nas_search.commands.rank_schema import BASELINES, RankConfig
 from nas_search.commands.ranking_report import print_ranking, write_ranking
 from nas_search.commands.run_folder import keep_configuration
-from nas_search.commands.settings import Settings, scoring_task
+from nas_search.commands.settings import Settings, probe_digest, scoring_task
 from nas_search.core.device import resolve_device
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.versions import versions
-from nas_search.data import ImageData
+from nas_search.data import ImageData, fingerprint
 from nas_search.proxies import PROXIES
 from nas_search.ranking import ranking
 from nas_search.ranking.ranking import RankingRow
@@ -131,18 +131,18 @@ def ranking_tasks(config: RankConfig, data: ImageData, seed: int) -> list[Scorin
     ]
 
 
-def ranking_facts(config: RankConfig) -> dict[str, Any]:
+def ranking_facts(config: RankConfig, data: ImageData) -> dict[str, Any]:
     """Return what defines the scores; architectures, seeds and workers may change."""
     study = config.study
     return {
         "search_space": {"name": config.space.name, **config.space_options, **config.macro},
         "scores": {
-            name: dataclasses.asdict(one.settings.of(PROXIES.get(name)))
+            name: one.settings.of(PROXIES.get(name)).facts()
             for one in measured_together(study.measured, config.settings)
             for name in one.scores
         },
         "dataset": config.dataset.name,
-        "dataset_options": dataclasses.asdict(config.dataset_options),
+        "data": fingerprint(data),
         **({"precision": study.precision} if study.precision != "fp32" else {}),
     }
 
@@ -159,7 +159,8 @@ def _scored(
     tasks = ranking_tasks(config, data, seed)
     tasks[0].check_sizes(genotypes[0])
     with Store(directory / f"scores_seed{seed}.sqlite") as store:
-        store.claim({**ranking_facts(config), "seed": seed}, {"versions": versions()})
+        facts = {**ranking_facts(config, data), "seed": seed, "probe_batch": probe_digest(tasks)}
+        store.claim(facts, {"versions": versions()})
         evaluations = store.evaluations()[: len(genotypes)]
         ranking.check_recorded(evaluations, genotypes)
         keep_configuration(config.composed, directory)

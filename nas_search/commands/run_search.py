@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,20 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
 from nas_search.commands.finalists import finalists_of
-from nas_search.commands.run_folder import keep_configuration
+from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.run_training import run_training
 from nas_search.commands.search_report import SearchResult, print_report, write_report
 from nas_search.commands.search_schema import SearchConfig
-from nas_search.commands.settings import scoring_task
+from nas_search.commands.settings import kept_options, probe_digest, scoring_task
 from nas_search.commands.train_schema import TrainConfig
 from nas_search.core.device import resolve_device
-from nas_search.core.errors import RunError
+from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.versions import versions
+from nas_search.data import ImageData, fingerprint
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
 from nas_search.search import Algorithm, SearchOutcome, run_loop
@@ -47,34 +48,45 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         InputError: the request cannot be carried out as written.
         RunError: nothing could be scored, or the store or the disk fails.
     """
-    task = search_task(config)
+    data = config.dataset.load(config.dataset_options)
+    task = search_task(config, data)
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
     check_constraints(task)
-    facts = search_facts(config, task)
+    facts = search_facts(config, task, data)
     algorithm = config.algorithm.algorithm(
         config.space,
         np.random.default_rng([config.seed, *b"search"]),
         config.proxy.name,
         config.algorithm_options,
     )
-    with Store(directory / "run.sqlite") as store:
-        store.claim(facts, {"versions": versions()})
-        keep_configuration(config.composed, directory)
-        outcome = _search(config, task, algorithm, store, console)
+    try:
+        with Store(directory / "run.sqlite") as store:
+            store.claim(facts, search_notes(config))
+            keep_configuration(config.composed, directory)
+            outcome = _search(config, task, algorithm, store, console)
+    except InputError:
+        if not (directory / "run.sqlite").exists():  # nothing was scored: it leaves no trace
+            drop_configuration(directory)
+        raise
     result = SearchResult(config, task, outcome, algorithm.duplicates, facts)
     write_report(result, directory)
     print_report(result, directory, console)
+    remark = failure_remark(outcome.evaluations)
     if outcome.stop != "interrupted":
         if not result.ranked:
             raise RunError(
-                f"none of the {len(outcome.evaluations)} candidates got a score; see the reasons "
-                f"in {directory / 'history.csv'}"
+                f"none of the {len(outcome.evaluations)} candidates got a score; "
+                f"{remark}{'; ' * bool(remark)}see the reasons in {directory / 'history.csv'}"
             )
+        if mostly_failed(outcome.evaluations) and config.proxy.lookup is None:
+            raise RunError(f"{remark}; the best of the others says little, and is not trained")
+        if remark:
+            console.print(remark, soft_wrap=True)
         _train_finalists(result, directory, console)
     return outcome
 
 
-def search_task(config: SearchConfig) -> ScoringTask:
+def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
     """Return what workers must know to score candidates of ``config``; reads the probe batch.
 
     Raises:
@@ -82,7 +94,7 @@ def search_task(config: SearchConfig) -> ScoringTask:
     """
     device = resolve_device(config.device)
     return scoring_task(
-        config.dataset.load(config.dataset_options),
+        data,
         config.proxy.measured,
         config.proxy.settings,
         config.seed,
@@ -94,9 +106,8 @@ def search_task(config: SearchConfig) -> ScoringTask:
     )
 
 
-def search_facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
+def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> dict[str, Any]:
     """Return what defines the history of a search; budget, workers and device may change."""
-    probe = hashlib.sha256(task.images.numpy().tobytes() + task.labels.numpy().tobytes())
     return {
         "seed": config.seed,
         "search_space": {"name": config.space.name, **config.space_options, **config.macro},
@@ -108,10 +119,20 @@ def search_facts(config: SearchConfig, task: ScoringTask) -> dict[str, Any]:
         },
         "dataset": config.dataset.name,
         "num_classes": task.num_classes,
-        "probe_batch": probe.hexdigest()[:16],
+        "data": fingerprint(data),
+        "probe_batch": probe_digest([task]),
         "constraints": dataclasses.asdict(config.constraints),
         # Of other precision only: what was recorded before there was a choice can be continued.
         **({"precision": task.precision} if task.precision != "fp32" else {}),
+    }
+
+
+def search_notes(config: SearchConfig) -> dict[str, Any]:
+    """Return what a run keeps to be read later and may change when it is continued."""
+    return {
+        "dataset_options": kept_options(config.dataset_options),
+        "plugins": list(config.plugins),
+        "versions": versions(),
     }
 
 

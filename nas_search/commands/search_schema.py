@@ -44,6 +44,7 @@ class SearchConfig:
         table: accuracies to report of what is found; None when no benchmark is chosen.
         finalists: how many of the best are trained at the end, and how.
         recipe: by which recipe.
+        plugins: modules that were imported first.
         composed: the configuration that all this was read from, for the record of the run.
     """
 
@@ -66,6 +67,7 @@ class SearchConfig:
     table: Table | None = None
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     recipe: Recipe | None = None
+    plugins: tuple[str, ...] = ()
     composed: dict[str, Any] = field(default_factory=dict)
 
 
@@ -103,5 +105,6 @@ def read_config(config: DictConfig) -> SearchConfig:
         table=table,
         finalists=read_as(FinalistsConfig, "finalists", group["finalists"]),
         recipe=read_as(Recipe, "recipe", group["recipe"]),
+        plugins=tuple(top.plugins),
         composed=as_composed(config),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import torch
 
 from nas_search.commands.reading import at_least
+from nas_search.core.files import user_path
 from nas_search.data import ImageData, probe_batch
 from nas_search.gradients import Normalization, Parameters, Scheme
 from nas_search.proxies import ProxyRecord
@@ -26,6 +29,7 @@ class Settings:
         parameters: parameters that count.
         init: distribution of the initial weights.
         repeats: draws of the initial weights over which a score is averaged, 1 or more.
+        seconds: time that scoring one candidate may take; None for any. No part of the definition.
     """
 
     batch_size: int | None = at_least(2, None)
@@ -34,6 +38,7 @@ class Settings:
     parameters: Parameters = "weights"
     init: Scheme | None = None
     repeats: int | None = at_least(1, None)
+    seconds: float | None = None
 
     def of(self, record: ProxyRecord) -> Settings:
         """Return the settings of one score: its record's where nothing else was asked for."""
@@ -44,7 +49,14 @@ class Settings:
             parameters=self.parameters,
             init=self.init or record.init,
             repeats=self.repeats or record.repeats,
+            seconds=self.seconds,
         )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what defines a score that is measured so, as JSON-serializable values."""
+        values = dataclasses.asdict(self)
+        values.pop("seconds")
+        return values
 
 
 def scoring_task(
@@ -77,5 +89,26 @@ def scoring_task(
         seed=seed,
         init=settings.init,
         repeats=settings.repeats or 1,
+        seconds=settings.seconds,
         **networks,
     )
+
+
+def probe_digest(tasks: Sequence[ScoringTask]) -> str:
+    """Return 16 characters that follow from the probe batches of ``tasks``."""
+    digest = hashlib.sha256()
+    for task in tasks:
+        digest.update(task.images.numpy().tobytes() + task.labels.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def kept_options(options: Any) -> dict[str, Any]:
+    """Return the options of a data set as a run keeps them: paths from the root of the machine.
+
+    A run is trained later, perhaps from another folder, where a file of the same name may lie.
+    """
+    kept = dataclasses.asdict(options)
+    for name, value in kept.items():
+        if name.endswith(("path", "root")) and isinstance(value, str) and value:
+            kept[name] = str(user_path(value).absolute())
+    return kept

@@ -1,4 +1,4 @@
-"""Plain files for people and scripts: CSV and JSON, written atomically."""
+"""Plain files for people and scripts: CSV and JSON, written as new files and moved into place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,28 @@ from nas_search.core.errors import InputError
 
 FORMULA = ("=", "+", "@", "\t", "\r")
 """Beginnings of a cell that spreadsheets calculate."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a new, empty file, which takes the place of ``path`` after the block.
+
+    A symbolic link at either path is replaced, never written through.
+
+    Raises:
+        OSError: the disk refuses; the previous file is kept.
+    """
+    beside = path.with_name(path.name + ".part")
+    beside.unlink(missing_ok=True)
+    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # that of a full disk names no file
+        raise
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def user_path(text: str | Path, key: str = "") -> Path:
@@ -44,14 +68,6 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Write rows under a header; None is an empty cell.
 
@@ -72,11 +88,20 @@ def _no_formula(cell: Any) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` in UTF-8.
+    """Write ``text`` in UTF-8; bytes of file names that are no UTF-8 stay what they are.
 
     Raises:
         OSError: the disk refuses; the previous file is kept.
     """
-    unfinished = path.with_suffix(path.suffix + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    with replacing(path) as new:
+        new.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -2,6 +2,7 @@
 
 from nas_search.data.assemble import stratified_holdout
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Split, normalize
+from nas_search.data.fingerprint import fingerprint
 from nas_search.data.probe import probe_batch
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "DatasetRecord",
     "ImageData",
     "Split",
+    "fingerprint",
     "normalize",
     "probe_batch",
     "stratified_holdout",

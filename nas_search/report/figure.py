@@ -10,6 +10,8 @@ from typing import Any
 import matplotlib.style
 from matplotlib.figure import Figure
 
+from nas_search.core.files import replacing
+
 INK = "#1f2933"
 MUTED = "#7b8794"
 FAINT = "#e4e7eb"
@@ -37,5 +39,5 @@ def style() -> Iterator[None]:
 def save(figure: Figure, path: Path) -> None:
     """Write ``figure`` to ``path`` (.svg or .png), without dates or versions in it."""
     metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
-    with style():
-        figure.savefig(path, metadata=metadata)
+    with style(), replacing(path) as new:
+        figure.savefig(new, metadata=metadata, format=path.suffix[1:])

@@ -9,13 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-from omegaconf import OmegaConf
-
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.files import user_path
 from nas_search.runs.architecture import Architecture, load
-from nas_search.runs.store import read_evaluations
+from nas_search.runs.rows import read_store
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,9 @@ class Run:
 
     Attributes:
         directory: the directory.
-        config: the composed configuration.
+        config: what defines the search, by the keys of its configuration, as its store recorded it:
+            ``search_space``, ``proxy``, ``algorithm``, ``dataset``, ``seed``, ``plugins``, ...;
+            paths are absolute. Files in the directory that anybody may edit are not read for it.
         evaluations: every evaluation so far, in order; another process may be adding to them.
         summary: ``summary.json``; None if the search has not ended yet.
         finalists: rows of ``finalists.csv`` by column, best first; empty if none were trained.
@@ -66,27 +66,27 @@ def open_run(directory: str | Path) -> Run:
         InputError: it is not the directory of a search, or a file in it is broken.
         RunError: its store cannot be read.
     """
-    directory = Path(directory)
+    directory = user_path(directory).absolute()
+    if not (directory / "run.sqlite").exists():
+        raise InputError(f"{directory} is not the directory of a search: it has no run.sqlite")
+    record, evaluations = read_store(directory / "run.sqlite")
     return Run(
         directory=directory,
-        config=_config(directory),
-        evaluations=read_evaluations(directory / "run.sqlite"),
+        config=_config(record, directory),
+        evaluations=evaluations,
         summary=_summary(directory / "summary.json"),
         finalists=_finalists(directory / "finalists" / "finalists.csv"),
     )
 
 
-def _config(directory: Path) -> dict[str, Any]:
-    file = directory / ".hydra" / "config.yaml"
+def _config(record: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Return the record with the groups in the form of the configuration."""
     try:
-        config = OmegaConf.to_container(OmegaConf.load(file))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise InputError(
-            f"{directory} is not the directory of a search (cannot read {file}: {error})"
-        ) from None
-    if not isinstance(config, dict) or not {"proxy", "search_space", "dataset"} <= set(config):
-        raise InputError(f"{directory} is not the directory of a search: see {file}")
-    return {str(key): value for key, value in config.items()}
+        dataset = {"name": record["dataset"], **record["dataset_options"]}
+        record["proxy"]["name"], record["search_space"]["name"]
+    except (KeyError, TypeError):
+        raise InputError(f"{directory} is not the directory of a search of this version") from None
+    return {**record, "dataset": dataset}
 
 
 def _summary(file: Path) -> dict[str, Any] | None:
@@ -94,13 +94,18 @@ def _summary(file: Path) -> dict[str, Any] | None:
         return None
     try:
         summary = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read {file} ({error})") from None
-    return dict(summary)
+    if not isinstance(summary, dict):
+        raise InputError(f"cannot read {file} (it is no summary)")
+    return summary
 
 
 def _finalists(file: Path) -> list[dict[str, str]]:
     if not file.exists():
         return []
-    with file.open(encoding="utf-8", newline="") as text:
-        return list(csv.DictReader(text))
+    try:
+        with file.open(encoding="utf-8", newline="") as text:
+            return list(csv.DictReader(text))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"cannot read {file} ({error})") from None

@@ -9,6 +9,10 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.scoring.scorer import Scorer
 from nas_search.scoring.task import ScoringTask
 
+Tasks = tuple[ScoringTask, ...]
+"""What is scored: one task, or several of the same space, device and constraints, of which each
+candidate gets one joint evaluation."""
+
 
 class JointScorer:
     """Scores candidates under one task after another and joins the evaluations of each.

@@ -19,6 +19,7 @@ from nas_search.passes import Facts, Form, Outcome, Pass, Subject, pass_of
 from nas_search.passes.base import Loss, Missing, cross_entropy
 from nas_search.passes.per_sample import Grams
 from nas_search.proxies import Measurement
+from nas_search.scoring.formula import failure
 
 Networks = Callable[[Form], nn.Module]
 """Gives the network of K candidates in the form that a pass asks for."""
@@ -154,13 +155,12 @@ def _outcomes(
         if one.network != "none":
             subject = replace(subject, network=networks(one.network))
         outcomes = one.run(subject, wanted)
-    except Exception as error:  # dead in this pass, or out of memory, or a defect of the pass
+    except (Exception, SystemExit) as error:  # dead, or out of memory, or a defect of the pass
         if refuse and isinstance(error, InputError):
             raise
         if len(subject.facts) > 1:  # measured alone, they show whose failure it is
             raise
-        # Without its traceback, whose frames would hold the pass's tensors.
-        return [error.with_traceback(None)]
+        return [failure(error)]
     if len(outcomes) != len(subject.facts):
         raise InputError(
             f"pass '{one.name}' gave {len(outcomes)} outcomes for {len(subject.facts)} candidates"

@@ -15,6 +15,7 @@ from nas_search.layers.modes import Normalization, Parameters
 from nas_search.passes import Facts
 from nas_search.passes.base import Loss, cross_entropy
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
+from nas_search.scoring.formula import number
 from nas_search.scoring.measure import Measuring, measure_stack
 from nas_search.scoring.rounds import by_normalization
 
@@ -33,7 +34,7 @@ class Scores(dict[str, float]):
     def take(self, record: ProxyRecord, measurement: Measurement) -> None:
         """Add the score of ``record``, or NaN and the reason."""
         try:
-            value = record.score(measurement)
+            value = number(record.score(measurement))
             reason = "" if math.isfinite(value) else f"the score is {value}"
         except Exception as error:  # a pass or a formula that does not apply to this network
             lines = str(error).strip().splitlines()

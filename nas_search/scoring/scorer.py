@@ -24,6 +24,7 @@ import torch
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.memory import is_out_of_memory
 from nas_search.passes import pass_of
 from nas_search.scoring.measure import measure_stack
 from nas_search.scoring.networks import Build, StackedNetworks, ordinary_networks
@@ -52,14 +53,6 @@ def stacks(count: int, size: int, start: int = 0, stop: int | None = None) -> It
     stop = count if stop is None else min(stop, count)
     for begin in range(start - start % size, stop, size):
         yield range(begin, min(begin + size, count))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` is a lack of memory, of a GPU or of the machine."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    # What torch's CPU allocator says; it has no class of its own.
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 class Scorer:
@@ -118,7 +111,7 @@ class Scorer:
                 continue
             except InputError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if len(stack) == 1:  # its failures are values: this one is ours
                     raise
                 full = is_out_of_memory(error)

@@ -10,11 +10,8 @@ from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation, Status
 from nas_search.passes import DeadNetwork
 from nas_search.proxies import Measurement, ProxyRecord
+from nas_search.scoring.formula import NoNumber, failure, number
 from nas_search.spaces import Cost
-
-
-class NoNumber(Exception):
-    """A formula gave what is not finite. The message says what."""
 
 
 class Tally:
@@ -41,12 +38,11 @@ class Tally:
         """
         for record in records:
             try:
-                self._totals[record.name] += record.score(measurement) / self._repeats
+                self._totals[record.name] += number(record.score(measurement)) / self._repeats
             except InputError:
                 raise
-            except Exception as error:  # somebody's formula, or the pass behind it
-                # Without its traceback, whose frames would hold the pass's tensors.
-                self._missing.setdefault(record.name, error.with_traceback(None))
+            except (Exception, SystemExit) as error:  # somebody's formula, or the pass behind it
+                self._missing.setdefault(record.name, failure(error))
 
     def scores(self) -> dict[str, float]:
         """Return the scores that are there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,6 +67,8 @@ class ScoringTask:
         constraints: bounds checked before scoring.
         device: torch device on which networks are scored.
         precision: of the arithmetic there.
+        seconds: time that scoring one candidate may take, with all draws and all tasks that are
+            scored together; None for any. Workers that are processes keep to it.
     """
 
     space: SearchSpace[Any]
@@ -82,10 +85,13 @@ class ScoringTask:
     constraints: Constraints = field(default_factory=Constraints)
     device: str = "cpu"
     precision: Precision = "fp32"
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise InputError(f"proxy.repeats={self.repeats} must be 1 or more")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise InputError(f"proxy.seconds={self.seconds} must be more than 0")
         # Refuses what does not exist.
         Measuring(self.normalization or "sample", self.parameters, precision=self.precision)
 
@@ -125,7 +131,12 @@ class ScoringTask:
         """
         try:
             self.cost(genotype)
-        except (InputError, RuntimeError) as error:  # torch refuses what no memory can hold
+        except (
+            InputError,
+            RuntimeError,
+            OverflowError,
+            MemoryError,
+        ) as error:  # no memory holds it
             raise InputError(f"search_space={self.space.name}: {error}") from None
 
     def to_device(self) -> ScoringTask:

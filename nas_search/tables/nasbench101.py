@@ -10,9 +10,10 @@ from typing import Any, overload
 import numpy as np
 
 from nas_search.core.errors import InputError
+from nas_search.core.text import quote
 from nas_search.spaces import SearchSpace
 from nas_search.spaces.nasbench101.genotype import from_graph
-from nas_search.spaces.nasbench101.graph import from_bits
+from nas_search.spaces.nasbench101.graph import MAX_VERTICES, OPERATIONS, from_bits
 from nas_search.tables.nasbench101_records import read_records
 from nas_search.tables.table import (
     BENCHMARKS,
@@ -95,24 +96,55 @@ def _read_arrays(space: SearchSpace[Any], file: Path, options: Nasbench101Option
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"cannot read {file} ({error})") from None
-    columns = {name: arrays[name].astype(float) for name in arrays if "acc" in name}
+    except Exception as error:  # a damaged file raises a dozen types
+        raise InputError(f"cannot read {file} ({quote(error)})") from None
+    accuracies = [name for name in arrays if "acc" in name]
     missing = [name for name in ARRAYS if name not in arrays]
-    if missing or not columns:
+    if missing or not accuracies:
         raise InputError(
             f"{file} is not a table of NAS-Bench-101: no array "
             f"{', '.join(missing) or 'whose name contains acc'}"
         )
+    _check_cells(file, *(arrays[name] for name in ARRAYS))
+    columns = {}
+    for name in accuracies:
+        if arrays[name].shape != arrays[ARRAYS[0]].shape or arrays[name].dtype.kind not in "fiu":
+            raise InputError(f"{file}: {name} does not hold one accuracy per cell")
+        columns[name] = arrays[name].astype(float)
     cells = _Cells(arrays["n_vertices"], arrays["adj_bits"], _digits(arrays["ops"], arrays))
     validation = options.validation or next(iter(columns))
     test = options.test or [validation]
     return Table(space, cells, columns, validation, test, cells.keys())
 
 
+def _check_cells(
+    file: Path, vertices: np.ndarray, bits: np.ndarray, operations: np.ndarray
+) -> None:
+    """Refuse arrays that describe no cells; whether they are connected is seen when they are used.
+
+    Raises:
+        InputError: a size, a type or a value is not one of the format.
+    """
+    sizes = vertices.ndim == 1 and vertices.shape == bits.shape == operations.shape
+    kinds = (vertices.dtype.kind, bits.dtype.kind, operations.dtype.kind)
+    if not sizes or not set(kinds[:2]) <= set("iu") or kinds[2] != "U":
+        raise InputError(f"{file}: {', '.join(ARRAYS)} are not integers, integers and texts, (n,)")
+    width = operations.dtype.itemsize // 4
+    digits = operations.astype(f"<U{width}").view("<U1").reshape(len(operations), width)
+    within = np.arange(width) < vertices[:, None] - 2
+    right = (
+        ((vertices >= 2) & (vertices <= MAX_VERTICES)).all()
+        and ((bits >= 0) & (bits < 1 << (MAX_VERTICES * (MAX_VERTICES - 1) // 2))).all()
+        and (within.sum(1) == vertices - 2).all()
+        and np.isin(digits[within], [str(number) for number in range(len(OPERATIONS))]).all()
+    )
+    if not right:
+        raise InputError(f"{file}: {', '.join(ARRAYS)} hold values that describe no cell")
+
+
 def _digits(operations: np.ndarray, arrays: dict[str, np.ndarray]) -> list[str]:
     """Return the interior operations of each row as digits, without the padding of the array."""
-    interior = (arrays["n_vertices"] - 2).tolist()
+    interior = (arrays["n_vertices"].astype(int) - 2).tolist()
     return [
         "".join(map(str, row[:count]))
         for row, count in zip(operations.tolist(), interior, strict=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from nas_search.core.errors import InputError
+from nas_search.core.text import quote
 from nas_search.spaces.nasbench101.graph import (
     OPERATIONS,
     CellGraph101,
@@ -52,8 +53,8 @@ def read_records(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
             final = _evaluations(base64.b64decode(metrics))[-1]
             for name, number in (("validation", _VALIDATION), ("test", _TEST)):
                 sums[keys[cell]][f"{name}_{int(epochs)}"].append(100 * final[number])
-    except (OSError, ValueError, KeyError, IndexError, TypeError, struct.error) as error:
-        raise InputError(f"{file} is not a NAS-Bench-101 .tfrecord ({error!r})") from None
+    except Exception as error:  # a damaged file raises a dozen types
+        raise InputError(f"{file} is not a NAS-Bench-101 .tfrecord ({quote(error)})") from None
     names = sorted({name for row in sums.values() for name in row})
     columns = {
         name: np.array([np.mean(row[name]) if name in row else np.nan for row in sums.values()])

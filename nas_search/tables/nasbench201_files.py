@@ -17,7 +17,6 @@ Source: github.com/D-X-Y/NATS-Bench, ``api_topology.py`` and ``api_utils.py``.
 from __future__ import annotations
 
 import bz2
-import pickle
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +26,9 @@ import numpy as np
 import torch
 
 from nas_search.core.errors import InputError
+from nas_search.core.text import quote, shorten
+from nas_search.tables import safe_pickle
+from nas_search.tables.safe_pickle import HARMLESS, Array, Dtype
 
 PICKLE = ".pickle.pbz2"
 
@@ -40,21 +42,6 @@ SPLITS = {
     ("cifar100", "x-test"): "c100_test",
     ("ImageNet16-120", "x-valid"): "in16_val",
     ("ImageNet16-120", "x-test"): "in16_test",
-}
-
-_HARMLESS = {
-    ("_codecs", "encode"),  # bytes in old protocols
-    ("collections", "OrderedDict"),
-    ("collections", "defaultdict"),
-    ("builtins", "list"),
-    ("builtins", "dict"),
-    ("builtins", "set"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
 }
 
 
@@ -73,16 +60,16 @@ def read_official(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     """
     try:
         return _columns(_architectures(file))
-    except (OSError, EOFError, ValueError, pickle.UnpicklingError, RuntimeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise InputError(f"{file} is not a file of NAS-Bench-201 ({quote(error)})") from None
+    except Exception as error:  # a damaged file raises a dozen types
         if file.suffix == ".pth":
             raise InputError(
                 f"cannot read {file}: it was not written by torch, or contains more than "
                 "containers, text and numbers"
             ) from None
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        reason = shorten(" ".join(str(error).split()), 200) or type(error).__name__
         raise InputError(f"cannot read {file} ({reason})") from None
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise InputError(f"{file} is not a file of NAS-Bench-201 ({error!r})") from None
 
 
 def _architectures(file: Path) -> Iterator[tuple[str, Mapping[Any, Any]]]:
@@ -125,22 +112,11 @@ def _columns(
 
 
 def _safe_for_torch() -> list[Any]:
-    """Return numpy's number types under the names of its different versions."""
-    scalar = np.float64(0).__reduce__()[0]
-    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-    kinds = [type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)]
-    return [np.dtype, *kinds, *((scalar, name) for name in names)]
-
-
-class _Harmless(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _HARMLESS:
-            raise pickle.UnpicklingError(
-                f"it contains {module}.{name}, which a table does not need"
-            )
-        return super().find_class(module, name)
+    """Return what torch may call instead of numpy's functions, by their names in the file."""
+    numbers = [name for name in HARMLESS if name.startswith("numpy.")]
+    return [Dtype, Array, *((HARMLESS[name], name) for name in numbers)]
 
 
 def _unpickle(file: Path) -> Any:
     with bz2.open(file, "rb") as stream:
-        return _Harmless(stream).load()
+        return safe_pickle.load(stream)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from nas_search.core.errors import InputError, RunError
+from nas_search.core.files import replacing
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -18,15 +21,12 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     Raises:
         RunError: the disk refuses; the previous file is kept.
     """
-    beside = path.with_name(path.name + ".part")
     try:
-        with beside.open("wb") as file:
+        with replacing(path) as new, new.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
     except (OSError, RuntimeError) as error:  # torch.save turns a full disk into RuntimeError
-        beside.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise RunError(
             f"cannot write {path} ({reason}); free space and repeat the command: it continues "
@@ -43,17 +43,37 @@ def load(path: Path, device: str) -> dict[str, Any] | None:
     """Return the state that :func:`save` wrote, or None if there is no file.
 
     Raises:
-        InputError: the file is damaged.
+        InputError: the file is damaged, by a single bit too: torch itself reads on.
     """
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile("a checksum is wrong")
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        if not isinstance(state, dict) or not isinstance(state.get("identity"), dict):
+            raise TypeError("it holds no training")
     except Exception as error:  # a damaged file raises a dozen types
-        raise InputError(
-            f"{path} is damaged ({type(error).__name__}); delete it to train anew"
-        ) from error
+        raise _damaged(path, error) from error
     return state
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a state of :func:`load` is taken over into one line.
+
+    Raises:
+        InputError: it is not the state that :func:`save` was given.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is damaged ({type(error).__name__}); delete it to train anew")
 
 
 def on_disk(write: Callable[[], None]) -> None:
@@ -66,6 +86,6 @@ def on_disk(write: Callable[[], None]) -> None:
         write()
     except OSError as error:
         raise RunError(
-            f"cannot write {error.filename2 or error.filename} ({error.strerror}); every trained "
+            f"cannot write {error.filename} ({error.strerror}); every trained "
             "epoch is in its checkpoint: free space and repeat the command"
         ) from error

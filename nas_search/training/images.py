@@ -49,6 +49,11 @@ class Images:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def resident(self) -> bool:
+        """Whether all images are kept in memory."""
+        return self._held is not None
+
     def batches(self, parts: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield raw pixels (b, C, H, W) and labels (b,) on the device for each of ``parts``.
 

@@ -304,14 +304,15 @@ class Training:
                 f"{self._folder} holds a training with another {', '.join(differing)}; repeat its "
                 "command to continue it, or choose another hydra.run.dir"
             )
-        self._network.load_state_dict(state["network"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
-        if self._average is not None:
-            self._average.load_state_dict(state["average"])
-        self._best = state["best"]
-        self.micro_batch = state["micro_batch"]
-        self.log = [Epoch(**values) for values in state["log"]]
+        with checkpoint.restoring(self._folder / "checkpoint.pt"):
+            self._network.load_state_dict(state["network"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self._schedule.load_state_dict(state["schedule"])
+            if self._average is not None:
+                self._average.load_state_dict(state["average"])
+            self._best = state["best"]
+            self.micro_batch = state["micro_batch"]
+            self.log = [Epoch(**values) for values in state["log"]]
         self._updates = self.done * self._steps
 
 

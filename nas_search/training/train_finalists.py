@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -32,7 +31,9 @@ from nas_search.training.finalist import (
 )
 from nas_search.training.fine_tune import take_weights
 from nas_search.training.formats import check_formats, export
+from nas_search.training.identity import pixel_digest, training_identity
 from nas_search.training.images import Images
+from nas_search.training.locked import locked
 from nas_search.training.log import TrainingLog
 from nas_search.training.loop import Training, TrainingFailure, evaluate
 from nas_search.training.recipe import Recipe
@@ -71,7 +72,10 @@ def train_finalists(
     check_formats(plan.finalists.export)
     _check(finalists, data, plan.recipe)
     with process_group(plan.device) as group:
-        return _FinalistsRun(finalists, data, plan, directory, console, renderers, group).run()
+        # By default the directory is named after the time at which each process started.
+        folder = Path(group.from_leader(str(directory.resolve()))) / "finalists"
+        with locked(folder, group):
+            return _FinalistsRun(finalists, data, plan, folder, console, renderers, group).run()
 
 
 class _FinalistsRun:
@@ -89,8 +93,7 @@ class _FinalistsRun:
     ) -> None:
         self._finalists, self._data, self._plan, self._group = finalists, data, plan, group
         self._renderers = renderers
-        # By default the directory is named after the time at which each process started.
-        self._directory = Path(group.from_leader(str(directory.resolve()))) / "finalists"
+        self._directory = directory
         self._console = console if group.leads else Console(quiet=True)
         labels, share = data.train.labels, plan.recipe.validation
         train, held_out = torch.arange(len(labels)), torch.arange(0)
@@ -98,6 +101,7 @@ class _FinalistsRun:
             train, held_out = stratified_holdout(labels, share, SPLIT_SEED)
         self._train = Images(data.train, train, group.device)
         self._validation = Images(data.train, held_out, group.device)
+        self._pixels = pixel_digest(data, self._train, self._validation)
 
     def run(self) -> list[Finalist]:
         plan, recipe = self._plan, self._plan.recipe
@@ -192,16 +196,8 @@ class _FinalistsRun:
 
     def _identity(self, finalist: Finalist, seed: int) -> dict[str, Any]:
         """Return the settings that define a training; its checkpoint continues no other."""
-        labels = self._data.train.labels.numpy().tobytes()
-        pretrained = self._plan.pretrained
-        return {
-            "architecture": repr(finalist.architecture),
-            "recipe": repr(self._plan.recipe),
-            "seed": seed,
-            "data": f"{self._data.name} {hashlib.sha256(labels).hexdigest()[:16]}",
-            "weights": str(pretrained.folder.resolve()) if pretrained else "",
-            "processes": self._group.size,
-        }
+        group = self._group
+        return training_identity(finalist.architecture, self._plan, seed, self._pixels, group.size)
 
     def _folder(self, finalist: Finalist, seed: int) -> Path:
         return self._directory / finalist.key / f"seed{seed}"

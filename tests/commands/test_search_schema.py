@@ -27,7 +27,7 @@ from nas_search.core.errors import InputError
 from nas_search.data import DATASETS
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES
-from nas_search.scoring.workers import KINDS
+from nas_search.scoring.executor import KINDS
 from nas_search.search import ALGORITHMS
 from nas_search.spaces import SPACES
 from nas_search.tables import BENCHMARKS

@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 import nas_search
 from nas_search.commands import train as train_command
 from nas_search.data import DATASETS
-from nas_search.runs.store import Store
 from tests.training.made import CELLS, stripes, stripes_data
 
 FAST = (
@@ -313,11 +312,6 @@ def test_what_cannot_be_done_is_one_line(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    kept = tmp_path / "stranger" / ".hydra" / "config.yaml"
-    kept.parent.mkdir(parents=True)
-    Store(tmp_path / "stranger" / "run.sqlite").__exit__()
-    kept.write_text("proxy: {name: params}\nsearch_space: {}\ndataset: {}\nplugins: [mine]\n")
-    (tmp_path / "mine.py").write_text("raise SystemExit('a stranger's code ran')\n")
     monkeypatch.setattr(sys, "argv", ["train", "hydra.run.dir=a", *arguments])
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
+from nas_search.runs.rows import read_store
 from nas_search.runs.store import Store
 
 GOOD = Evaluation("g1", "k1", "ok", {"a": 0.1 + 0.2, "b": -1e-300}, 10, 20, 0.5)
@@ -157,3 +160,88 @@ def test_store_belongs_to_one_run(tmp_path: Path) -> None:
             store.claim(fewer, notes)
         store.claim(dict(reversed(IDENTITY.items())), notes)  # order does not matter
         assert store.evaluations() == [GOOD]
+
+
+def test_every_bit_that_flips_in_what_is_stored_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with Store(path) as store:
+        store.claim(IDENTITY)
+        for number in range(20):
+            store.append(replace(GOOD, genotype=f"genotype {number}"), 1.0 * number)
+        whole = store.evaluations()
+    content = path.read_bytes()
+    rng = random.Random(0)
+    noticed = 0
+    for _ in range(300):
+        position, bit = rng.randrange(len(content)), rng.randrange(8)
+        changed = bytearray(content)
+        changed[position] ^= 1 << bit
+        path.write_bytes(changed)
+        for file in tmp_path.glob("run.sqlite-*"):
+            file.unlink()
+        try:
+            record, evaluations = read_store(path)
+        except RunError as error:
+            noticed += 1
+            assert "\n" not in str(error)
+            continue
+        assert (record, evaluations) == (IDENTITY, whole)  # a bit of an empty part of a page
+    assert noticed > 20
+
+
+def test_a_store_of_a_folder_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    with Store(tmp_path / "run.sqlite") as store:
+        store.claim(IDENTITY)
+        store.append(GOOD, 1.0)
+    (tmp_path / "copy").mkdir()
+    copy = tmp_path / "copy" / "run.sqlite"
+    copy.write_bytes((tmp_path / "run.sqlite").read_bytes())
+    copy.chmod(0o444)
+    copy.parent.chmod(0o555)
+    assert read_store(copy) == (IDENTITY, [GOOD])
+    copy.parent.chmod(0o755)
+
+
+def test_a_copy_of_a_running_search_without_its_journal_says_what_to_copy(tmp_path: Path) -> None:
+    with Store(tmp_path / "run.sqlite") as store:
+        store.claim(IDENTITY)
+        store.append(GOOD, 1.0)
+        (tmp_path / "copy.sqlite").write_bytes((tmp_path / "run.sqlite").read_bytes())
+        assert read_store(tmp_path / "run.sqlite") == (IDENTITY, [GOOD])
+    with pytest.raises(RunError, match="no such table.*copy its -wal file too"):
+        read_store(tmp_path / "copy.sqlite")
+
+
+def test_links_are_not_written_through(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"")
+    for name in ("run.sqlite", "run.lock"):
+        (tmp_path / name).symlink_to(victim)
+        with pytest.raises(RunError, match=f"{name} is a symbolic link.*delete it"):
+            Store(tmp_path / "run.sqlite")
+        (tmp_path / name).unlink()
+        for file in tmp_path.glob("run.*"):
+            file.unlink()
+    assert victim.read_bytes() == b""
+
+
+def test_a_refused_request_leaves_no_store(tmp_path: Path) -> None:
+    with pytest.raises(InputError), Store(tmp_path / "run.sqlite") as store:
+        store.claim(IDENTITY)
+        raise InputError("no Dask here")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_notes_are_those_of_the_last_call(tmp_path: Path) -> None:
+    for place in ("/a", "/b"):
+        with Store(tmp_path / "run.sqlite") as store:
+            store.claim(IDENTITY, {"dataset_options": {"path": place}})
+    record, _ = read_store(tmp_path / "run.sqlite")
+    assert record == {**IDENTITY, "dataset_options": {"path": "/b"}}
+
+
+def test_texts_with_bytes_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
+    with Store(tmp_path / "run.sqlite") as store:
+        store.append(replace(BAD, reason="cannot read caf\udce9.png"), 1.0)
+    _, (evaluation,) = read_store(tmp_path / "run.sqlite")
+    assert evaluation.reason == "cannot read caf\\udce9.png"

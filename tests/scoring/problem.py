@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +40,38 @@ class DeadlySpace(Nasbench201Space):
         if str(genotype) == DEADLY:
             os._exit(1)
         return super().build(genotype, input_shape, num_classes, **macro)
+
+
+@dataclass(frozen=True)
+class OddSpace(Nasbench201Space):
+    """NAS-Bench-201 with one cell whose scoring does something odd; picklable.
+
+    Attributes:
+        odd: ``hang``, ``exit`` (with code 0), ``sys.exit``, or ``die``: kills its process, as often
+            as there are lives in ``lives``, a file.
+        lives: that file.
+    """
+
+    odd: str = "hang"
+    lives: str = ""
+
+    def build(self, genotype: Any, *arguments: Any, **macro: Any) -> nn.Module:
+        if str(genotype) == DEADLY:
+            self._be_odd()
+        return Nasbench201Space.build(self, genotype, *arguments, **macro)
+
+    def _be_odd(self) -> None:
+        if self.odd == "hang":
+            while True:
+                time.sleep(1)
+        if self.odd == "exit":
+            os._exit(0)
+        if self.odd == "sys.exit":
+            sys.exit(0)
+        left = Path(self.lives).read_text()
+        if left:
+            Path(self.lives).write_text(left[1:])
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _user_score(measurement: Measurement) -> float:

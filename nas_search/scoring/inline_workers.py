@@ -1,0 +1,78 @@
+"""Scoring in this process, one stack after another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+import torch
+
+from nas_search.core.device import set_precision
+from nas_search.core.evaluation import Evaluation
+from nas_search.scoring.executor import Executor
+from nas_search.scoring.joint_scorer import JointScorer, Tasks
+from nas_search.scoring.memory import fitting
+from nas_search.scoring.scorer import Scorer, stacks
+
+
+def scorer_here(tasks: Tasks, executor: Executor) -> JointScorer:
+    """Return what scores candidates in this process, on the tasks' device."""
+    torch.set_num_threads(executor.threads)
+    set_precision(tasks[0].precision)
+    there = [task.to_device() for task in tasks]
+    return JointScorer(there, [Scorer(t, executor.stack or fitting(t)) for t in there])
+
+
+class InlineWorkers:
+    """Evaluates in this process; see :class:`nas_search.scoring.Workers`."""
+
+    def __init__(self, tasks: Tasks, executor: Executor) -> None:
+        self._scorer = scorer_here(tasks, executor)
+        self._size = self._scorer.most
+
+    def evaluate(
+        self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
+    ) -> Iterator[Evaluation]:
+        """Yield the evaluations of genotypes[start:stop], in order."""
+        for chosen in stacks(len(genotypes), self._size, start, stop):
+            with _kept_alive():
+                evaluations = self._scorer.evaluate(of(genotypes, chosen))
+            yield from within(chosen, evaluations, start, stop)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def of(genotypes: Sequence[Hashable], chosen: range) -> list[Hashable]:
+    """Return the ``chosen`` of the genotypes."""
+    return list(genotypes[chosen.start : chosen.stop])
+
+
+def within(
+    chosen: range, evaluations: Sequence[Evaluation], start: int, stop: int | None
+) -> Iterator[Evaluation]:
+    """Yield those evaluations of the ``chosen`` that were asked for."""
+    for number, evaluation in zip(chosen, evaluations, strict=True):
+        if number >= start and (stop is None or number < stop):
+            yield evaluation
+
+
+class ProcessEnded(Exception):
+    """Somebody's code asked to end the process in which it scores."""
+
+
+@contextmanager
+def _kept_alive() -> Iterator[None]:
+    """Turn ``os._exit`` of a score into an error: with this process the whole search would end."""
+    leave = os._exit
+
+    def refuse(status: int) -> NoReturn:
+        raise ProcessEnded(f"os._exit({status}) would end the search")
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = leave
