@@ -40,16 +40,14 @@ class Command:
     """A command of Hydra's: what goes wrong in it becomes one line and an exit code.
 
     Args:
-        name: what a person types after ``python -m``.
-        config: name of its file in ``conf/``.
+        name: what a person types after ``python -m``; its last part names the command's file in
+            ``conf/``, which is ``config`` for the search.
         after_sweep: called with the folder of a sweep when all its jobs have ended.
     """
 
-    def __init__(
-        self, name: str, config: str, after_sweep: Callable[[Path], None] | None = None
-    ) -> None:
+    def __init__(self, name: str, after_sweep: Callable[[Path], None] | None = None) -> None:
         self._name = name
-        self._config = config
+        self._config = name.partition(".")[2] or "config"
         self._after_sweep = after_sweep
         self._reset()
 
