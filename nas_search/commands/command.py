@@ -138,10 +138,11 @@ class Command:
             if _reader_is_gone(error):
                 raise
             self._fail(error)
-        except ValueError as error:
+        except Exception as error:
             if self._directory:  # a defect of ours
                 raise
-            self._fail(InputError(str(error)))  # e.g. search_space=null
+            # Hydra's, of a dozen types, about what was typed: search_space=null, benchmark=[1]
+            self._fail(InputError(str(error)))
 
     def _report_sweep(self) -> None:
         sweep = sweep_folder()

@@ -94,7 +94,7 @@ def _read_value(hint: Any, key: str, value: Any) -> Any:
     try:
         schema = OmegaConf.structured(make_dataclass("Value", [("value", hint)]))
         return OmegaConf.to_container(OmegaConf.merge(schema, {"value": value}))["value"]  # type: ignore[call-overload,index]
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, OverflowError) as error:  # a number of 400 digits
         below = (getattr(error, "full_key", None) or "").removeprefix("value")
         raise InputError(f"{key}{below}: {first_line(error)}") from None
 

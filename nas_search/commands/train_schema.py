@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from nas_search.core.files import user_path
 from nas_search.data import DATASETS, ImageData, fingerprint
 from nas_search.runs import Run, open_run, runs_in
 from nas_search.runs.architecture import Architecture
-from nas_search.spaces import SPACES
 from nas_search.training import Finalist, FinalistsConfig, Pretrained, Recipe, read_pretrained
 
 GROUPS = ("recipe", "search_space", "dataset", "benchmark", "finalists")
@@ -102,12 +100,18 @@ def _read_runs(folder: Path, plugins: list[str]) -> list[Run]:
     """Return the run in a folder, or those of a sweep.
 
     Raises:
-        InputError: there is none, or one needs modules that the user has not named.
+        InputError: there is none, or it needs modules that the user has not named: what a folder
+            names is imported only on the user's word.
     """
     sweep = [] if (folder / "run.sqlite").exists() else runs_in(folder)
     runs = [open_run(one) for one in sweep or [folder]]
-    for run in runs:
-        _check_plugins(run, plugins)
+    needed = dict.fromkeys(name for run in runs for name in run.config.get("plugins") or [])
+    missing = [str(name) for name in needed if name not in plugins]
+    if missing:
+        raise InputError(
+            f"the search in {folder} used plugins={missing}; if you trust these modules, add "
+            f"plugins=[{','.join(missing)}]"
+        )
     return runs
 
 
@@ -126,36 +130,25 @@ def _read_data(config: DictConfig, runs: list[Run], pretrained: Pretrained | Non
         )
     record, options = read_choice(DATASETS, "dataset", values)
     data = record.load(options)
-    here = fingerprint(data) if runs and config.get("dataset") is None else None
-    for run in runs if here is not None else []:
+    if plain(config.get("dataset")) is None:
+        _check_images(runs, data)
+    return data
+
+
+def _check_images(runs: list[Run], data: ImageData) -> None:
+    """Refuse to train what was found on images that have changed since.
+
+    Raises:
+        InputError: they have.
+    """
+    here = fingerprint(data)
+    for run in runs:
         if here != run.config.get("data"):
             raise InputError(
                 f"the images of the search in {run.directory} have changed since (digest "
                 f"{run.config.get('data')} there, {here} now); choose them with dataset=... to "
                 "train on them nevertheless"
             )
-    return data
-
-
-def _check_plugins(run: Run, imported: Sequence[str]) -> None:
-    """Refuse a run whose space or data set only its plugins know: they are imported on request.
-
-    The directory may come from a stranger, and importing a module runs it.
-
-    Raises:
-        InputError: it is such a run.
-    """
-    missing = [name for name in run.config.get("plugins") or [] if name not in imported]
-    names = (
-        (SPACES, run.config["search_space"]["name"]),
-        (DATASETS, run.config["dataset"]["name"]),
-    )
-    if missing and any(name not in registry.names() for registry, name in names):
-        wanted = ",".join([*imported, *missing])
-        raise InputError(
-            f"the search in {run.directory} used modules of its own, whose code is run only if you "
-            f"say so: add plugins=[{wanted}]"
-        )
 
 
 def _finalists_of_runs(

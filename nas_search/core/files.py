@@ -60,7 +60,7 @@ def user_path(text: str | Path, key: str = "") -> Path:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write ``value`` as indented JSON; numbers that are not finite, which JSON lacks, as null.
+    """Write ``value`` as indented JSON, which has no NaN and no infinity: they become null.
 
     Raises:
         OSError: the disk refuses; the previous file is kept.

@@ -93,6 +93,8 @@ def load(path: str | Path) -> Architecture:
             macro=fields["macro"],
             space_options=fields["space_options"],
         )
+        if not (isinstance(architecture.macro, dict) and isinstance(fields["genotype"], str)):
+            raise TypeError("the genotype is no text, or macro is no group of sizes")
         architecture.space.parse(architecture.genotype)
     except InputError:
         raise

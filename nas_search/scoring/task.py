@@ -131,12 +131,7 @@ class ScoringTask:
         """
         try:
             self.cost(genotype)
-        except (
-            InputError,
-            RuntimeError,
-            OverflowError,
-            MemoryError,
-        ) as error:  # no memory holds it
+        except (InputError, RuntimeError, OverflowError, MemoryError) as error:
             raise InputError(f"search_space={self.space.name}: {error}") from None
 
     def to_device(self) -> ScoringTask:

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from nas_search.core.errors import InputError
+from nas_search.core.text import quote
 
 M = TypeVar("M")
+
+MAX_SIZE = 1 << 20
+"""Most cells, channels, classes or pixels of a side: what no machine builds is no size."""
 
 
 def read_macro(macro_type: type[M], values: Mapping[str, Any]) -> M:
@@ -25,9 +29,11 @@ def read_macro(macro_type: type[M], values: Mapping[str, Any]) -> M:
 
 
 def check_int(name: str, value: object, least: int) -> None:
-    """Raise InputError unless ``value`` is an integer of at least ``least``."""
+    """Raise InputError unless ``value`` is an integer of ``least`` to :data:`MAX_SIZE`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
+        raise InputError(f"{name} must be an integer of at least {least}, got {quote(value, 30)}")
+    if value > MAX_SIZE:
+        raise InputError(f"{name} must be at most {MAX_SIZE:,}, got {quote(value, 30)}")
 
 
 def check_problem(

@@ -162,7 +162,7 @@ def test_a_strangers_directory_runs_no_code(call: Call, tmp_path: Path) -> None:
     SPACES._records.pop("strangers")
     code, said = call("train", "run=run", "hydra.run.dir=trained", *TRAIN)
     assert code == 2
-    assert "run only if you say so: add plugins=[strangers_plugin]" in said
+    assert "if you trust these modules, add plugins=[strangers_plugin]" in said
     assert not (tmp_path / "imported").exists()
     word = "plugins=[strangers_plugin]"
     code, said = call("train", "run=run", "hydra.run.dir=trained", word, *TRAIN)

@@ -344,7 +344,7 @@ BAD = [
     ("+normalisation=eval", "^nas_search: normalisation is now called normalization; rename it"),
     ("executor.population=4", "^nas_search: executor.population is now called executor.stack"),
     ("search_space=darts search_space.cells=3", "not for search_space=darts"),
-    ("search_space.channels=1000000000", "search_space=nasbench201"),
+    ("search_space.channels=1000000000", "channels must be at most 1,048,576"),
     ("dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
     ("benchmark=nope", "unknown benchmark 'nope' .did you mean benchmark=none..; possible: csv"),
     ("foo=1", "unknown key 'foo'; see python -m nas_search.rank --help"),

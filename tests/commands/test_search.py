@@ -429,7 +429,7 @@ BAD = [
     (2, "budget.evaluations=4", "does not even fill the first population"),
     (2, "budget={evaluations:null,minutes:null}", "endless"),
     (2, "search_space.cells=2", "cells"),
-    (2, "search_space.channels=1000000000", "search_space=darts"),
+    (2, "search_space.channels=1000000000", "channels must be at most 1,048,576"),
     (2, "search_space.operations=[nope]", "no operation 'nope'"),
     (1, "search_space.operations=[none]", "none of the 1 candidates got a score"),
     (2, "constraints.max_params=1", "smallest .* has [0-9,]+ parameters; .*constraints.max_params"),

@@ -59,7 +59,7 @@ def mutated_text(text: str, rng: random.Random) -> str:
 
 
 def mutated_bytes(content: bytes, rng: random.Random) -> bytes:
-    """Return ``content`` with bits flipped, or a part cut, doubled, zeroed or replaced."""
+    """Return ``content`` with flipped bits, or a part cut, doubled, zeroed or replaced."""
     changed = bytearray(content)
     kind = rng.randrange(7)
     at, to = sorted(rng.choices(range(len(content) + 1), k=2))

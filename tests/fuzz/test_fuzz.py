@@ -21,6 +21,7 @@ from nas_search.commands.command import CONF
 from nas_search.commands.rank_schema import read_rank_config
 from nas_search.commands.search_schema import read_config
 from nas_search.commands.train_schema import read_train_config
+from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.data import DATASETS
 from nas_search.runs import open_run
@@ -108,14 +109,12 @@ def _keys(config: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _composed(name: str, read_it: Callable[[Any], object], overrides: tuple[str, ...]) -> None:
-    with initialize_config_dir(CONF, version_base="1.3"):
-        config = compose(name, list(overrides))
     try:
-        read_it(config)
-    except ValueError as error:  # as the command does with what Hydra finds, see Command.main
-        if type(error) is ValueError and "hydra" in str(error.__traceback__):
-            return
-        raise
+        with initialize_config_dir(CONF, version_base="1.3"):
+            config = compose(name, list(overrides))
+    except Exception as error:  # Hydra's: the command turns them into a line, see Command._run
+        raise InputError(" ".join(str(error).split())) from error
+    read_it(config)
 
 
 def _damaged(
@@ -138,12 +137,10 @@ def test_tables(folder: Path) -> None:
     torch.save(nats(made), folder / "NAS-Bench-201-made.pth")
     plain = pickle.dumps(nats([(text, np.float64(value)) for text, value in made]))
     (folder / "a.pickle.pbz2").write_bytes(bz2.compress(plain))
-    matrix = "0110000100001000000000000"[:16]
     tfrecord(
         folder / "a.tfrecord",
         [("0110001100010000", "input,conv3x3-bn-relu,maxpool3x3,output", 108, 0.9, 0.8)] * 5,
     )
-    del matrix
     np.savez(
         folder / "a.npz",
         n_vertices=np.array([3, 3], np.int8),
