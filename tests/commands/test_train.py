@@ -284,10 +284,6 @@ def test_torchrun_trains_with_two_processes(tmp_path: Path) -> None:
     [
         ((), "say what to train: run=outputs/... (a search), architecture=... or weights=FOLDER"),
         (("architecture=DARTS_V2",), "choose the images to train on"),
-        (
-            ("run=stranger",),
-            "plugins=['mine']; if you trust these modules, add plugins=[mine]",
-        ),
         (("dataset=digits",), "say what to train"),
         (("dataset=digits", "architecture=nonsense"), "no search space reads it"),
         (("dataset=digits", "architecture=7"), "add benchmark=NAME"),
