@@ -39,16 +39,14 @@ class Command:
     """A command of Hydra's: what goes wrong in it becomes one line and an exit code.
 
     Args:
-        name: what a person types after ``python -m``.
-        config: name of its file in ``conf/``.
+        name: what a person types after ``python -m``; its last part names the command's file in
+            ``conf/``, which is ``config`` for the search.
         after_sweep: called with the folder of a sweep when all its jobs have ended.
     """
 
-    def __init__(
-        self, name: str, config: str, after_sweep: Callable[[Path], None] | None = None
-    ) -> None:
+    def __init__(self, name: str, after_sweep: Callable[[Path], None] | None = None) -> None:
         self._name = name
-        self._config = config
+        self._config = name.partition(".")[2] or "config"
         self._after_sweep = after_sweep
         self._reset()
 
@@ -176,7 +174,8 @@ class Command:
         """Print what went wrong in one line, in one process of many; remember the exit code."""
         if os.environ.get("RANK", "0") == "0" and not hasattr(error, _REPORTED):
             line = one_line(error, self._name, Path(CONF), self._config)
-            if "repeat" in line and not self._folder_is_typed():
+            advice = isinstance(error, RunError) and "repeat" in line
+            if advice and not self._folder_is_typed():
                 line += f" (to continue: {self.continuing()})"
             print(f"nas_search: {line}", file=sys.stderr)
         setattr(error, _REPORTED, True)

@@ -78,14 +78,17 @@ def _explained(values: list[tuple[str, Any]], explained: Explained) -> list[str]
     for said, together in groupby(values, lambda entry: explained.get(entry[0], "")):
         pairs = [f"{key}={_shown(value)}" for key, value in together]
         pairs = [one if len(one) <= WIDTH else one.replace(",", ", ") for one in pairs]
-        lines += wrap("  ".join(pairs), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        text = "  ".join(pairs)
+        lines += wrap(
+            text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
         lines += wrap(said, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return lines
 
 
 def _leaves(config: DictConfig, prefix: str) -> Iterator[tuple[str, Any]]:
-    for name in config:
-        key = f"{prefix}.{name!s}"
+    for name in map(str, config):
+        key = f"{prefix}.{name}"
         if "." not in prefix and name in ("name", "source"):  # the choice itself
             continue
         value = "???" if OmegaConf.is_missing(config, name) else config[name]

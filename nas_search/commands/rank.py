@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from nas_search.commands.command import CONF, Command
 
-_COMMAND = Command("nas_search.rank", "rank")
+_COMMAND = Command("nas_search.rank")
 
 
 @hydra.main(config_path=CONF, config_name="rank", version_base="1.3")

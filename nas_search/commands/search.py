@@ -18,7 +18,7 @@ def _after_sweep(directory: Path) -> None:
     print_sweep(directory, screen())
 
 
-_COMMAND = Command("nas_search", "config", _after_sweep)
+_COMMAND = Command("nas_search", _after_sweep)
 
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")

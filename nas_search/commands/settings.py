@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from nas_search.commands.reading import at_least
-from nas_search.core.errors import InputError
 from nas_search.core.files import user_path
 from nas_search.data import ImageData, probe_batch
 from nas_search.gradients import Normalization, Parameters, Scheme
@@ -77,13 +76,7 @@ def scoring_task(
     """
     if scores:
         assert settings.batch_size is not None
-        try:
-            images, labels = probe_batch(data, settings.batch_size, settings.classes, seed)
-        except InputError as error:
-            raise InputError(
-                f"{error} (set proxy.batch_size and proxy.classes, or in a ranking batch_size and "
-                "classes)"
-            ) from None
+        images, labels = probe_batch(data, settings.batch_size, settings.classes, seed)
     else:
         images, labels = torch.empty(0, *data.input_shape), torch.empty(0, dtype=torch.int64)
     return ScoringTask(

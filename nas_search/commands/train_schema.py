@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,7 +83,7 @@ def read_train_config(config: DictConfig) -> TrainConfig:
     import_plugins(what.plugins)
     recipe = read_as(Recipe, "recipe", read_group(config, "recipe"))
     finalists = read_as(FinalistsConfig, "finalists", read_group(config, "finalists"))
-    pretrained = _read_weights(user_path(what.weights, "weights")) if what.weights else None
+    pretrained = read_pretrained(user_path(what.weights, "weights")) if what.weights else None
     runs = _read_runs(user_path(what.run, "run"), what.plugins) if what.run else []
     data = _read_data(config, runs, pretrained)
     if runs:
@@ -95,22 +94,6 @@ def read_train_config(config: DictConfig) -> TrainConfig:
     return TrainConfig(
         candidates, data, recipe, finalists, what.device, pretrained, as_composed(config)
     )
-
-
-def _read_weights(folder: Path) -> Pretrained:
-    """Return the trained network in a finalist's folder; of a run's folder, say which to give."""
-    trained = [file.parent for file in sorted((folder / "finalists").glob("*/genotype.json"))]
-    if trained:
-        raise InputError(
-            f"weights={folder} is the folder of a run; give one of its trained networks: "
-            f"weights={trained[0]}" + (f" or {len(trained) - 1} more" * (len(trained) > 1))
-        )
-    if (folder / "run.sqlite").exists():
-        raise InputError(
-            f"weights={folder} is the folder of a search without trained networks; train them "
-            f"first: python -m nas_search.train {shlex.quote(f'run={folder}')}"
-        )
-    return read_pretrained(folder)
 
 
 def _read_runs(folder: Path, plugins: list[str]) -> list[Run]:

@@ -212,11 +212,11 @@ def test_an_error_that_was_reported_in_another_process_is_not_reported_twice(
 ) -> None:
     from nas_search.commands.command import Command
 
-    command = Command("nas_search", "config")
+    command = Command("nas_search")
     error = InputError("wrong")
     command._fail(error)
     assert capsys.readouterr().err == "nas_search: wrong\n"
-    other = Command("nas_search", "config")
+    other = Command("nas_search")
     other._fail(pickle.loads(pickle.dumps(error)))
     assert capsys.readouterr().err == ""
     assert other._exit_code == 2

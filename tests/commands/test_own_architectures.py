@@ -95,7 +95,7 @@ def test_an_impossible_shape_is_said(tmp_path: Path, shape: object) -> None:
     }
     # The folder of a trained finalist has a genotype.json, that of a search a best.json.
     (tmp_path / "genotype.json").write_text(json.dumps(facts))
-    with pytest.raises(InputError, match="input_shape|image height"):
+    with pytest.raises(InputError, match="input_shape|image width"):
         load(tmp_path).build(input_shape=shape)
 
 

@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 import nas_search
 from nas_search.commands import train as train_command
 from nas_search.data import DATASETS
-from nas_search.runs.store import Store
 from tests.training.made import CELLS, stripes, stripes_data
 
 FAST = (
@@ -280,22 +279,11 @@ def test_torchrun_trains_with_two_processes(tmp_path: Path) -> None:
     assert float(row["test_accuracy"]) == pytest.approx(100 * float(right.float().mean()), abs=1e-3)
 
 
-def make(folder: str) -> str:
-    Path(folder).mkdir(parents=True)
-    return folder
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((), "say what to train: run=outputs/... (a search), architecture=... or weights=FOLDER"),
         (("architecture=DARTS_V2",), "choose the images to train on"),
-        (
-            ("run=stranger",),
-            "plugins=['mine']; if you trust these modules, add plugins=[mine]",
-        ),
-        (("weights=run", "dataset=digits"), "train them first: python -m nas_search.train run=run"),
-        (("weights=trained", "dataset=digits"), "weights=trained/finalists/1a2b3c4d or 1 more"),
         (("dataset=digits",), "say what to train"),
         (("dataset=digits", "architecture=nonsense"), "no search space reads it"),
         (("dataset=digits", "architecture=7"), "add benchmark=NAME"),
@@ -320,15 +308,6 @@ def test_what_cannot_be_done_is_one_line(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for key in ("1a2b3c4d", "2b3c4d5e"):
-        (tmp_path / "trained" / "finalists" / key).mkdir(parents=True)
-        (tmp_path / "trained" / "finalists" / key / "genotype.json").touch()
-    for name in ("run", "stranger"):
-        Store(tmp_path / make(name) / "run.sqlite").__exit__()
-    kept = tmp_path / "stranger" / ".hydra" / "config.yaml"
-    make(str(kept.parent))
-    kept.write_text("proxy: {name: params}\nsearch_space: {}\ndataset: {}\nplugins: [mine]\n")
-    (tmp_path / "mine.py").write_text("raise SystemExit('a stranger's code ran')\n")
     monkeypatch.setattr(sys, "argv", ["train", "hydra.run.dir=a", *arguments])
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:

@@ -88,9 +88,7 @@ def test_a_run_may_lie_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> No
     for key in ("hydra.run.dir", "hydra.sweep.dir"):
         assert readable_by_hydra([f"{key}=~/runs #1"]) == [f"{key}='/home/me and you/runs #1'"]
     monkeypatch.delenv("HOME")
-    monkeypatch.setattr(
-        "pwd.getpwuid", lambda _: dict[int, int]()[0]
-    )  # as in a container: KeyError
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # a KeyError, as in a container
     with pytest.raises(InputError, match="hydra.run.dir=~/x: there is no home folder for ~; write"):
         readable_by_hydra(["hydra.run.dir=~/x"])
 

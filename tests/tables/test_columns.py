@@ -119,9 +119,7 @@ def test_a_table_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(tmp_path))
     assert len(table(Path("~/table #1.csv"))) == 3
     monkeypatch.delenv("HOME")
-    monkeypatch.setattr(
-        "pwd.getpwuid", lambda _: dict[int, int]()[0]
-    )  # as in a container: KeyError
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # a KeyError, as in a container
     with pytest.raises(InputError, match="benchmark.path=~/x.csv: there is no home folder for ~"):
         table(Path("~/x.csv"))
 

@@ -71,7 +71,9 @@ def test_parquet_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         read("csv", path=str(path))
     columns = {"architecture": [str(cell) for cell in cells(2)], "accuracy": [50.5, None]}
     parquet = types.SimpleNamespace(
-        read_table=lambda file: types.SimpleNamespace(to_pydict=lambda: columns)
+        read_table=lambda file: types.SimpleNamespace(
+            to_pydict=lambda: columns, column_names=list(columns)
+        )
     )
     stand_in = types.ModuleType("pyarrow")
     stand_in.parquet = parquet  # type: ignore[attr-defined]
