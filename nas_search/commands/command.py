@@ -86,6 +86,9 @@ class Command:
     def main(self, command: Callable[[], Any]) -> NoReturn:
         """Call Hydra's ``command``; exit with 0, 2 (bad input) or 1 (failure or Ctrl-C)."""
         self._exit_code, self._composed = 0, False
+        # Threads of OpenMP that wait shall sleep: on a busy machine spinning ones take the time of
+        # those they wait for. OpenMP reads this once, when torch is imported: later than here.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed as traces
         register_help()
 
