@@ -31,7 +31,7 @@ from nas_search.runs.architecture import Architecture
 from nas_search.training import Recipe
 from nas_search.training.augment import augment
 from studies.markdown import table
-from studies.result_files import RESULTS, Row
+from studies.result_files import Row
 from studies.small_images import FASHION, SIZE, kinds
 from studies.trainings import Results, train_once
 
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[20, 50, 100])
     parser.add_argument("--kinds", nargs="+", help="all that are at hand if not given")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=RESULTS / "small_data.csv")
+    parser.add_argument("--out", type=Path, default=Path("outputs/small_data.csv"))
     options = parser.parse_args()
     makers = kinds(options.cifar10)
     for name, needed in (("cifar10", "--cifar10 FILE"), ("fashion_mnist", str(FASHION))):

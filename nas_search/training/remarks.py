@@ -61,8 +61,7 @@ def length_remark(given: Recipe, recipe: Recipe, images: int) -> str:
     return (
         f"{images} images are few: {recipe.epochs} epochs in batches of {recipe.batch_size}, not "
         f"{given.epochs} in batches of {given.batch_size}, which would be {given.epochs * steps} "
-        f"steps; learning rate {recipe.optimizer.lr:.3g} (recipe.min_steps={recipe.min_steps}; "
-        "0 changes nothing)"
+        f"steps (recipe.min_steps={recipe.min_steps}; 0 changes nothing)"
     )
 
 

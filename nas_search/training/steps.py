@@ -2,8 +2,8 @@
 
 A recipe's epochs are made for tens of thousands of images. A hundred images in batches of 64 would
 be two steps per epoch, forty in all: too few for any network. So with few images a training has
-smaller batches and more epochs. The learning rate follows the batch: in proportion for SGD (Goyal
-et al. 2017, arXiv 1706.02677), with the root for AdamW (Malladi et al. 2022, arXiv 2205.10287).
+smaller batches and more epochs. The learning rate stays: lowered in proportion to the batch, as for
+long trainings (Goyal et al. 2017, arXiv 1706.02677), it made networks of few pictures worse.
 """
 
 from __future__ import annotations
@@ -44,11 +44,4 @@ def fit_to(recipe: Recipe, images: int) -> Recipe:
         return recipe
     batch = min(recipe.batch_size, max(images // STEPS_PER_EPOCH, LEAST_BATCH))
     epochs = -(-recipe.min_steps // steps_per_epoch(images, batch))
-    shrunk = batch / recipe.batch_size
-    rate = recipe.optimizer.lr * (shrunk if recipe.optimizer.name == "sgd" else shrunk**0.5)
-    return dataclasses.replace(
-        recipe,
-        batch_size=batch,
-        epochs=max(epochs, recipe.epochs),
-        optimizer=dataclasses.replace(recipe.optimizer, lr=rate),
-    )
+    return dataclasses.replace(recipe, batch_size=batch, epochs=max(epochs, recipe.epochs))

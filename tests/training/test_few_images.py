@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from nas_search.training.folds import SPLIT_SEED, validation_rows
 from nas_search.training.images import Images
 from nas_search.training.loop import Epoch, merit
 from nas_search.training.optimizer import make_optimizer, make_schedule
-from nas_search.training.recipe import Optimizer, Schedule
+from nas_search.training.recipe import Schedule
 from nas_search.training.steps import LEAST_BATCH, fit_to, steps_per_epoch
 from tests.training.made import recipe, stripes_data, training
 
@@ -38,14 +37,6 @@ def test_recipe_has_its_least_number_of_steps_on_any_number_of_images(
         assert fitted.epochs >= epochs and fitted.batch_size <= batch
         # An epoch of more than two of the smallest batches is more than one step.
         assert steps_per_epoch(images, fitted.batch_size) > 1 or images < 2 * LEAST_BATCH + 2
-
-
-def test_learning_rate_follows_a_smaller_batch() -> None:
-    sgd = recipe(batch_size=64, epochs=1, min_steps=100)
-    assert fit_to(sgd, 116).batch_size == 16
-    assert fit_to(sgd, 116).optimizer.lr == pytest.approx(sgd.optimizer.lr / 4)
-    adamw = dataclasses.replace(sgd, optimizer=Optimizer(name="adamw", lr=1e-3))
-    assert fit_to(adamw, 116).optimizer.lr == pytest.approx(1e-3 / 2)
 
 
 @given(st.integers(1, 60), st.floats(0, 0.99))
