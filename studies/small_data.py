@@ -28,6 +28,7 @@ from benchmarks.common import genotypes, header, say
 from benchmarks.reduced import default_recipe
 from nas_search.data import ImageData, probe_batch
 from nas_search.runs.architecture import Architecture
+from nas_search.tables import Array
 from nas_search.training import Recipe
 from nas_search.training.augment import augment
 from studies.markdown import table
@@ -162,7 +163,7 @@ def report(rows: list[Row]) -> str:
     return table(titles, lines)
 
 
-def _deviation(values: np.ndarray) -> str:
+def _deviation(values: Array) -> str:
     return f" +- {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
 
 

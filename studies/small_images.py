@@ -6,14 +6,16 @@ same kind and never among the training images.
 
 from __future__ import annotations
 
+import gzip
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -29,6 +31,8 @@ TESTS = 100
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
 
+Pen = Callable[[np.random.Generator], Image.Image]
+"""Draws a picture of one class."""
 Maker = Callable[[int, int], ImageData]
 """Maps (training images per class, seed) to data."""
 
@@ -103,9 +107,7 @@ _PATTERNS = {
 }
 
 
-def _drawn(
-    pens: dict[str, Callable[[np.random.Generator], Image.Image]], mode: str, count: int, seed: int
-) -> ImageData:
+def _drawn(pens: Mapping[str, Pen], mode: str, count: int, seed: int) -> ImageData:
     """Return drawn pictures as a folder of PNG files gives them, read by ``imagefolder``."""
     with TemporaryDirectory() as folder:
         for part, number, stream in (("train", count, 0), ("test", TESTS, 1)):
@@ -159,17 +161,18 @@ def _fashion_mnist(count: int, seed: int) -> ImageData:
     return _in_memory("fashion_mnist", [str(label) for label in range(10)], *parts)
 
 
-def _idx(path: Path) -> np.ndarray:
+def _idx(path: Path) -> NDArray[np.uint8]:
     """Return the array in a file of MNIST's format, plain or gzipped."""
-    import gzip
-
     packed = path.with_name(path.name + ".gz")
     if not path.exists() and not packed.exists():
         raise InputError(f"{path}(.gz) is missing; install dataset-fashion-mnist again")
     raw = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
     sides = raw[3]
     shape = np.frombuffer(raw, ">u4", sides, 4).astype(int)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * sides).reshape(shape).copy()
+    pixels: NDArray[np.uint8] = (
+        np.frombuffer(raw, np.uint8, offset=4 + 4 * sides).reshape(shape).copy()
+    )
+    return pixels
 
 
 def _chosen(labels: Tensor, count: int, seed: int, spare: bool = False) -> tuple[Tensor, Tensor]:
@@ -187,15 +190,15 @@ def _scaled(images: Tensor) -> Tensor:
     """Return 8-bit images (n, 3, SIZE, SIZE)."""
     if images.shape[2:] == (SIZE, SIZE):
         return images.contiguous()
-    mode = {"mode": "area"} if images.shape[2] > SIZE else {"mode": "bilinear"}
-    return interpolate(images.float(), (SIZE, SIZE), **mode).round().byte()
+    mode = "area" if images.shape[2] > SIZE else "bilinear"
+    return interpolate(images.float(), (SIZE, SIZE), mode=mode).round().byte()
 
 
 def _in_memory(
-    name: str, classes: object, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]
+    name: str, classes: Sequence[str], train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]
 ) -> ImageData:
     parts = [
         (f"{name} {part}", labels.long(), partial(torch.index_select, pixels, 0))
         for part, (pixels, labels) in (("train", train), ("test", test))
     ]
-    return image_data(name, list(classes), *parts, channel_statistics(parts[0]))  # type: ignore
+    return image_data(name, classes, *parts, channel_statistics(parts[0]))

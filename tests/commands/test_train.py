@@ -134,7 +134,8 @@ def test_digits_from_nothing_to_a_trained_network(
     done = run(
         "nas_search", tmp_path / "a", "finalists.k=3", "search_space.cells=3",
         "search_space.channels=8", "dataset.size=8", "budget.evaluations=20",
-        "algorithm.population=8", "algorithm.tournament=4", "recipe.epochs=6", "device=cpu",
+        "algorithm.population=8", "algorithm.tournament=4", "recipe.epochs=6",
+        "recipe.min_steps=0", "device=cpu",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     check_digits(tmp_path / "a", done.stdout, 8, monkeypatch)

@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 
 from nas_search.core.errors import InputError
-from nas_search.training import compiled, threads
 from nas_search.training.choice import FinalistsConfig
 from nas_search.training.log import TrainingLog
 from nas_search.training.loop import Epoch, Training
@@ -43,14 +42,14 @@ def test_training_uses_the_threads_that_are_set_and_restores_those_of_before(
 def test_busy_machine_is_said_before_several_threads_train_on_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(threads.os, "getloadavg", lambda: (4.0, 4.0, 4.0), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (4.0, 4.0, 4.0), raising=False)
     with processor_threads(2):
         assert "finalists.threads=1 may be faster than 2 threads" in busy_remark("cpu")
         assert busy_remark("cuda") == ""
-        monkeypatch.setattr(threads.os, "getloadavg", lambda: (2.0, 4.0, 4.0))
+        monkeypatch.setattr(os, "getloadavg", lambda: (2.0, 4.0, 4.0))
         assert busy_remark("cpu") == ""
-    monkeypatch.setattr(threads.os, "getloadavg", lambda: (4.0, 4.0, 4.0))
+    monkeypatch.setattr(os, "getloadavg", lambda: (4.0, 4.0, 4.0))
     with processor_threads(1):
         assert busy_remark("cpu") == ""
 
@@ -100,7 +99,7 @@ def test_compile_that_fails_is_one_line_with_what_to_do(
     def broken(_: object) -> object:
         raise RuntimeError("No working C++ compiler found\nand forty more lines")
 
-    monkeypatch.setattr(compiled.torch, "compile", broken)
+    monkeypatch.setattr(torch, "compile", broken)
     with pytest.raises(InputError) as caught:
         train(stripes_data(tmp_path), tmp_path / "a", plan(recipe(compile=True)))
     text = str(caught.value)

@@ -55,8 +55,8 @@ def arrays(folder: Path, counts: tuple[int, ...], tests: int = 0) -> ImageData:
     """Return images of noise with so many of each class."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(len(counts)), counts)
-    parts = {"x_train": rng.integers(0, 256, (len(labels), 8, 8, 3)).astype(np.uint8)}
-    parts["y_train"] = labels
+    parts: dict[str, Any] = {"y_train": labels}
+    parts["x_train"] = rng.integers(0, 256, (len(labels), 8, 8, 3)).astype(np.uint8)
     if tests:
         parts["y_test"] = np.repeat(np.arange(len(counts)), tests)
         parts["x_test"] = rng.integers(0, 256, (len(parts["y_test"]), 8, 8, 3)).astype(np.uint8)
