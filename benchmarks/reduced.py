@@ -19,12 +19,16 @@ from nas_search.data.base import Part, Parts
 from nas_search.training import Recipe
 
 
-def read_recipe(name: str, **changes: Any) -> Recipe:
-    """Return a recipe of ``conf/recipe`` that learns from all training images."""
+def default_recipe(name: str) -> Recipe:
+    """Return a recipe of ``conf/recipe`` as it is."""
     text = (Path(CONF) / "recipe" / f"{name}.yaml").read_text(encoding="utf-8")
-    return dataclasses.replace(
-        read_as(Recipe, "recipe", yaml.safe_load(text)), **{"validation": 0.0, **changes}
-    )
+    return read_as(Recipe, "recipe", yaml.safe_load(text))
+
+
+def read_recipe(name: str, **changes: Any) -> Recipe:
+    """Return a recipe of ``conf/recipe`` that learns from all images for exactly its epochs."""
+    exact = {"validation": 0.0, "min_steps": 0}
+    return dataclasses.replace(default_recipe(name), **{**exact, **changes})
 
 
 def with_crop(recipe: Recipe, size: int) -> Recipe:

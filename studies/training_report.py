@@ -1,9 +1,10 @@
 """The tables of docs/training.md from the files of the studies that train.
 
-python -m studies.training_report OUT    keeps OUT/recipe_against_table.csv and
-                                         OUT/found_against_published.csv, as far as they are
-                                         there, in studies/results/, and puts their tables
-                                         between the marks in docs/training.md
+python -m studies.training_report OUT    keeps OUT/recipe_against_table.csv,
+                                         OUT/found_against_published.csv and
+                                         OUT/small_data.csv, as far as they are there, in
+                                         studies/results/, and puts their tables between the
+                                         marks in docs/training.md
 python -m studies.training_report        the tables alone, from studies/results/
 """
 
@@ -14,12 +15,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from studies import found_against_published, recipe_against_table
+from studies import found_against_published, recipe_against_table, small_data
 from studies.markdown import replaced
 from studies.result_files import RESULTS, Row, read_rows
 
 PAGE = Path(__file__).parent.parent / "docs" / "training.md"
-FILES = ("recipe_against_table", "found_against_published")
+FILES = ("recipe_against_table", "found_against_published", "small_data")
 
 
 def main() -> None:
@@ -35,12 +36,13 @@ def main() -> None:
 
 def filled(page: str, results: Path) -> str:
     """Return ``page`` with the tables of the kept ``results`` between their marks."""
-    recipe, found = (read_rows(results / f"{name}.csv") for name in FILES)
+    recipe, found, small = (read_rows(results / f"{name}.csv") for name in FILES)
     texts = {
         "recipe": _by_settings(recipe, recipe_against_table.SETTINGS, recipe_against_table.report),
         "found": _by_settings(
             found, found_against_published.SETTINGS, found_against_published.report
         ),
+        "small": _by_settings(small, small_data.SETTINGS, small_data.report),
     }
     for name, text in texts.items():
         if text:

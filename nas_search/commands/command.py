@@ -99,6 +99,9 @@ class Command:
         self._reset()
         forget_sweep()
         self._typed = sys.argv[1:]
+        # Threads of OpenMP that wait shall sleep: on a busy machine spinning ones take the time of
+        # those they wait for. OpenMP reads this once, when torch is imported: later than here.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us instead of being printed as traces
         register_help()
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from nas_search.commands.command import CONF, Command
 
-_COMMAND = Command("nas_search.inspect", "inspect")
+_COMMAND = Command("nas_search.inspect")
 
 
 @hydra.main(config_path=CONF, config_name="inspect", version_base="1.3")

@@ -20,12 +20,14 @@ class FinalistsConfig:
         k: number of finalists; 0 trains none.
         distance: number of cell edges in which any two differ at least; 1 requires only different
             networks.
-        seeds: seeds of the trainings of each finalist, ranked by the mean validation accuracy.
+        seeds: seeds of the trainings of each finalist, ranked by the mean validation accuracy;
+            each seed holds out another part of the training images.
         halving: eta, 2 or more: at 1/eta, 1/eta^2, ... of the epochs only the best 1/eta of the
             finalists continue (successive halving, Jamieson and Talwalkar 2016); 0 trains all
             to the end.
         export: further formats of the winner: ``pt2`` (torch.export), ``onnx``.
         tensorboard: write TensorBoard's event files too.
+        threads: torch threads on the CPU, 1 or more; None for as many as torch takes.
     """
 
     k: int = 0
@@ -34,8 +36,11 @@ class FinalistsConfig:
     halving: int = 0
     export: list[str] = field(default_factory=list)
     tensorboard: bool = False
+    threads: int | None = None
 
     def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"finalists.threads={self.threads} must be 1 or more, or null")
         for key, least in (("k", 0), ("distance", 1)):
             if getattr(self, key) < least:
                 raise InputError(f"finalists.{key}={getattr(self, key)} must be {least} or more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import statistics
@@ -18,8 +19,9 @@ from nas_search.training.fine_tune import Pretrained
 from nas_search.training.recipe import Recipe
 
 COLUMNS = (
-    *("rank", "key", "status", "score", "validation_accuracy", "test_accuracy", "epochs"),
-    *("seconds", "params", "genotype", "reason"),
+    *("rank", "key", "status", "score", "validation_accuracy", "validation_loss"),
+    *("validation_balanced_accuracy", "test_accuracy", "test_balanced_accuracy", "epochs"),
+    *("kept_epochs", "seconds", "params", "genotype", "reason"),
 )
 """Columns of ``finalists.csv``."""
 
@@ -33,9 +35,13 @@ class Finalist:
         score: its training-free score; None if it has none.
         status: ``waiting``, ``trained``, ``stopped`` (by successive halving) or ``failed``.
         reason: why it failed or was stopped.
-        validation: accuracy per seed, %, at the last epoch that all seeds reached.
-        test: the same on test images; only the winner has it.
+        validation: accuracy per seed, %, of the epoch that is kept of those trained so far.
+        balanced: the same, as the mean over classes.
+        losses: the same as mean cross-entropy.
+        test: accuracy per seed on test images, %; only the winner has it.
+        test_balanced: the same, as the mean over classes.
         epochs: number of epochs trained.
+        kept_epochs: number of the epoch per seed whose weights are kept.
         seconds: training time of all seeds together.
         micro_batch: images per forward pass; smaller than the batch if memory ran out.
     """
@@ -45,8 +51,12 @@ class Finalist:
     status: str = "waiting"
     reason: str = ""
     validation: list[float] = field(default_factory=list)
+    balanced: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
     test: list[float] = field(default_factory=list)
+    test_balanced: list[float] = field(default_factory=list)
     epochs: int = 0
+    kept_epochs: list[int] = field(default_factory=list)
     seconds: float = 0.0
     micro_batch: int = 0
 
@@ -58,9 +68,10 @@ class Finalist:
         return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
     @property
-    def accuracy(self) -> float:
-        """Mean validation accuracy over seeds, %; NaN if there is none."""
-        return statistics.fmean(self.validation) if self.validation else math.nan
+    def loss(self) -> float:
+        """Mean validation loss over seeds; infinite if there is none or it is NaN."""
+        loss = statistics.fmean(self.losses) if self.losses else math.inf
+        return math.inf if math.isnan(loss) else loss
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,12 @@ class TrainingPlan:
     device: str
     versions: Mapping[str, str]
     pretrained: Pretrained | None = None
+
+
+def without_weights(plan: TrainingPlan) -> TrainingPlan:
+    """Return ``plan`` from fresh weights: all layers are trained, and at the same rate."""
+    recipe = dataclasses.replace(plan.recipe, freeze=0, layer_decay=1.0)
+    return dataclasses.replace(plan, recipe=recipe, pretrained=None)
 
 
 @dataclass(frozen=True)
@@ -104,10 +121,14 @@ def metrics(finalist: Finalist, plan: TrainingPlan, device: str) -> dict[str, An
         "score": finalist.score,
         "validation_accuracy": mean(finalist.validation),
         "validation_accuracies": finalist.validation,
+        "validation_balanced_accuracies": finalist.balanced,
+        "validation_losses": finalist.losses,
         "test_accuracy": mean(finalist.test),
         "test_accuracies": finalist.test,
+        "test_balanced_accuracies": finalist.test_balanced,
         "seeds": list(plan.finalists.seeds),
         "epochs": finalist.epochs,
+        "kept_epochs": finalist.kept_epochs,
         "micro_batch": finalist.micro_batch,
         "seconds": round(finalist.seconds, 2),
         "params": cost.params,
@@ -124,26 +145,16 @@ def row(rank: int, finalist: Finalist) -> list[Any]:
     """Return the row of ``finalists.csv``, cells in the order of :data:`COLUMNS`."""
     f = finalist
     return [
-        *(rank, f.key, f.status, f.score, mean(f.validation), mean(f.test), f.epochs),
-        *(round(f.seconds, 1), f.architecture.cost().params, f.architecture.genotype),
-        f.reason,
+        *(rank, f.key, f.status, f.score, mean(f.validation), mean(f.losses), mean(f.balanced)),
+        *(mean(f.test), mean(f.test_balanced), f.epochs, " ".join(map(str, f.kept_epochs))),
+        *(round(f.seconds, 1), f.architecture.cost().params, f.architecture.genotype, f.reason),
     ]
 
 
-def by_accuracy(finalists: Sequence[Finalist]) -> list[Finalist]:
-    """Return ``finalists`` by validation accuracy, best first; ties keep the given order."""
-    return sorted(finalists, key=lambda f: -f.accuracy if f.validation else math.inf)
-
-
-def ranked(finalists: Sequence[Finalist]) -> list[Finalist]:
-    """Return the trained, then the stopped (most epochs first), then the failed; by accuracy."""
-    order = {"trained": 0, "stopped": 1, "failed": 2, "waiting": 3}
-    return sorted(by_accuracy(finalists), key=lambda f: (order[f.status], -f.epochs))
-
-
 def mean(values: Sequence[float]) -> float | None:
-    """Return the mean to four decimals, None for no values."""
-    return round(statistics.fmean(values), 4) if values else None
+    """Return the mean to four decimals, None for no values or NaN."""
+    value = statistics.fmean(values) if values else math.nan
+    return None if math.isnan(value) else round(value, 4)
 
 
 def _without_nan(value: Any) -> Any:

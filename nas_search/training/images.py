@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,9 @@ class Images:
         rows: (n,) int64, rows of the split.
         device: device of the batches.
 
+    Attributes:
+        labels: (n,) int64, on the device.
+
     Raises:
         InputError: an image cannot be read or holds NaN; the message names it.
     """
@@ -36,8 +40,9 @@ class Images:
         self.split = split
         self._rows = rows
         self._device = device
-        self._labels = split.labels[rows].to(device)
+        self.labels = split.labels[rows].to(device)
         self._held: Tensor | None = None
+        self._places: Tensor | None = None  # of these images among those held; None for all
         if len(rows):
             one = split.raw(rows[:1])
             if one.nbytes * len(rows) <= _memory_limit(device):
@@ -54,6 +59,14 @@ class Images:
         """Whether all images are kept in memory."""
         return self._held is not None
 
+    def select(self, positions: Tensor) -> Images:
+        """Return the images at ``positions`` (k,) among these; they share what is in memory."""
+        chosen = copy.copy(self)
+        chosen._rows = self._rows[positions]
+        chosen.labels = self.labels[positions.to(self._device)]
+        chosen._places = positions if self._places is None else self._places[positions]
+        return chosen
+
     def batches(self, parts: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield raw pixels (b, C, H, W) and labels (b,) on the device for each of ``parts``.
 
@@ -62,8 +75,8 @@ class Images:
         """
         if self._held is not None:
             for part in parts:
-                at = part.to(self._device)
-                yield self._held[at], self._labels[at]
+                at = (part if self._places is None else self._places[part]).to(self._device)
+                yield self._held[at], self.labels[part.to(self._device)]
             return
         with ThreadPoolExecutor(READERS) as readers:
             waiting: deque[Future[Tensor]] = deque()
@@ -72,7 +85,7 @@ class Images:
                 while len(waiting) < READERS and (ahead := next(coming, None)) is not None:
                     waiting.append(readers.submit(self.split.raw, self._rows[ahead]))
                 pixels = waiting.popleft().result()
-                yield pixels.to(self._device), self._labels[part.to(self._device)]
+                yield pixels.to(self._device), self.labels[part.to(self._device)]
 
 
 def _memory_limit(device: str) -> float:

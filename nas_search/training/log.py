@@ -15,6 +15,10 @@ from nas_search.core.installed import how_to_install
 from nas_search.training.finalist import TrainingPlan
 from nas_search.training.loop import Epoch
 
+COLLAPSE = 4
+"""An epoch that is so many times slower than the fastest before it is remarked on, once."""
+_LONG = 2.0  # seconds; the speed of shorter epochs is chance
+
 
 class TrainingLog:
     """Reports the epochs of one training; a context manager.
@@ -26,6 +30,8 @@ class TrainingLog:
     def __init__(self, folder: Path, console: Console, plan: TrainingPlan, key: str) -> None:
         self._console, self._recipe, self._key = console, plan.recipe, key
         self._writer: Any = None
+        self._seconds = self._fastest = 0.0
+        self._slow_said = False
         if plan.finalists.tensorboard and not console.quiet:
             if importlib.util.find_spec("tensorboard") is None:
                 raise InputError(
@@ -47,6 +53,19 @@ class TrainingLog:
         if self._writer is not None:
             self._writer.close()
 
+    def _speed(self, epoch: Epoch) -> None:
+        """Say once that the training became much slower, and what to do."""
+        lasted, self._seconds = epoch.seconds - self._seconds, epoch.seconds
+        speed = epoch.images_per_second
+        if lasted > _LONG and COLLAPSE * speed < self._fastest and not self._slow_said:
+            self._slow_said = True
+            self._console.print(
+                f"{speed:.0f} images/s instead of {self._fastest:.0f}: something else uses this "
+                "machine; on a CPU finalists.threads=1 suffers less from it",
+                highlight=False, soft_wrap=True,
+            )  # fmt: skip
+        self._fastest = max(self._fastest, speed)
+
     def epoch(self, epoch: Epoch, seed: int) -> None:
         """Report the result of an epoch."""
         parts = [f"{self._key} seed {seed}", f"epoch {epoch.epoch}/{self._recipe.epochs}"]
@@ -60,6 +79,7 @@ class TrainingLog:
         left = (self._recipe.epochs - epoch.epoch) * epoch.seconds / epoch.epoch
         parts += [f"{epoch.images_per_second:.0f} images/s", f"ETA {_clock(left)}"]
         self._console.print("  ".join(parts), highlight=False, soft_wrap=True)
+        self._speed(epoch)
         if self._writer is not None:
             for name in ("loss", "train_accuracy", "validation_loss", "validation_accuracy", "lr"):
                 self._writer.add_scalar(name, getattr(epoch, name), epoch.epoch)

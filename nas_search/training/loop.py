@@ -24,13 +24,15 @@ from nas_search.core.errors import InputError
 from nas_search.core.files import write_csv
 from nas_search.training import checkpoint
 from nas_search.training.augment import augment, mix_images
+from nas_search.training.batch_statistics import measure_batch_statistics
 from nas_search.training.distributed import ProcessGroup
 from nas_search.training.drop_path import DropPath
+from nas_search.training.evaluate import autocast, evaluate, memory_format
 from nas_search.training.images import Images
 from nas_search.training.optimizer import frozen_layers, make_optimizer, make_schedule
-from nas_search.training.recipe import Augmentation, Recipe
+from nas_search.training.recipe import Recipe
+from nas_search.training.steps import FEW_STEPS, cut
 
-_PLAIN = Augmentation()
 _ORDER, _DRAWS = 0, 1
 
 
@@ -51,6 +53,7 @@ class Epoch:
         validation_accuracy: validation accuracy, %; NaN without validation images.
         images_per_second: training speed, validation not included.
         seconds: duration of all epochs so far.
+        validation_balanced_accuracy: mean over classes of their validation accuracies, %.
     """
 
     epoch: int
@@ -61,6 +64,7 @@ class Epoch:
     validation_accuracy: float
     images_per_second: float
     seconds: float
+    validation_balanced_accuracy: float = math.nan
 
 
 class Training:
@@ -100,11 +104,16 @@ class Training:
             )
         if len(train) < 2 * group.size:
             raise InputError(f"{len(train)} training images are too few; give more")
+        if recipe.keep == "best" and not len(validation):
+            raise InputError(
+                "there are no validation images to choose the best epoch by; set recipe.keep=last"
+            )
         self.recipe = recipe
         self.log: list[Epoch] = []
         self.micro_batch = min(recipe.batch_size, len(train))
         self._train, self._validation = train, validation
         self._classes = int(train.split.labels.max()) + 1
+        self._class_weights = class_weights(train, recipe)
         self._seed, self._folder, self._identity, self._group = seed, folder, identity, group
         self._drop_path = DropPath(drop_path)
         self._network = network.to(group.device)
@@ -118,11 +127,13 @@ class Training:
         self._optimizer = make_optimizer(network, recipe)
         self._steps = len(self._parts(torch.arange(len(train))))
         self._schedule = make_schedule(self._optimizer, recipe, self._steps)
+        # Whether running batch statistics may belong to other weights than those that are judged.
+        self._lags = recipe.ema is not None or recipe.epochs * self._steps < FEW_STEPS
         self._average: AveragedModel | None = None
         if recipe.ema is not None:
             self._average = AveragedModel(network, avg_fn=self._averaged, use_buffers=True)
         self._updates = 0
-        self._best: tuple[float, dict[str, Tensor]] | None = None
+        self._best: dict[str, Tensor] | None = None
         self._continue()
 
     @property
@@ -140,11 +151,11 @@ class Training:
         while self.done < until:
             epoch = self._epoch(self.done + 1)
             self.log.append(epoch)
-            if self.recipe.keep == "best" and (
-                self._best is None or epoch.validation_accuracy > self._best[0]
-            ):
-                weights = {k: v.detach().clone() for k, v in self._evaluated().state_dict().items()}
-                self._best = (epoch.validation_accuracy, weights)
+            if self.recipe.keep == "best" and self.kept is epoch:
+                self._best = {
+                    name: value.detach().clone()
+                    for name, value in self._evaluated().state_dict().items()
+                }
             if self._group.leads:
                 self._save()
             on_epoch(epoch)
@@ -152,17 +163,17 @@ class Training:
     def result(self) -> nn.Module:
         """Return the network in eval mode, with the weights that the recipe keeps."""
         if self.recipe.keep == "best" and self._best is not None:
-            self._network.load_state_dict(self._best[1])
+            self._network.load_state_dict(self._best)
         elif self._average is not None:
             self._network.load_state_dict(self._average.module.state_dict())
         return self._network.eval()
 
-    def accuracy(self) -> float:
-        """Return the validation accuracy of :meth:`result`, %; NaN if there is none."""
-        values = [epoch.validation_accuracy for epoch in self.log]
-        if not values:
-            return math.nan
-        return max(values) if self.recipe.keep == "best" else values[-1]
+    @property
+    def kept(self) -> Epoch:
+        """The epoch whose weights :meth:`result` has; there is one after the first epoch."""
+        if self.recipe.keep == "last":
+            return self.log[-1]
+        return max(self.log, key=lambda epoch: merit(epoch, self.recipe))
 
     def _epoch(self, number: int) -> Epoch:
         recipe, group = self.recipe, self._group
@@ -188,8 +199,11 @@ class Training:
                 f"the loss is {loss / images} in epoch {number}; lower recipe.optimizer.lr="
                 f"{recipe.optimizer.lr} or set recipe.optimizer.clip=5"
             )
-        evaluation = evaluate(self._evaluated(), self._validation, recipe, group)
-        validation_loss, validation_accuracy = evaluation
+        judged = self._evaluated()
+        if self._lags and (len(self._validation) or number == recipe.epochs):
+            self._drop_path.rate = 0
+            measure_batch_statistics(judged, self._train, recipe, self.micro_batch)
+        judgement = evaluate(judged, self._validation, recipe, group)
         before = self.log[-1].seconds if self.log else 0.0
         return Epoch(
             epoch=number,
@@ -198,16 +212,15 @@ class Training:
             train_accuracy=math.nan
             if recipe.augmentation.mix != "none"
             else 100 * correct / images,
-            validation_loss=validation_loss,
-            validation_accuracy=validation_accuracy,
+            validation_loss=judgement.loss,
+            validation_accuracy=judgement.accuracy,
             images_per_second=images / seconds,
             seconds=before + time.perf_counter() - begun,
+            validation_balanced_accuracy=judgement.balanced_accuracy,
         )
 
     def _parts(self, order: Tensor) -> list[Tensor]:
-        """Cut an order into batches, without a last one too small for batch statistics."""
-        parts = list(order.split(min(self.recipe.batch_size, len(order))))
-        return parts if len(parts[-1]) >= 2 * self._group.size else parts[:-1]
+        return cut(order, self.recipe.batch_size, 2 * self._group.size)
 
     def _step(self, raw: Tensor, labels: Tensor) -> Tensor:
         """Take one step on a batch, in smaller pieces if memory runs out; return the sums."""
@@ -244,19 +257,31 @@ class Training:
             with autocast(recipe, images.device.type):
                 output = self._run(memory_format(images[part], recipe))
                 logits, auxiliary = output if isinstance(output, tuple) else (output, None)
-                smoothing = recipe.label_smoothing
-                loss = functional.cross_entropy(logits, targets[part], label_smoothing=smoothing)
+                loss = self._loss(logits, targets[part])
                 total = loss
                 if auxiliary is not None:
-                    total = loss + recipe.auxiliary_weight * functional.cross_entropy(
-                        auxiliary, targets[part], label_smoothing=smoothing
-                    )
+                    total = loss + recipe.auxiliary_weight * self._loss(auxiliary, targets[part])
             (total * (len(part) / len(images))).backward()
             correct = (logits.detach().argmax(1) == labels[part]).sum()
             sums += torch.stack(
                 [loss.detach().double() * len(part), correct.double(), sums.new_tensor(len(part))]
             )
         return sums
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over images, each weighted by its class: not torch's weighted mean.
+
+        Torch divides by the weights of the batch at hand, which would undo a part of them in
+        batches of one class.
+        """
+        total = functional.cross_entropy(
+            logits,
+            targets,
+            weight=self._class_weights,
+            label_smoothing=self.recipe.label_smoothing,
+            reduction="sum",
+        )
+        return total / len(logits)
 
     def _averaged(self, average: Tensor, value: Tensor, _: int | Tensor) -> Tensor:
         """Return the moving average after a step; first steps weigh more, to forget the start.
@@ -316,39 +341,6 @@ class Training:
         self._updates = self.done * self._steps
 
 
-@torch.no_grad()
-def evaluate(
-    network: nn.Module, images: Images, recipe: Recipe, group: ProcessGroup
-) -> tuple[float, float]:
-    """Return (mean loss, accuracy in %) in eval mode; NaN for no images."""
-    if not len(images):
-        return math.nan, math.nan
-    network.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=group.device)
-    parts = torch.arange(len(images)).split(recipe.batch_size)
-    for raw, labels in images.batches([group.share_of(part) for part in parts]):
-        normalized = augment(raw, _PLAIN, (images.split.mean, images.split.std))
-        with autocast(recipe, raw.device.type):
-            logits = network(memory_format(normalized, recipe)).float()
-        loss = functional.cross_entropy(logits, labels, reduction="sum")
-        correct = (logits.argmax(1) == labels).sum()
-        sums += torch.stack([loss.double(), correct.double(), sums.new_tensor(len(labels))])
-    loss_sum, correct_sum, count = group.total(sums).tolist()
-    return loss_sum / count, 100 * correct_sum / count
-
-
-def autocast(recipe: Recipe, device_type: str) -> torch.autocast:
-    """Return the autocast context of the recipe's precision."""
-    return torch.autocast(device_type, torch.bfloat16, enabled=recipe.precision == "bf16")
-
-
-def memory_format(images: Tensor, recipe: Recipe) -> Tensor:
-    """Return ``images`` in the recipe's memory format."""
-    if recipe.channels_last:
-        return images.contiguous(memory_format=torch.channels_last)
-    return images
-
-
 @contextmanager
 def _seeded(device: str, *words: int) -> Iterator[None]:
     """Seed torch's global generators by ``words``; restore them afterwards."""
@@ -356,6 +348,24 @@ def _seeded(device: str, *words: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0]) >> 1)
         yield
+
+
+def class_weights(train: Images, recipe: Recipe) -> Tensor | None:
+    """Return the weight of each class (C,): n / (C n_c) if balanced, so that images average 1."""
+    if recipe.class_weights == "none":
+        return None
+    counts = torch.bincount(train.labels, minlength=int(train.split.labels.max()) + 1)
+    present = (counts > 0).sum()
+    return len(train) / (present * counts.clamp(min=1)).float()
+
+
+def merit(epoch: Epoch, recipe: Recipe) -> tuple[float, float, int]:
+    """Return by what epochs are compared: accuracy, then the loss, then the later one."""
+    balanced = recipe.class_weights == "balanced"
+    accuracy = epoch.validation_balanced_accuracy if balanced else epoch.validation_accuracy
+    values = (accuracy, -epoch.validation_loss)
+    accuracy, less = (-math.inf if math.isnan(value) else value for value in values)
+    return accuracy, less, epoch.epoch
 
 
 def _csv_cell(value: float) -> object:

@@ -66,11 +66,13 @@ def make_schedule(
     how = recipe.schedule
     total = recipe.epochs * (steps_per_epoch if how.interval == "step" else 1)
     if how.name == "one_cycle":
+        points = total + 1  # it is stepped once more after the last batch
         return lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=total + 1,  # it is stepped once more after the last batch
-            pct_start=how.warmup or 0.3,
+            total_steps=points,
+            # It rises for one step at least: torch divides by the length of the rise.
+            pct_start=min(max(how.warmup or 0.3, 2 / points), 1.0),
             cycle_momentum=False,
         )
     warmup_steps = round(how.warmup * total)

@@ -17,6 +17,7 @@ POLICIES = ("none", "trivial_augment", "rand_augment")
 MIXES = ("none", "mixup", "cutmix")
 PRECISIONS = ("fp32", "bf16")
 KEEPS = ("last", "best")
+CLASS_WEIGHTS = ("none", "balanced")
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,15 @@ class Recipe:
         network: sizes of the skeleton that replace those of the scored network; None for none.
         epochs: passes over the training images, 1 or more.
         batch_size: images per step over all devices, 2 or more.
+        min_steps: least number of optimizer steps; with few images a training has smaller batches
+            and more epochs, see :mod:`nas_search.training.steps`. 0 takes epochs and batches as
+            they are.
         optimizer: see :class:`Optimizer`.
         schedule: see :class:`Schedule`.
         augmentation: see :class:`Augmentation`.
+        class_weights: ``balanced`` weighs the losses of all classes alike, however many images each
+            has, and chooses epochs and finalists by balanced accuracy; ``none`` weighs all images
+            alike.
         label_smoothing: share of the label spread over all classes, in [0, 1).
         drop_path: probability, at the last epoch, that an operation's output is dropped for an
             image, in [0, 1); it rises linearly from 0 (Larsson et al. 2017).
@@ -121,7 +128,8 @@ class Recipe:
         channels_last: memory format of images and weights.
         compile: run through ``torch.compile``.
         validation: fraction of the training images held out for validation, in [0, 1).
-        keep: weights of the ``last`` epoch, or of the one with the ``best`` validation accuracy.
+        keep: weights of the ``last`` epoch, or of the one with the ``best`` validation accuracy;
+            of equally good epochs, that with the lowest validation loss.
         freeze: number of first layers (in order: stem, cells, head) that keep their weights.
         layer_decay: learning rate of a layer relative to that of the next one, in (0, 1].
 
@@ -132,11 +140,13 @@ class Recipe:
     name: str
     epochs: int
     batch_size: int
+    min_steps: int = 0
     source: str = ""
     network: dict[str, Any] | None = None
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    class_weights: str = "none"
     label_smoothing: float = 0.0
     drop_path: float = 0.0
     auxiliary_weight: float = 0.0
@@ -152,6 +162,7 @@ class Recipe:
     def __post_init__(self) -> None:
         _between("epochs", self.epochs, 1, None)
         _between("batch_size", self.batch_size, 2, None)
+        _between("min_steps", self.min_steps, 0, None)
         _between("label_smoothing", self.label_smoothing, 0, 1)
         _between("drop_path", self.drop_path, 0, 1)
         _between("auxiliary_weight", self.auxiliary_weight, 0, None)
@@ -162,6 +173,7 @@ class Recipe:
             _between("ema", self.ema, 0, 1)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("keep", self.keep, KEEPS)
+        _one_of("class_weights", self.class_weights, CLASS_WEIGHTS)
         if self.keep == "best" and not self.validation:
             raise InputError("recipe.keep=best needs validation images; set recipe.validation=0.1")
 

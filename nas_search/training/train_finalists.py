@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,34 +13,41 @@ from rich.console import Console
 
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.files import write_csv, write_json
-from nas_search.core.text import quote
-from nas_search.data import ImageData, stratified_holdout
+from nas_search.data import ImageData
 from nas_search.training import checkpoint
 from nas_search.training.choice import rungs
+from nas_search.training.compiled import check_compile
 from nas_search.training.distributed import ProcessGroup, process_group
+from nas_search.training.evaluate import evaluate
 from nas_search.training.finalist import (
     COLUMNS,
     Finalist,
     Renderers,
     TrainingPlan,
-    by_accuracy,
-    mean,
     metrics,
-    ranked,
     row,
+    without_weights,
 )
 from nas_search.training.fine_tune import take_weights
+from nas_search.training.folds import validation_rows
 from nas_search.training.formats import check_formats
 from nas_search.training.identity import pixel_digest, training_identity
 from nas_search.training.images import Images
 from nas_search.training.locked import locked
 from nas_search.training.log import TrainingLog
-from nas_search.training.loop import Training, TrainingFailure, evaluate
+from nas_search.training.loop import Training, TrainingFailure
 from nas_search.training.packing import Packing
-from nas_search.training.recipe import Recipe
-
-SPLIT_SEED = 0
-"""Seed of the validation split, the same for all finalists and training seeds."""
+from nas_search.training.remarks import (
+    check_request,
+    length_remark,
+    scratch_remark,
+    undecided_remark,
+    uneven_remark,
+    winner_remark,
+)
+from nas_search.training.steps import fit_to
+from nas_search.training.threads import busy_remark, processor_threads
+from nas_search.training.verdict import best_seed, by_validation, undecided
 
 
 def train_finalists(
@@ -70,8 +77,10 @@ def train_finalists(
             results are written.
     """
     check_formats(plan.finalists.export)
-    _check(finalists, data, plan.recipe)
-    with process_group(plan.device) as group:
+    check_request(finalists, data, plan)
+    if plan.recipe.compile:
+        check_compile(plan.device)
+    with processor_threads(plan.finalists.threads), process_group(plan.device) as group:
         # By default the directory is named after the time at which each process started.
         folder = Path(group.from_leader(str(directory.resolve()))) / "finalists"
         with locked(folder, group):
@@ -95,29 +104,46 @@ class _FinalistsRun:
         self._renderers = renderers
         self._directory = directory
         self._console = console if group.leads else Console(quiet=True)
-        self._packing = Packing(data, plan, self._directory, self._print)
         labels, share = data.train.labels, plan.recipe.validation
-        train, held_out, held_from = torch.arange(len(labels)), torch.arange(0), data.train
-        if data.validation is not None:  # goes before a share of the training images
-            held_from, held_out = data.validation, torch.arange(len(data.validation))
-        elif share:
-            train, held_out = stratified_holdout(labels, share, SPLIT_SEED)
-        self._train = Images(data.train, train, group.device)
-        self._validation = Images(held_from, held_out, group.device)
-        self._pixels = pixel_digest(data, self._train, self._validation)
+        every = Images(data.train, torch.arange(len(labels)), group.device)
+        given = data.validation  # goes before a share of the training images
+        judges = None
+        if given is not None:
+            judges, share = Images(given, torch.arange(len(given)), group.device), 0.0
+        self._folds = []
+        for fold in range(len(plan.finalists.seeds)):
+            held_out = validation_rows(labels, share, fold)
+            learnt = torch.ones(len(labels), dtype=torch.bool)
+            learnt[held_out] = False
+            validation = every.select(held_out) if judges is None else judges
+            self._folds.append((every.select(learnt.nonzero()[:, 0]), validation))
+        self._pixels = pixel_digest(data, every, *([] if judges is None else [judges]))
+        self._given, self._scratch = plan.recipe, list[float]()
+        recipe = fit_to(plan.recipe, len(self._folds[0][0]))
+        self._plan = dataclasses.replace(plan, recipe=recipe)
+        judged = sum(len(validation) for _, validation in self._folds)
+        self._judged = min(judged, len(labels) if judges is None else len(judges))
+        self._packing = Packing(data, self._plan, self._directory, self._print)
 
     def run(self) -> list[Finalist]:
         plan, recipe = self._plan, self._plan.recipe
         alive = list(self._finalists)
+        train, validation = self._folds[0]
         self._print(
             f"training {len(alive)} network{'s' * (len(alive) > 1)} by recipe {recipe.name}: "
-            f"{len(self._train)} training images, {len(self._validation)} for validation, "
+            f"{len(train)} training images, {len(validation)} for validation, "
             f"{recipe.epochs} epochs, on {self._group.device}"
         )
+        for remark in (
+            length_remark(self._given, recipe, len(train)),
+            uneven_remark(self._data, recipe),
+            busy_remark(self._group.device),
+        ):
+            self._print_if(remark)
         for until, survivors in rungs(recipe.epochs, len(alive), plan.finalists.halving):
             for finalist in alive:
                 self._train_one(finalist, until)
-            alive = by_accuracy([f for f in alive if f.status != "failed"])
+            alive = self._by_validation([f for f in alive if f.status != "failed"])
             if until < recipe.epochs:
                 for finalist in alive[survivors:]:
                     finalist.status = "stopped"
@@ -126,13 +152,13 @@ class _FinalistsRun:
         for finalist in self._finalists:
             if finalist.status == "waiting":
                 finalist.status = "trained"
-        ranking = ranked(self._finalists)
+        ranking = self._ranked()
         untested = ""
         if ranking[0].status == "trained":
             try:
                 self._test(ranking[0])
             except InputError as error:
-                ranking[0].test, untested = [], str(error)
+                ranking[0].test, ranking[0].test_balanced, untested = [], [], str(error)
         if self._group.leads:
             self._packing.check()
             self._write(ranking)
@@ -148,11 +174,23 @@ class _FinalistsRun:
             )
         return ranking
 
+    def _by_validation(self, finalists: Sequence[Finalist]) -> list[Finalist]:
+        return by_validation(finalists, self._plan.recipe, self._judged)
+
+    def _ranked(self) -> list[Finalist]:
+        """Return the trained, then the stopped (most epochs first), then the failed."""
+        order = {"trained": 0, "stopped": 1, "failed": 2}
+        groups = [[f for f in self._finalists if f.status == status] for status in order]
+        trained, stopped, failed = groups
+        stopped = sorted(self._by_validation(stopped), key=lambda f: -f.epochs)
+        return [*self._by_validation(trained), *stopped, *failed]
+
     def _train_one(self, finalist: Finalist, until: int) -> None:
         """Train all seeds of one finalist to epoch ``until``; record the reason of a failure."""
-        finalist.validation, seconds = [], 0.0
-        for seed in self._plan.finalists.seeds:
-            training = self._training(finalist, seed)
+        finalist.validation, finalist.balanced, finalist.losses = [], [], []
+        finalist.kept_epochs, seconds = [], 0.0
+        for number, seed in enumerate(self._plan.finalists.seeds):
+            training = self._training(finalist, number)
             problem = ""
             folder = self._folder(finalist, seed)
             with TrainingLog(folder, self._console, self._plan, finalist.key) as log:
@@ -167,16 +205,25 @@ class _FinalistsRun:
                 finalist.status, finalist.reason = "failed", problem
                 self._print(f"{finalist.key} seed {seed} failed: {problem}")
                 break
-            finalist.validation.append(training.accuracy())
+            kept = training.kept
+            finalist.validation.append(kept.validation_accuracy)
+            finalist.balanced.append(kept.validation_balanced_accuracy)
+            finalist.losses.append(kept.validation_loss)
+            finalist.kept_epochs.append(kept.epoch)
             seconds += training.log[-1].seconds
             if until == self._plan.recipe.epochs and self._group.leads:
-                self._pack(finalist, seed, training)
+                self._pack(finalist, number, training)
         finalist.seconds = seconds
         if self._group.leads:
             self._describe(finalist)
 
-    def _training(self, finalist: Finalist, seed: int) -> Training:
-        plan = self._plan
+    def _training(self, finalist: Finalist, number: int, scratch: bool = False) -> Training:
+        """Return the training of the seed at position ``number``; ``scratch`` takes no weights."""
+        plan, seed = self._plan, self._plan.finalists.seeds[number]
+        folder = self._folder(finalist, seed)
+        if scratch:
+            plan = without_weights(plan)
+            folder = folder.with_name(f"scratch{seed}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = finalist.architecture.build()
@@ -185,7 +232,6 @@ class _FinalistsRun:
             if fresh:
                 self._print(f"{finalist.key} seed {seed}: new weights for {', '.join(fresh)}")
         space = finalist.architecture.space
-        folder = self._folder(finalist, seed)
         if self._group.leads:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -194,29 +240,26 @@ class _FinalistsRun:
         return Training(
             network,
             plan.recipe,
-            self._train,
-            self._validation,
+            *self._folds[number],
             seed,
             folder,
-            self._identity(finalist, seed),
+            self._identity(finalist, seed, plan),
             self._group,
             tuple(space.droppable(network)),
         )
 
-    def _identity(self, finalist: Finalist, seed: int) -> dict[str, Any]:
+    def _identity(self, finalist: Finalist, seed: int, plan: TrainingPlan) -> dict[str, Any]:
         """Return the settings that define a training; its checkpoint continues no other."""
         group = self._group
-        return training_identity(finalist.architecture, self._plan, seed, self._pixels, group.size)
+        own = training_identity(finalist.architecture, plan, seed, self._pixels, group.size)
+        return {**own, "fold": self._plan.finalists.seeds.index(seed)}
 
     def _folder(self, finalist: Finalist, seed: int) -> Path:
         return self._directory / finalist.key / f"seed{seed}"
 
-    def _pack(self, finalist: Finalist, seed: int, training: Training) -> None:
-        """Write the standalone folder, with the weights of the best seed so far."""
-        before = finalist.validation[:-1]
-        if before and not training.accuracy() > max(
-            before
-        ):  # of equal seeds the first, as in _test
+    def _pack(self, finalist: Finalist, number: int, training: Training) -> None:
+        """Write the standalone folder, if this seed is the best so far."""
+        if best_seed(finalist, self._plan.recipe) != number:
             return
         log = [asdict(e) for e in training.log]
         self._packing.pack(
@@ -226,12 +269,38 @@ class _FinalistsRun:
     def _test(self, winner: Finalist) -> None:
         """Evaluate the winner's networks on the test images, and export the best one."""
         test = Images(self._data.test, torch.arange(len(self._data.test)), self._group.device)
-        best = max(range(len(winner.validation)), key=lambda i: (winner.validation[i], -i))
-        for number, seed in enumerate(self._plan.finalists.seeds):
-            network = self._training(winner, seed).result()
-            winner.test.append(evaluate(network, test, self._plan.recipe, self._group)[1])
+        best = best_seed(winner, self._plan.recipe)
+        for number in range(len(self._plan.finalists.seeds)):
+            network = self._training(winner, number).result()
+            if len(test):
+                judgement = evaluate(network, test, self._plan.recipe, self._group)
+                winner.test.append(judgement.accuracy)
+                winner.test_balanced.append(judgement.balanced_accuracy)
             if number == best and self._group.leads:
                 self._packing.export(winner, network.cpu())
+        if self._plan.pretrained is not None and self._plan.recipe != self._given:
+            self._scratch = self._train_from_scratch(winner, test)
+
+    def _train_from_scratch(self, winner: Finalist, test: Images) -> list[float]:
+        """Return what the winner's network reaches without the given weights, %; empty if nothing.
+
+        For comparison alone, on few images: it costs as much as the training itself. On the test
+        images, or on those for validation if there are none.
+        """
+        reached = []
+        self._print(f"{winner.key}: for comparison from scratch too")
+        for number in range(len(self._plan.finalists.seeds)):
+            training, problem = self._training(winner, number, scratch=True), ""
+            try:
+                training.run(self._plan.recipe.epochs, lambda _: None)
+            except (TrainingFailure, RunError, InputError) as error:
+                problem = str(error)
+            if self._group.first_problem(problem):
+                return []
+            judged = test if len(test) else self._folds[number][1]
+            judgement = evaluate(training.result(), judged, self._plan.recipe, self._group)
+            reached.append(judgement.accuracy)
+        return reached
 
     def _describe(self, finalist: Finalist) -> None:
         """Write ``metrics.json`` of a finalist."""
@@ -247,37 +316,15 @@ class _FinalistsRun:
         self._console.print(self._renderers.table(COLUMNS, rows))
         if all(f.status == "failed" for f in ranking):
             raise RunError(f"no network could be trained: {ranking[0].reason}")
-        winner = ranking[0]
-        if winner.test:
-            deviation = f" +- {statistics.stdev(winner.test):.2f}" if len(winner.test) > 1 else ""
-            self._print(
-                f"number 1, {winner.key}: test accuracy {mean(winner.test):.2f}{deviation} %; "
-                f"model and weights in {self._directory / winner.key}"
-            )
+        trained = [f for f in ranking if f.status == "trained"]
+        ahead = undecided(trained, self._plan.recipe, self._judged)
+        self._print_if(undecided_remark(ahead, self._plan, self._judged))
+        self._print(winner_remark(ranking[0], self._data, self._plan, self._directory))
+        self._print_if(scratch_remark(ranking[0], self._scratch))
+
+    def _print_if(self, text: str) -> None:
+        if text:
+            self._print(text)
 
     def _print(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
-
-
-def _check(finalists: Sequence[Finalist], data: ImageData, recipe: Recipe) -> None:
-    """Refuse impossible requests before the first epoch."""
-    if not finalists:
-        raise InputError("there is no architecture to train; give architecture=... or run=...")
-    if len(finalists) > 1 and not recipe.validation and data.validation is None:
-        raise InputError(
-            "recipe.validation=0 leaves no images to rank the finalists by; set "
-            "recipe.validation=0.1 or train one architecture"
-        )
-    keys = [f.key for f in finalists]
-    for finalist in finalists:
-        finalist.architecture.cost()
-        if keys.count(finalist.key) > 1:
-            raise InputError(
-                f"{quote(finalist.architecture.genotype)} is given twice (perhaps in another "
-                "notation)"
-            )
-    if recipe.augmentation.crop >= min(data.input_shape[1:]):
-        raise InputError(
-            f"recipe.augmentation.crop={recipe.augmentation.crop} moves images of "
-            f"{data.input_shape[1]}x{data.input_shape[2]} out of sight; lower it"
-        )

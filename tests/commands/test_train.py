@@ -20,11 +20,12 @@ from safetensors.torch import load_file
 import nas_search
 from nas_search.commands import train as train_command
 from nas_search.data import DATASETS
+from nas_search.training.verdict import chance
 from tests.training.made import CELLS, stripes, stripes_data
 
 FAST = (
     *("recipe.epochs=3", "recipe.batch_size=16", "recipe.validation=0.25", "recipe.ema=null"),
-    *("device=cpu",),
+    *("recipe.min_steps=0", "device=cpu"),
 )
 TINY = ("search_space=nasbench201", "search_space.cells=1", "search_space.channels=2")
 
@@ -52,6 +53,16 @@ def table(directory: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def in_order(rows: list[dict[str, str]], images: int) -> None:
+    """By accuracy; those that ``images`` validation images do not tell from the best by loss."""
+    accuracies = [float(row["validation_accuracy"]) for row in rows]
+    margin = chance(max(accuracies), images)
+    ahead = [row for row in rows if float(row["validation_accuracy"]) >= max(accuracies) - margin]
+    losses = [float(row["validation_loss"]) for row in ahead]
+    assert rows[: len(ahead)] == ahead and losses == sorted(losses)
+    assert accuracies[len(ahead) :] == sorted(accuracies[len(ahead) :], reverse=True)
+
+
 def metrics(directory: Path, key: str) -> dict[str, Any]:
     text = (directory / "finalists" / key / "metrics.json").read_text(encoding="utf-8")
     read: dict[str, Any] = json.loads(text)
@@ -67,8 +78,7 @@ def test_a_search_trains_its_finalists_and_tests_the_winner_alone(tmp_path: Path
     assert done.returncode == 0, done.stderr
     rows = table(tmp_path / "a")
     assert len(rows) == 3 and {row["status"] for row in rows} == {"trained"}
-    accuracies = [float(row["validation_accuracy"]) for row in rows]
-    assert accuracies == sorted(accuracies, reverse=True)
+    in_order(rows, 15)
     assert [bool(row["test_accuracy"]) for row in rows] == [True, False, False]
     assert f"test accuracy {float(rows[0]['test_accuracy']):.2f}" in done.stdout
     for row in rows:
@@ -100,8 +110,7 @@ def check_digits(directory: Path, stdout: str, size: int, monkeypatch: pytest.Mo
     assert len({row["key"] for row in rows}) == len({row["genotype"] for row in rows}) == 3
     folders = {path.name for path in (directory / "finalists").iterdir() if path.is_dir()}
     assert folders == {row["key"] for row in rows}
-    accuracies = [float(row["validation_accuracy"]) for row in rows]
-    assert accuracies == sorted(accuracies, reverse=True)
+    in_order(rows, 143)
     accuracy = float(rows[0]["test_accuracy"])
     assert accuracy > 80  # by chance 10
     assert f"number 1, {rows[0]['key']}: test accuracy {accuracy:.2f} %" in stdout
@@ -125,7 +134,8 @@ def test_digits_from_nothing_to_a_trained_network(
     done = run(
         "nas_search", tmp_path / "a", "finalists.k=3", "search_space.cells=3",
         "search_space.channels=8", "dataset.size=8", "budget.evaluations=20",
-        "algorithm.population=8", "algorithm.tournament=4", "recipe.epochs=6", "device=cpu",
+        "algorithm.population=8", "algorithm.tournament=4", "recipe.epochs=6",
+        "recipe.min_steps=0", "device=cpu",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     check_digits(tmp_path / "a", done.stdout, 8, monkeypatch)
@@ -235,7 +245,7 @@ def test_fine_tuning_from_a_finalist(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     second = train(
         tmp_path / "b", f"weights={folder}", *data(tmp_path / "other", classes=2),
-        "recipe=finetune", "recipe.epochs=1", "recipe.freeze=2", "device=cpu",
+        "recipe=finetune", "recipe.epochs=1", "recipe.min_steps=0", "recipe.freeze=2", "device=cpu",
     )  # fmt: skip
     assert second.returncode == 0, second.stderr
     assert "new weights for head.4.weight, head.4.bias" in second.stdout
