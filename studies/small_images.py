@@ -198,8 +198,8 @@ def _scaled(images: Tensor) -> Tensor:
 def _in_memory(
     name: str, classes: Sequence[str], train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]
 ) -> ImageData:
-    parts = [
+    own, other = (
         Part(f"{name} {part}", labels.long(), partial(torch.index_select, pixels, 0))
         for part, (pixels, labels) in (("train", train), ("test", test))
-    ]
-    return image_data(Parts(name, tuple(classes), *parts, form=AS_STORED))
+    )
+    return image_data(Parts(name, tuple(classes), own, other, form=AS_STORED))
