@@ -21,6 +21,7 @@ import nas_search
 from nas_search.commands import train as train_command
 from nas_search.data import DATASETS
 from nas_search.runs.store import Store
+from tests.runs.test_run import RECORD
 from tests.training.made import CELLS, stripes, stripes_data
 
 FAST = (
@@ -325,9 +326,8 @@ def test_what_cannot_be_done_is_one_line(
         (tmp_path / "trained" / "finalists" / key / "genotype.json").touch()
     for name in ("run", "stranger"):
         Store(tmp_path / make(name) / "run.sqlite").__exit__()
-    kept = tmp_path / "stranger" / ".hydra" / "config.yaml"
-    make(str(kept.parent))
-    kept.write_text("proxy: {name: params}\nsearch_space: {}\ndataset: {}\nplugins: [mine]\n")
+    with Store(tmp_path / "stranger" / "run.sqlite") as store:
+        store.claim({**RECORD, "plugins": ["mine"]})
     (tmp_path / "mine.py").write_text("raise SystemExit('a stranger's code ran')\n")
     monkeypatch.setattr(sys, "argv", ["train", "hydra.run.dir=a", *arguments])
     handler = signal.getsignal(signal.SIGTERM)
