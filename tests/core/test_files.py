@@ -62,9 +62,7 @@ def test_json_has_no_numbers_that_json_lacks(tmp_path: Path) -> None:
 
 def test_a_lack_of_memory_is_known_by_what_torch_says() -> None:
     assert is_out_of_memory(MemoryError())
-    assert is_out_of_memory(
-        RuntimeError("DefaultCPUAllocator: can't allocate memory")
-    )
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
     assert is_out_of_memory(RuntimeError("can't start new thread"))
     assert not is_out_of_memory(RuntimeError("shapes do not fit"))
     assert not is_out_of_memory(ValueError("can't allocate memory"))
