@@ -25,7 +25,7 @@ def fingerprint(data: ImageData) -> str:
     statistics = [f"{value:.5g}" for value in (*data.mean, *data.std)]
     text = repr((data.class_names, data.input_shape, statistics))
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape"))
-    for part in (data.train, data.test):
+    for part in (data.train, data.test, *([data.validation] if data.validation else [])):
         digest.update(part.labels.numpy().tobytes())
         digest.update(_some_pixels(part))
     return digest.hexdigest()[:16]
