@@ -197,8 +197,8 @@ def _scaled(images: Tensor) -> Tensor:
 def _in_memory(
     name: str, classes: Sequence[str], train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]
 ) -> ImageData:
-    parts = [
+    learnt, held_out = (
         (f"{name} {part}", labels.long(), partial(torch.index_select, pixels, 0))
         for part, (pixels, labels) in (("train", train), ("test", test))
-    ]
-    return image_data(name, classes, *parts, channel_statistics(parts[0]))
+    )
+    return image_data(name, classes, learnt, held_out, channel_statistics(learnt))

@@ -53,7 +53,7 @@ def test_fashion_mnist_is_read_where_debian_puts_it(
 def test_plain_network_has_three_convolutions_and_about_24_000_parameters() -> None:
     network = small_data.plain_network(4)
     assert 23_000 < sum(p.numel() for p in network.parameters()) < 25_000
-    assert sum(isinstance(m, torch.nn.Conv2d) for m in network) == 3
+    assert sum(isinstance(m, torch.nn.Conv2d) for m in network.modules()) == 3
 
 
 def test_lead_is_the_mean_over_seeds_with_both_networks() -> None:
