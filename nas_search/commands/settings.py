@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 from nas_search.commands.reading import at_least
+from nas_search.core.errors import InputError
 from nas_search.core.files import user_path
 from nas_search.data import ImageData, probe_batch
 from nas_search.gradients import Normalization, Parameters, Scheme
-from nas_search.proxies import ProxyRecord
+from nas_search.proxies import PROXIES, ProxyRecord
 from nas_search.scoring import ScoringTask
 
 
@@ -72,11 +73,15 @@ def scoring_task(
         networks: further fields of the task: ``space``, ``macro``, ``device``, ...
 
     Raises:
-        InputError: the data is too small.
+        InputError: the data is too small, or a score says nothing on it.
     """
     if scores:
         assert settings.batch_size is not None
         images, labels = probe_batch(data, settings.batch_size, settings.classes, seed)
+        for name in scores:
+            reason = PROXIES.get(name).unfit(images, labels)
+            if reason:
+                raise InputError(f"{name} says nothing on this probe batch: {reason}")
     else:
         images, labels = torch.empty(0, *data.input_shape), torch.empty(0, dtype=torch.int64)
     return ScoringTask(

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from nas_search.passes.cell_features import CellFeatures
 from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.fitting import multiple_of_four
 from nas_search.proxies.measurement import Measurement
 
 UNTRAINABLE = -1e6
@@ -44,6 +45,7 @@ PROXIES.add(
         init="kaiming_normal",
         formula="sum_l -sum_c p_lc log p_lc, p_l = eigenvalues of channel covariance / their sum",
         caveats="of noise images, not of the probe batch; the stem's feature map counts too",
+        unfit=multiple_of_four,
     )
 )
 PROXIES.add(
@@ -58,6 +60,7 @@ PROXIES.add(
         init="kaiming_normal",
         formula="min_l (e_(l+1) - e_l), e_l the entropy of cell l",
         caveats="of noise images: with real ones it ranks no cells",
+        unfit=multiple_of_four,
     )
 )
 PROXIES.add(
@@ -72,5 +75,6 @@ PROXIES.add(
         init="kaiming_normal",
         formula="mean_l (2 - s_l - 1/s_l), s_l the largest singular value of cell l's Jacobian",
         caveats="a cell that is the identity gives -inf in the code; here -1e6, ranked the same",
+        unfit=multiple_of_four,
     )
 )

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from torch import Tensor
+
 from nas_search.core.registry import Registry
 from nas_search.gradients import Normalization, Scheme
 from nas_search.passes.per_sample import Grams
+from nas_search.proxies.fitting import any_batch
 from nas_search.proxies.measurement import Measurement
 
 Origin = Literal["paper", "reconstructed", "ours"]
@@ -35,6 +38,8 @@ class ProxyRecord:
         formula: the score in one line.
         caveats: known weaknesses; empty if there are none.
         fitted: whether accuracies of trained networks went into it.
+        unfit: maps a probe batch, images (n, ...) and labels (n,), to why the score would say
+            nothing on it, and what to change; to nothing where it would, see :mod:`.fitting`.
     """
 
     name: str
@@ -50,6 +55,7 @@ class ProxyRecord:
     formula: str = ""
     caveats: str = ""
     fitted: bool = False
+    unfit: Callable[[Tensor, Tensor], str] = any_batch
 
 
 PROXIES: Registry[ProxyRecord] = Registry("proxy", "nas_search.proxies")

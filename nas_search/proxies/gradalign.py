@@ -30,6 +30,7 @@ from torch import Tensor
 from nas_search.passes.per_sample import Grams, LayerFactors
 from nas_search.passes.structure import Depth
 from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.fitting import two_classes
 from nas_search.proxies.measurement import Measurement
 
 EPS = 1e-6
@@ -121,6 +122,7 @@ PROXIES.add(
         needs=(Grams, LayerFactors, Depth),
         formula="sum_l sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l) D))",
         batch_size=32,
+        unfit=two_classes,
     )
 )
 PROXIES.add(

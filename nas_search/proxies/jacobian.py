@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nas_search.passes.jacobian import InputJacobian
 from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.fitting import two_of_a_class
 from nas_search.proxies.measurement import Measurement
 from nas_search.proxies.sums import summed
 
@@ -61,5 +62,6 @@ PROXIES.add(
         formula="sum_c |sum log(|corrcoef(J_c)| + 1e-5)|",
         caveats="up to 100 classes; depends on the number of images per class in the batch; dead "
         "where J is only rounding error: DARTS cells without pooling",
+        unfit=two_of_a_class,
     )
 )

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nas_search.passes.two_batches import TwoBatchGradients
 from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.fitting import two_halves
 from nas_search.proxies.measurement import Measurement
 from nas_search.proxies.sums import summed
 
@@ -37,5 +38,6 @@ PROXIES.add(
         batch_size=128,
         formula="sum_l log sum_w mean_b |g_w| / std_b |g_w|, b = halves of the probe batch",
         caveats="the code takes std of the signed g and adds the first batch's g to the second's",
+        unfit=two_halves,
     )
 )

@@ -31,14 +31,16 @@ class Scores(dict[str, float]):
         super().__init__()
         self.reasons: dict[str, str] = {}
 
-    def take(self, record: ProxyRecord, measurement: Measurement) -> None:
-        """Add the score of ``record``, or NaN and the reason."""
-        try:
-            value = number(record.score(measurement))
-            reason = "" if math.isfinite(value) else f"the score is {value}"
-        except Exception as error:  # a pass or a formula that does not apply to this network
-            lines = str(error).strip().splitlines()
-            value, reason = math.nan, lines[0] if lines else type(error).__name__
+    def take(self, record: ProxyRecord, measurement: Measurement, unfit: str) -> None:
+        """Add the score of ``record``, or NaN and the reason: that it is ``unfit``, or fails."""
+        value, reason = math.nan, unfit
+        if not unfit:
+            try:
+                value = number(record.score(measurement))
+                reason = "" if math.isfinite(value) else f"the score is {value}"
+            except Exception as error:  # a pass or a formula that does not apply to this network
+                lines = str(error).strip().splitlines()
+                reason = lines[0] if lines else type(error).__name__
         self[record.name] = math.nan if reason else value
         if reason:
             self.reasons[record.name] = reason
@@ -117,7 +119,7 @@ def _scores(
             lambda form: network, images, labels, how, kinds, [facts], objective, refuse=False
         )
         for record in group:
-            scores.take(record, measurement)
+            scores.take(record, measurement, record.unfit(images, labels))
     return scores
 
 
