@@ -123,7 +123,7 @@ def test_finished_search_is_replayed_without_evaluating(evaluations: int) -> Non
 def test_record_of_another_search_is_refused(place: int) -> None:
     recorded = list(long(1)[:30])
     recorded[place] = Evaluation("(0, 0, 0, 0, 0, 0, 0, 0)", "", "ok", {"hill": 1.0})
-    with pytest.raises(InputError, match=r"(?s)holds \(0, 0.*another hydra.run.dir") as caught:
+    with pytest.raises(InputError, match=r"(?s)holds '\(0, 0.*another hydra.run.dir") as caught:
         search(60, recorded=recorded)
     assert "\n" not in str(caught.value)
 
