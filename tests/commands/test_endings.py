@@ -152,6 +152,7 @@ def test_the_last_lines_say_why_it_ended_and_what_is_next(call: Call, tmp_path: 
     assert "nothing evolved yet: all" in out and "algorithm.population=10" in out
 
 
+@pytest.mark.slow
 def test_a_sweep_ends_with_a_table_and_its_best_can_be_trained(call: Call, tmp_path: Path) -> None:
     code, out, err = call(
         "nas_search", "-m", *TINY, "budget.evaluations=8", "hydra.sweep.dir=sweep",

@@ -72,6 +72,7 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_changed_pixels_are_another_run(call: Call, tmp_path: Path) -> None:
     write_data(tmp_path)
     (tmp_path / "table.csv").write_text(f"architecture,accuracy\n{CELL},90\n" + other_rows())
@@ -147,6 +148,7 @@ SPACES.add(dataclasses.replace(SPACES.get("nasbench201"), name="strangers", spac
 """
 
 
+@pytest.mark.slow
 def test_a_strangers_directory_runs_no_code(call: Call, tmp_path: Path) -> None:
     (tmp_path / "strangers_plugin.py").write_text(PLUGIN)
     (tmp_path / "conf" / "search_space").mkdir(parents=True)

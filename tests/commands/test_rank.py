@@ -225,6 +225,7 @@ def test_a_dead_network_keeps_the_scores_that_it_has(call: Call, tmp_path: Path)
         )
 
 
+@pytest.mark.slow
 def test_repeated_and_enlarged_it_scores_nothing_twice(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

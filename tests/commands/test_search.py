@@ -199,6 +199,7 @@ def test_best_json_alone_rebuilds_the_network(call: Call, tmp_path: Path, space:
     assert sum(p.numel() for p in larger.parameters()) > facts["params"]
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_history_and_the_workers_do_not(call: Call, tmp_path: Path) -> None:
     assert call("hydra.run.dir=a").code == 0
     assert call("hydra.run.dir=b").code == 0
@@ -295,6 +296,7 @@ def test_a_finished_run_of_minutes_is_finished(call: Call, tmp_path: Path) -> No
     assert history(tmp_path / "run") == before
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_run_is_refused(call: Call, tmp_path: Path) -> None:
     assert call("hydra.run.dir=run").code == 0
     before = history(tmp_path / "run")

@@ -148,6 +148,7 @@ def test_digits_by_the_readmes_own_command(tmp_path: Path, monkeypatch: pytest.M
     check_digits(tmp_path / "a", done.stdout, 16, monkeypatch)
 
 
+@pytest.mark.slow
 def test_killed_and_continued_is_uninterrupted(tmp_path: Path) -> None:
     arguments = (
         f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path, n=600, side=16),
@@ -218,6 +219,7 @@ def test_a_loss_that_is_no_number_fails_with_what_to_do(tmp_path: Path) -> None:
     assert table(tmp_path / "a")[0]["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_halving_stops_the_hopeless_and_seeds_are_averaged(tmp_path: Path) -> None:
     search = (
         *(*TINY, *data(tmp_path), "proxy=naswot", "proxy.batch_size=12", "executor=inline"),
@@ -236,6 +238,7 @@ def test_halving_stops_the_hopeless_and_seeds_are_averaged(tmp_path: Path) -> No
     assert winner["validation_accuracy"] == pytest.approx(mean, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_fine_tuning_from_a_finalist(tmp_path: Path) -> None:
     first = train(
         tmp_path / "a", f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path), *FAST

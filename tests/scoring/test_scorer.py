@@ -142,7 +142,13 @@ def test_every_pass_is_compared() -> None:
     assert kinds == {kind for one in PASSES for kind in one.provides}
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize(
+    "space",
+    [
+        name if name == "nasbench201" else pytest.param(name, marks=pytest.mark.slow)
+        for name in SPACES
+    ],
+)
 @law
 @given(st.data())
 def test_scores_are_those_of_the_network_alone_in_double_precision(

@@ -63,6 +63,7 @@ def test_the_recipe_is_the_benchmarks_with_all_images_and_its_crop_in_proportion
     assert with_crop(recipe, 16).augmentation.crop == 2
 
 
+@pytest.mark.slow
 def test_cells_are_spread_over_the_table_and_trained_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +111,7 @@ def test_the_comparison_with_the_table_is_rank_and_offset() -> None:
     assert "table's: -2.00 points on average, standard deviation 0.00" in text
 
 
+@pytest.mark.slow
 def test_five_cells_are_trained_by_one_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

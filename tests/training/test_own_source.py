@@ -317,6 +317,7 @@ def exported(folder: Path, kind: type[nn.Module]) -> Written:
         return Written(folder, images, network(images), (kind.__module__.split(".")[0],))
 
 
+@pytest.mark.slow
 def test_every_way_to_define_operations_gives_a_file_with_equal_logits(tmp_path: Path) -> None:
     ways: dict[str, dict[str, str]] = {way: {"net": HEAD + text} for way, text in WAYS.items()}
     ways |= {f"several modules, {way}": files for way, files in SEVERAL.items()}
@@ -372,6 +373,7 @@ def test_two_definitions_of_one_name_are_refused(tmp_path: Path) -> None:
         exported(tmp_path / "out2", importlib.import_module("own.net").Network)
 
 
+@pytest.mark.slow
 def test_a_file_with_other_logits_or_weights_is_found(tmp_path: Path) -> None:
     kind = made(tmp_path, "own", {"net": HEAD + WAYS["literal"]})
     texts: dict[str, Any] = {

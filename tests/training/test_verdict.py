@@ -199,6 +199,7 @@ def test_uneven_classes_are_said_and_balanced_weights_rank_by_balanced_accuracy(
     assert by_validation([first, second], recipe(), 10**6)[0] is first
 
 
+@pytest.mark.slow
 def test_fine_tuning_on_few_images_is_compared_with_training_from_scratch(tmp_path: Path) -> None:
     data = stripes_data(tmp_path, n=120)
     (first,), _ = train(data, tmp_path / "a", plan(recipe(epochs=2)))
