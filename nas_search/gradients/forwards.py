@@ -50,7 +50,8 @@ def has_own_forwards(network: nn.Module, layers: Layers | None = None) -> bool:
     layers = layers_by_rule(network) if layers is None else layers
     known = {id(module) for module, _ in layers.values()}
     return any(
-        id(module) not in known
+        (module._parameters or module._buffers)
+        and id(module) not in known
         and (
             any(p is not None and p.requires_grad for p in module._parameters.values())
             or "running_mean" in module._buffers

@@ -8,7 +8,7 @@ for that; where it does not run, the network runs once more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,12 @@ COUNTED: dict[type[nn.Module], int] = {
     nn.MultiheadAttention: 2,  # the projections before and after it
 }
 """Layers whose number is the length of a path."""
+
+
+@cache
+def _layers(kind: type[nn.Module]) -> int:
+    """Return the number of layers that a module of ``kind`` counts as."""
+    return max((n for counted, n in COUNTED.items() if issubclass(kind, counted)), default=0)
 
 
 class Watch:
@@ -136,8 +142,9 @@ class Paths:
         self._graph = graph_of(self._end)
         counted: dict[Any, int] = {}
         for module, _, nodes in self._run:
-            layers = max((n for kind, n in COUNTED.items() if isinstance(module, kind)), default=0)
-            counted.update((node, layers) for node in nodes if layers)
+            layers = _layers(type(module))
+            if layers:
+                counted.update((node, layers) for node in nodes)
         leaves = {image} if image.is_floating_point() else None
         if self._count == 1:
             self._numbers = longest_paths_of_one(self._graph, counted, leaves)

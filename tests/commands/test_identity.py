@@ -174,6 +174,7 @@ def test_a_strangers_directory_runs_no_code(call: Call, tmp_path: Path) -> None:
     assert (tmp_path / "imported").exists()
 
 
+@pytest.mark.slow
 def test_only_one_training_at_a_time_works_in_a_folder(call: Call, tmp_path: Path) -> None:
     write_data(tmp_path)
     request = ("hydra.run.dir=run", f"architecture={CELL}", *SPACE, *NPZ, *TRAIN)

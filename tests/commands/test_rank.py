@@ -114,6 +114,7 @@ def test_a_study_leaves_its_tables_and_pictures(call: Call, tmp_path: Path) -> N
     assert not list(run.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_aggregates_are_made_of_scores_that_are_measured_for_them(
     call: Call, tmp_path: Path
 ) -> None:

@@ -262,6 +262,7 @@ def test_ctrl_c_leaves_the_best_so_far_and_the_command_continues(
     assert history(run)[: len(so_far)] == so_far
 
 
+@pytest.mark.slow
 def test_a_finished_run_repeated_changes_nothing_and_a_larger_budget_continues(
     call: Call, tmp_path: Path
 ) -> None:
@@ -345,6 +346,7 @@ def test_a_plugin_in_the_working_folder_is_found_however_the_command_is_started(
         assert "unknown proxy 'nope'" in done.stderr and done.returncode == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_makes_a_folder_a_job_and_survives_a_bad_one(call: Call, tmp_path: Path) -> None:
     ended = call(
         "-m",

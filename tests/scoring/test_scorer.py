@@ -521,6 +521,7 @@ def calls(scorer: Scorer, genotypes: list[Any]) -> int:
     return count_calls(lambda: scorer.evaluate(genotypes))
 
 
+@pytest.mark.slow
 def test_calls_of_a_stack_are_those_of_few_networks() -> None:
     scorer = Scorer(task(proxies=("gradalign_ii_layerwise",)), 64)
     one = calls(scorer, [FULL])

@@ -105,6 +105,7 @@ def table(shared_data: Path) -> Table:
     return Table(shared_data / "nasbench101.npz")
 
 
+@pytest.mark.slow
 def test_20_000_rows_have_the_parameters_and_hash_order_of_the_table(
     table: Table,
 ) -> None:

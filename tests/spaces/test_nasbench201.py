@@ -89,6 +89,7 @@ def test_space_has_15625_cells() -> None:
     assert SPACE.size == len(ALL) == 15625
 
 
+@pytest.mark.slow
 def test_5425_classes_equal_those_of_brute_force(
     classes: dict[str, list[Nasbench201Genotype]],
 ) -> None:

@@ -45,6 +45,7 @@ def test_the_right_form_is_chosen_in_every_split() -> None:
     assert all(np.abs(values[name]).max() < 0.9 for name in FIXED)
 
 
+@pytest.mark.slow
 def test_where_nothing_ranks_the_unseen_half_says_so() -> None:
     """Of many candidates of noise the best looks good on 20 architectures, but only there."""
     sets = made(None, 0.0, 40)

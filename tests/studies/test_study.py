@@ -53,6 +53,7 @@ def test_a_row_of_the_held_out_table_follows_from_the_scores(draws: dict[str, li
     assert f"{float(row['rho']):.3f}".removeprefix("0") in line
 
 
+@pytest.mark.slow
 def test_its_scores_are_those_of_the_package(
     shared_data: Path, tmp_path: Path, draws: dict[str, list[Row]]
 ) -> None:

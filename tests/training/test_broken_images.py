@@ -112,6 +112,7 @@ def test_broken_image_outside_the_statistics_sample_is_reported_before_training(
     assert not (tmp_path / "run" / "finalists").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("read_at_use")
 def test_image_that_breaks_during_training_fails_only_that_finalist(tmp_path: Path) -> None:
     """An image is unreadable for a while, as on a network disk, and then readable again."""

@@ -99,6 +99,7 @@ def test_best_seed_has_the_highest_accuracy_then_the_lowest_loss(tmp_path: Path)
     assert best_seed(made, recipe()) == 3
 
 
+@pytest.mark.slow
 def test_too_small_a_validation_is_said_with_what_to_do(tmp_path: Path) -> None:
     data = arrays(tmp_path, (20, 20, 20), tests=2)  # noise: both networks guess
     how = recipe(epochs=1)
