@@ -68,6 +68,16 @@ def length_remark(given: Recipe, recipe: Recipe, images: int) -> str:
     )
 
 
+def refit_remark(key: str, images: int, held_out: int, epochs: Sequence[int]) -> str:
+    """Return that the winner is trained once more, for ``epochs`` per seed, and on what."""
+    length = ", ".join(map(str, dict.fromkeys(epochs)))
+    return (
+        f"{key} is chosen and trained once more, {length} epochs on all {images} training images, "
+        f"the {held_out} held out too; that network is tested and kept (finalists.refit=false "
+        "keeps the one that was chosen)"
+    )
+
+
 def uneven_remark(data: ImageData, recipe: Recipe) -> str:
     """Return that some classes have far fewer images, and what to do; empty if they have not."""
     counts = data.train.labels.bincount(minlength=data.num_classes)
