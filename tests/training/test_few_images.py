@@ -20,7 +20,7 @@ from nas_search.training.images import Images
 from nas_search.training.loop import Epoch, merit
 from nas_search.training.optimizer import make_optimizer, make_schedule
 from nas_search.training.recipe import Schedule
-from nas_search.training.steps import LEAST_BATCH, fit_to, steps_per_epoch
+from nas_search.training.steps import FEW_EPOCHS, LEAST_BATCH, fit_to, steps_per_epoch
 from tests.training.made import recipe, stripes_data, training
 
 
@@ -34,7 +34,14 @@ def test_recipe_has_its_least_number_of_steps_on_any_number_of_images(
     if epochs * steps_per_epoch(images, batch) >= least:
         assert fitted == given_
     else:
-        assert fitted.epochs >= epochs and fitted.batch_size <= batch
+        assert fitted.epochs >= max(epochs, FEW_EPOCHS) and fitted.batch_size <= batch
+        # Half the noise of a step needs four times the images, or half the rate.
+        rates = fitted.optimizer.lr / given_.optimizer.lr
+        assert rates**2 == pytest.approx(fitted.batch_size / batch)
+        if batch >= LEAST_BATCH and epochs <= FEW_EPOCHS:
+            each = steps_per_epoch(images, fitted.batch_size)
+            # Fewer than 65 full batches of 64ths of the images, and what rounding down adds.
+            assert fitted.epochs * each <= max(FEW_EPOCHS * 1.25 * 64 + FEW_EPOCHS, least + each)
         # An epoch of more than two of the smallest batches is more than one step.
         assert steps_per_epoch(images, fitted.batch_size) > 1 or images < 2 * LEAST_BATCH + 2
 

@@ -56,6 +56,7 @@ def weights(folder: Path, finalist: Finalist) -> dict[str, Tensor]:
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start no process that looks at the written folders: other tests do."""
     monkeypatch.setattr(packing, "check_written", lambda folders: [""] * len(folders))
+    monkeypatch.setattr("nas_search.training.steps.FEW_EPOCHS", 2)
 
 
 @pytest.fixture
