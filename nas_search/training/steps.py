@@ -41,13 +41,14 @@ def fit_to(recipe: Recipe, images: int) -> Recipe:
     """Return ``recipe`` with at least ``recipe.min_steps`` steps on ``images`` training images.
 
     A recipe that has them is returned as it is, so published protocols stay what they are on the
-    data that they are for. Another one gets :data:`FEW_EPOCHS` epochs or more of small batches:
-    at most some 2,600 steps, unless its own epochs or ``min_steps`` ask for more.
+    data that they are for. Another one gets :data:`FEW_EPOCHS` epochs or more of small batches, and
+    twice ``min_steps`` or more: at most some 2,600 steps, unless its own epochs or ``min_steps``
+    ask for more. Networks of eighty images need them: 400 steps left some of them untrained.
     """
     if recipe.epochs * steps_per_epoch(images, recipe.batch_size) >= recipe.min_steps:
         return recipe
     batch = min(recipe.batch_size, max(images // STEPS_PER_EPOCH, LEAST_BATCH))
-    epochs = -(-recipe.min_steps // steps_per_epoch(images, batch))
+    epochs = -(-2 * recipe.min_steps // steps_per_epoch(images, batch))
     epochs = max(epochs, recipe.epochs, FEW_EPOCHS)
     rate = recipe.optimizer.lr * math.sqrt(batch / recipe.batch_size)
     optimizer = dataclasses.replace(recipe.optimizer, lr=rate)

@@ -41,7 +41,7 @@ def test_recipe_has_its_least_number_of_steps_on_any_number_of_images(
         if batch >= LEAST_BATCH and epochs <= FEW_EPOCHS:
             each = steps_per_epoch(images, fitted.batch_size)
             # Fewer than 65 full batches of 64ths of the images, and what rounding down adds.
-            assert fitted.epochs * each <= max(FEW_EPOCHS * 1.25 * 64 + FEW_EPOCHS, least + each)
+            assert fitted.epochs * each <= max(FEW_EPOCHS * 1.25 * 64 + FEW_EPOCHS, 2 * least + each)
         # An epoch of more than two of the smallest batches is more than one step.
         assert steps_per_epoch(images, fitted.batch_size) > 1 or images < 2 * LEAST_BATCH + 2
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from safetensors.torch import load_file
@@ -184,6 +184,7 @@ def test_a_last_training_that_fails_leaves_the_chosen_network(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 500), st.integers(0, 60), st.integers(2, 64), st.integers(1, 40))
 def test_all_images_are_learnt_from_in_as_many_steps(
     learns: int, held_out: int, batch: int, epochs: int
