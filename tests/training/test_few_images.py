@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -35,17 +35,18 @@ def test_recipe_has_its_least_number_of_steps_on_any_number_of_images(
         assert fitted == given_
     else:
         assert fitted.epochs >= max(epochs, FEW_EPOCHS) and fitted.batch_size <= batch
-        # Half the noise of a step needs four times the images, or half the rate.
+        # The noise of steps stays: its variance is that of lr^2 over the batch.
         rates = fitted.optimizer.lr / given_.optimizer.lr
         assert rates**2 == pytest.approx(fitted.batch_size / batch)
         if batch >= LEAST_BATCH and epochs <= FEW_EPOCHS:
             each = steps_per_epoch(images, fitted.batch_size)
-            # Fewer than 65 full batches of 64ths of the images, and what rounding down adds.
-            assert fitted.epochs * each <= max(FEW_EPOCHS * 1.25 * 64 + FEW_EPOCHS, 2 * least + each)
+            # Batches are 64ths of the images, rounded down, so an epoch has up to 80.
+            assert fitted.epochs * each <= max(FEW_EPOCHS * 81, 2 * least + each)
         # An epoch of more than two of the smallest batches is more than one step.
         assert steps_per_epoch(images, fitted.batch_size) > 1 or images < 2 * LEAST_BATCH + 2
 
 
+@settings(deadline=None)  # the first optimizer imports a lot
 @given(st.integers(1, 60), st.floats(0, 0.99))
 def test_one_cycle_of_any_length_has_rates_up_to_the_highest(total: int, warmup: float) -> None:
     """Also where (epochs x steps + 1) x warm-up is 1, by which torch divides less one."""
