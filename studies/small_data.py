@@ -2,7 +2,8 @@
 
 On five kinds of data (studies/small_images.py), 20 to 100 training images per class: the finalist
 of a small search is trained by the default recipe, and beside it a plain network of three
-convolutions. Both see the same pictures; the finalist holds a tenth of them out for validation.
+convolutions. Both see the same pictures; the finalist holds a tenth of them out for validation, and
+learns from all in its last training.
 
     python -m studies.small_data --cifar10 cifar10.npz
 

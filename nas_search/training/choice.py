@@ -25,6 +25,8 @@ class FinalistsConfig:
         halving: eta, 2 or more: at 1/eta, 1/eta^2, ... of the epochs only the best 1/eta of the
             finalists continue (successive halving, Jamieson and Talwalkar 2016); 0 trains all
             to the end.
+        refit: train the winner once more on all training images, those held out too; None does
+            so where images are few, see :mod:`nas_search.training.refit`.
         export: further formats of the winner: ``pt2`` (torch.export), ``onnx``.
         tensorboard: write TensorBoard's event files too.
         threads: torch threads on the CPU, 1 or more; None for as many as torch takes.
@@ -34,6 +36,7 @@ class FinalistsConfig:
     distance: int = 2
     seeds: list[int] = field(default_factory=lambda: [0])
     halving: int = 0
+    refit: bool | None = None
     export: list[str] = field(default_factory=list)
     tensorboard: bool = False
     threads: int | None = None

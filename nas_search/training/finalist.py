@@ -21,7 +21,7 @@ from nas_search.training.recipe import Recipe
 COLUMNS = (
     *("rank", "key", "status", "score", "validation_accuracy", "validation_loss"),
     *("validation_balanced_accuracy", "test_accuracy", "test_balanced_accuracy", "epochs"),
-    *("kept_epochs", "seconds", "params", "genotype", "reason"),
+    *("kept_epochs", "refit_epochs", "seconds", "params", "genotype", "reason"),
 )
 """Columns of ``finalists.csv``."""
 
@@ -38,10 +38,13 @@ class Finalist:
         validation: accuracy per seed, %, of the epoch that is kept of those trained so far.
         balanced: the same, as the mean over classes.
         losses: the same as mean cross-entropy.
-        test: accuracy per seed on test images, %; only the winner has it.
+        test: accuracy per seed on test images, %; only the winner has it, of the networks trained
+            once more if there are any.
         test_balanced: the same, as the mean over classes.
         epochs: number of epochs trained.
         kept_epochs: number of the epoch per seed whose weights are kept.
+        refit_epochs: number of epochs per seed of the last training, on all training images; empty
+            if there was none.
         seconds: training time of all seeds together.
         micro_batch: images per forward pass; smaller than the batch if memory ran out.
     """
@@ -57,6 +60,7 @@ class Finalist:
     test_balanced: list[float] = field(default_factory=list)
     epochs: int = 0
     kept_epochs: list[int] = field(default_factory=list)
+    refit_epochs: list[int] = field(default_factory=list)
     seconds: float = 0.0
     micro_batch: int = 0
 
@@ -129,6 +133,7 @@ def metrics(finalist: Finalist, plan: TrainingPlan, device: str) -> dict[str, An
         "seeds": list(plan.finalists.seeds),
         "epochs": finalist.epochs,
         "kept_epochs": finalist.kept_epochs,
+        "refit_epochs": finalist.refit_epochs,
         "micro_batch": finalist.micro_batch,
         "seconds": round(finalist.seconds, 2),
         "params": cost.params,
@@ -146,7 +151,8 @@ def row(rank: int, finalist: Finalist) -> list[Any]:
     f = finalist
     return [
         *(rank, f.key, f.status, f.score, mean(f.validation), mean(f.losses), mean(f.balanced)),
-        *(mean(f.test), mean(f.test_balanced), f.epochs, " ".join(map(str, f.kept_epochs))),
+        *(mean(f.test), mean(f.test_balanced), f.epochs),
+        *(" ".join(map(str, epochs)) for epochs in (f.kept_epochs, f.refit_epochs)),
         *(round(f.seconds, 1), f.architecture.cost().params, f.architecture.genotype, f.reason),
     ]
 

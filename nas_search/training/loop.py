@@ -149,7 +149,7 @@ class Training:
             RunError: the disk refuses; the previous checkpoint is kept.
         """
         while self.done < until:
-            epoch = self._epoch(self.done + 1)
+            epoch = self._epoch(self.done + 1, until)
             self.log.append(epoch)
             if self.recipe.keep == "best" and self.kept is epoch:
                 self._best = {
@@ -175,7 +175,7 @@ class Training:
             return self.log[-1]
         return max(self.log, key=lambda epoch: merit(epoch, self.recipe))
 
-    def _epoch(self, number: int) -> Epoch:
+    def _epoch(self, number: int, last: int) -> Epoch:
         recipe, group = self.recipe, self._group
         self._drop_path.rate = recipe.drop_path * (number - 1) / max(recipe.epochs - 1, 1)
         self._run.train()
@@ -200,7 +200,7 @@ class Training:
                 f"{recipe.optimizer.lr} or set recipe.optimizer.clip=5"
             )
         judged = self._evaluated()
-        if self._lags and (len(self._validation) or number == recipe.epochs):
+        if self._lags and (len(self._validation) or number == last):
             self._drop_path.rate = 0
             measure_batch_statistics(judged, self._train, recipe, self.micro_batch)
         judgement = evaluate(judged, self._validation, recipe, group)

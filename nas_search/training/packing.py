@@ -13,6 +13,7 @@ from nas_search.data import ImageData
 from nas_search.training.finalist import Finalist, TrainingPlan
 from nas_search.training.formats import export
 from nas_search.training.model_file import preparation_of
+from nas_search.training.recipe import Recipe
 from nas_search.training.standalone import write_folder
 from nas_search.training.verify import Written, check_written, written
 
@@ -40,13 +41,15 @@ class Packing:
         self._written: dict[Path, Written] = {}
         self.lost: list[str] = []
 
-    def pack(self, finalist: Finalist, network: nn.Module, curve: Callable[[Path], None]) -> None:
-        """Write the standalone folder of a trained network, and its learning curve."""
+    def pack(
+        self, finalist: Finalist, network: nn.Module, recipe: Recipe, curve: Callable[[Path], None]
+    ) -> None:
+        """Write the standalone folder of a network trained by ``recipe``, and its curve."""
         folder = self._directory / finalist.key
-        plan, version = self._plan, self._plan.versions["nas_search"]
+        version = self._plan.versions["nas_search"]
         self._written.pop(folder, None)  # of another seed
         try:
-            write_folder(folder, network, finalist.architecture, self._data, plan.recipe, version)
+            write_folder(folder, network, finalist.architecture, self._data, recipe, version)
             self._written[folder] = written(folder, network, self._data)
         except InputError as error:
             self._say(f"{finalist.key}: {error}; its weights and genotype.json are kept")

@@ -110,9 +110,9 @@ class Recipe:
         network: sizes of the skeleton that replace those of the scored network; None for none.
         epochs: passes over the training images, 1 or more.
         batch_size: images per step over all devices, 2 or more.
-        min_steps: least number of optimizer steps; with few images a training has smaller batches
-            and more epochs, see :mod:`nas_search.training.steps`. 0 takes epochs and batches as
-            they are.
+        min_steps: least number of optimizer steps; a training that would have fewer, of few
+            images, has smaller batches and more epochs, see :mod:`nas_search.training.steps`.
+            0 takes epochs and batches as they are.
         optimizer: see :class:`Optimizer`.
         schedule: see :class:`Schedule`.
         augmentation: see :class:`Augmentation`.

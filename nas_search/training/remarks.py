@@ -62,9 +62,20 @@ def length_remark(given: Recipe, recipe: Recipe, images: int) -> str:
         return ""
     steps = steps_per_epoch(images, given.batch_size)
     return (
-        f"{images} images are few: {recipe.epochs} epochs in batches of {recipe.batch_size}, not "
-        f"{given.epochs} in batches of {given.batch_size}, which would be {given.epochs * steps} "
+        f"{images} images are few: {recipe.epochs} epochs in batches of {recipe.batch_size} at "
+        f"learning rate {recipe.optimizer.lr:.3g}, not {given.epochs} in batches of "
+        f"{given.batch_size} at {given.optimizer.lr:.3g}, which would be {given.epochs * steps} "
         f"steps (recipe.min_steps={recipe.min_steps}; 0 changes nothing)"
+    )
+
+
+def refit_remark(key: str, images: int, held_out: int, epochs: Sequence[int]) -> str:
+    """Return that the winner is trained once more, for ``epochs`` per seed, and on what."""
+    length = ", ".join(map(str, dict.fromkeys(epochs)))
+    return (
+        f"{key} is chosen and trained once more, {length} epochs on all {images} training images, "
+        f"the {held_out} held out too; that network is tested and kept (finalists.refit=false "
+        "keeps the one that was chosen)"
     )
 
 

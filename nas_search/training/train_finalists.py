@@ -37,9 +37,12 @@ from nas_search.training.locked import locked
 from nas_search.training.log import TrainingLog
 from nas_search.training.loop import Training, TrainingFailure
 from nas_search.training.packing import Packing
+from nas_search.training.recipe import Recipe
+from nas_search.training.refit import refit_epochs, refit_recipe, wants_refit
 from nas_search.training.remarks import (
     check_request,
     length_remark,
+    refit_remark,
     scratch_remark,
     undecided_remark,
     uneven_remark,
@@ -105,7 +108,7 @@ class _FinalistsRun:
         self._directory = directory
         self._console = console if group.leads else Console(quiet=True)
         labels, share = data.train.labels, plan.recipe.validation
-        every = Images(data.train, torch.arange(len(labels)), group.device)
+        every = self._every = Images(data.train, torch.arange(len(labels)), group.device)
         given = data.validation  # goes before a share of the training images
         judges = None
         if given is not None:
@@ -119,7 +122,12 @@ class _FinalistsRun:
             self._folds.append((every.select(learnt.nonzero()[:, 0]), validation))
         self._pixels = pixel_digest(data, every, *([] if judges is None else [judges]))
         self._given, self._scratch = plan.recipe, list[float]()
-        recipe = fit_to(plan.recipe, len(self._folds[0][0]))
+        learns = len(self._folds[0][0])
+        recipe = fit_to(plan.recipe, learns)
+        self._held_out = len(labels) - learns
+        self._refit: Recipe | None = None
+        if wants_refit(plan.finalists.refit, plan.recipe, recipe, self._held_out):
+            self._refit = refit_recipe(recipe, learns, len(labels))
         self._plan = dataclasses.replace(plan, recipe=recipe)
         judged = sum(len(validation) for _, validation in self._folds)
         self._judged = min(judged, len(labels) if judges is None else len(judges))
@@ -155,6 +163,8 @@ class _FinalistsRun:
         ranking = self._ranked()
         untested = ""
         if ranking[0].status == "trained":
+            if self._refit is not None:
+                self._train_once_more(ranking[0], self._refit)
             try:
                 self._test(ranking[0])
             except InputError as error:
@@ -217,13 +227,29 @@ class _FinalistsRun:
         if self._group.leads:
             self._describe(finalist)
 
-    def _training(self, finalist: Finalist, number: int, scratch: bool = False) -> Training:
-        """Return the training of the seed at position ``number``; ``scratch`` takes no weights."""
+    def _training(
+        self,
+        finalist: Finalist,
+        number: int,
+        kind: str = "seed",
+        everything: Recipe | None = None,
+    ) -> Training:
+        """Return a training of the seed at position ``number``.
+
+        Args:
+            finalist: what is trained.
+            number: position of the seed.
+            kind: first part of its folder's name; ``scratch`` takes no given weights.
+            everything: the recipe of a training on all images; None for one that holds some out.
+        """
         plan, seed = self._plan, self._plan.finalists.seeds[number]
-        folder = self._folder(finalist, seed)
-        if scratch:
+        folder = self._folder(finalist, seed, kind)
+        images, fold = self._folds[number], number
+        if everything is not None:
+            plan = dataclasses.replace(plan, recipe=everything)
+            images, fold = (self._every, self._every.select(torch.arange(0))), -1
+        if kind == "scratch":
             plan = without_weights(plan)
-            folder = folder.with_name(f"scratch{seed}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = finalist.architecture.build()
@@ -240,38 +266,85 @@ class _FinalistsRun:
         return Training(
             network,
             plan.recipe,
-            *self._folds[number],
+            *images,
             seed,
             folder,
-            self._identity(finalist, seed, plan),
+            self._identity(finalist, seed, plan, fold),
             self._group,
             tuple(space.droppable(network)),
         )
 
-    def _identity(self, finalist: Finalist, seed: int, plan: TrainingPlan) -> dict[str, Any]:
-        """Return the settings that define a training; its checkpoint continues no other."""
+    def _identity(
+        self, finalist: Finalist, seed: int, plan: TrainingPlan, fold: int
+    ) -> dict[str, Any]:
+        """Return the settings that define a training; its checkpoint continues no other.
+
+        ``fold`` is the number of the part that is held out, -1 if none is.
+        """
         group = self._group
         own = training_identity(finalist.architecture, plan, seed, self._pixels, group.size)
-        return {**own, "fold": self._plan.finalists.seeds.index(seed)}
+        return {**own, "fold": fold}
 
-    def _folder(self, finalist: Finalist, seed: int) -> Path:
-        return self._directory / finalist.key / f"seed{seed}"
+    def _folder(self, finalist: Finalist, seed: int, kind: str = "seed") -> Path:
+        return self._directory / finalist.key / f"{kind}{seed}"
 
-    def _pack(self, finalist: Finalist, number: int, training: Training) -> None:
-        """Write the standalone folder, if this seed is the best so far."""
+    def _pack(
+        self, finalist: Finalist, number: int, training: Training, final: Training | None = None
+    ) -> None:
+        """Write the standalone folder, if this seed is the best so far.
+
+        With the curve of ``training``, which chose, and the weights of ``final`` if it is given.
+        """
         if best_seed(finalist, self._plan.recipe) != number:
             return
         log = [asdict(e) for e in training.log]
+        final = final or training
         self._packing.pack(
-            finalist, training.result(), lambda path: self._renderers.curve(log, path)
+            finalist,
+            final.result(),
+            final.recipe,
+            lambda path: self._renderers.curve(log, path),
         )
+
+    def _train_once_more(self, winner: Finalist, recipe: Recipe) -> None:
+        """Train the winner by ``recipe`` on all training images, and pack that network.
+
+        If a seed cannot be trained, the networks that were chosen stay.
+        """
+        every, seeds = len(self._every), self._plan.finalists.seeds
+        ends = [refit_epochs(kept, self._plan.recipe, recipe) for kept in winner.kept_epochs]
+        self._print(refit_remark(winner.key, every, self._held_out, ends))
+        trained: list[Training] = []
+        for number, (seed, until) in enumerate(zip(seeds, ends, strict=True)):
+            training = self._training(winner, number, "refit", recipe)
+            cut = dataclasses.replace(recipe, epochs=until)
+            shown = dataclasses.replace(self._plan, recipe=cut)
+            folder, problem = self._folder(winner, seed, "refit"), ""
+            with TrainingLog(folder, self._console, shown, f"{winner.key} on all images") as log:
+                try:
+                    training.run(until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
+                except (TrainingFailure, RunError, InputError) as error:
+                    problem = str(error)
+            if problem := self._group.first_problem(problem):
+                self._print(
+                    f"{winner.key} seed {seed} on all images failed, the chosen network "
+                    f"is kept: {problem}"
+                )
+                return
+            trained.append(training)
+        winner.refit_epochs = ends
+        winner.seconds += sum(training.log[-1].seconds for training in trained)
+        best = best_seed(winner, self._plan.recipe)
+        if self._group.leads:
+            self._pack(winner, best, self._training(winner, best), trained[best])
 
     def _test(self, winner: Finalist) -> None:
         """Evaluate the winner's networks on the test images, and export the best one."""
+        again = ("refit", self._refit) if winner.refit_epochs else ()
         test = Images(self._data.test, torch.arange(len(self._data.test)), self._group.device)
         best = best_seed(winner, self._plan.recipe)
         for number in range(len(self._plan.finalists.seeds)):
-            network = self._training(winner, number).result()
+            network = self._training(winner, number, *again).result()
             if len(test):
                 judgement = evaluate(network, test, self._plan.recipe, self._group)
                 winner.test.append(judgement.accuracy)
@@ -285,14 +358,16 @@ class _FinalistsRun:
         """Return what the winner's network reaches without the given weights, %; empty if nothing.
 
         For comparison alone, on few images: it costs as much as the training itself. On the test
-        images, or on those for validation if there are none.
+        images, or on those for validation if there are none. It learns from all images if the
+        network that it is compared with did.
         """
         reached = []
+        everything = self._refit if winner.refit_epochs and len(test) else None
         self._print(f"{winner.key}: for comparison from scratch too")
         for number in range(len(self._plan.finalists.seeds)):
-            training, problem = self._training(winner, number, scratch=True), ""
+            training, problem = self._training(winner, number, "scratch", everything), ""
             try:
-                training.run(self._plan.recipe.epochs, lambda _: None)
+                training.run(training.recipe.epochs, lambda _: None)
             except (TrainingFailure, RunError, InputError) as error:
                 problem = str(error)
             if self._group.first_problem(problem):

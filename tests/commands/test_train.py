@@ -122,7 +122,7 @@ def check_digits(directory: Path, stdout: str, size: int, monkeypatch: pytest.Mo
     model = importlib.import_module("model")
     monkeypatch.delitem(sys.modules, "model")
     said = model.predict(model.load(), test.read(torch.arange(len(test))))
-    right = sum(name == str(int(label)) for name, label in zip(said, test.labels, strict=True))
+    right = sum(one.name == str(int(label)) for one, label in zip(said, test.labels, strict=True))
     assert accuracy == round(100 * right / len(test), 4)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -20,7 +20,7 @@ from nas_search.training.images import Images
 from nas_search.training.loop import Epoch, merit
 from nas_search.training.optimizer import make_optimizer, make_schedule
 from nas_search.training.recipe import Schedule
-from nas_search.training.steps import LEAST_BATCH, fit_to, steps_per_epoch
+from nas_search.training.steps import FEW_EPOCHS, LEAST_BATCH, fit_to, steps_per_epoch
 from tests.training.made import recipe, stripes_data, training
 
 
@@ -34,11 +34,19 @@ def test_recipe_has_its_least_number_of_steps_on_any_number_of_images(
     if epochs * steps_per_epoch(images, batch) >= least:
         assert fitted == given_
     else:
-        assert fitted.epochs >= epochs and fitted.batch_size <= batch
+        assert fitted.epochs >= max(epochs, FEW_EPOCHS) and fitted.batch_size <= batch
+        # The noise of steps stays: its variance is that of lr^2 over the batch.
+        rates = fitted.optimizer.lr / given_.optimizer.lr
+        assert rates**2 == pytest.approx(fitted.batch_size / batch)
+        if batch >= LEAST_BATCH and epochs <= FEW_EPOCHS:
+            each = steps_per_epoch(images, fitted.batch_size)
+            # Batches are 64ths of the images, rounded down, so an epoch has up to 80.
+            assert fitted.epochs * each <= max(FEW_EPOCHS * 81, 2 * least + each)
         # An epoch of more than two of the smallest batches is more than one step.
         assert steps_per_epoch(images, fitted.batch_size) > 1 or images < 2 * LEAST_BATCH + 2
 
 
+@settings(deadline=None)  # the first optimizer imports a lot
 @given(st.integers(1, 60), st.floats(0, 0.99))
 def test_one_cycle_of_any_length_has_rates_up_to_the_highest(total: int, warmup: float) -> None:
     """Also where (epochs x steps + 1) x warm-up is 1, by which torch divides less one."""
