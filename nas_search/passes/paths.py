@@ -8,7 +8,7 @@ for that; where it does not run, the network runs once more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,6 @@ COUNTED: dict[type[nn.Module], int] = {
 """Layers whose number is the length of a path."""
 
 
-@cache
 def _layers(kind: type[nn.Module]) -> int:
     """Return the number of layers that a module of ``kind`` counts as."""
     return max((n for counted, n in COUNTED.items() if issubclass(kind, counted)), default=0)
@@ -141,8 +140,12 @@ class Paths:
         self._run, self._end = watch.run, watch.end
         self._graph = graph_of(self._end)
         counted: dict[Any, int] = {}
+        known: dict[type[nn.Module], int] = {}
         for module, _, nodes in self._run:
-            layers = _layers(type(module))
+            kind = type(module)
+            if kind not in known:
+                known[kind] = _layers(kind)
+            layers = known[kind]
             if layers:
                 counted.update((node, layers) for node in nodes)
         leaves = {image} if image.is_floating_point() else None
