@@ -142,13 +142,6 @@ def test_digits_from_nothing_to_a_trained_network(
 
 
 @pytest.mark.slow
-def test_digits_by_the_readmes_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = run("nas_search", tmp_path / "a", "budget=quick", "finalists.k=3")
-    assert done.returncode == 0, done.stderr
-    check_digits(tmp_path / "a", done.stdout, 16, monkeypatch)
-
-
-@pytest.mark.slow
 def test_killed_and_continued_is_uninterrupted(tmp_path: Path) -> None:
     arguments = (
         f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path, n=600, side=16),
