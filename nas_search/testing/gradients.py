@@ -16,11 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas_search.gradients.objective import Objective
 from nas_search.layers.derived import sources
 from nas_search.layers.sample_gradient import SampleGradient
 from nas_search.stacked.candidates import Members
-
-Objective = Callable[[Tensor, Tensor], Tensor]
 
 
 class MatrixSink:

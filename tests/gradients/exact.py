@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas_search.gradients import Way, per_sample_backward
+from nas_search.gradients.objective import Objective
 from nas_search.gradients.ways import way_of
-from nas_search.testing.gradients import MatrixSink, Objective, gradients_by_loop
+from nas_search.testing.gradients import MatrixSink, gradients_by_loop
 
 NEGLIGIBLE = 1e-3
 """Share of the largest gradient below which a smaller one is compared by its absolute error."""
