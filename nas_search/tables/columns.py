@@ -110,9 +110,9 @@ def _read_parquet(file: Path) -> Mapping[str, Sequence[Any]]:
             "(or save the table as CSV)"
         ) from None
     try:
-        table = parquet.read_table(file)
-        _refuse_doubles(file, table.column_names)
-        columns: Mapping[str, Sequence[Any]] = table.to_pydict()
+        with parquet.ParquetFile(file) as opened:
+            _refuse_doubles(file, opened.schema_arrow.names)  # before reading, which some refuse
+            columns: Mapping[str, Sequence[Any]] = opened.read().to_pydict()
     except InputError:
         raise
     except (OSError, ValueError) as error:
