@@ -19,12 +19,13 @@ from nas_search import report
 from nas_search.commands.rank_schema import BASELINES, RankConfig
 from nas_search.commands.ranking_report import print_ranking, write_ranking
 from nas_search.commands.run_folder import keep_configuration
+from nas_search.commands.said_of_data import say
 from nas_search.commands.settings import Settings, probe_digest, scoring_task
 from nas_search.core.device import resolve_device
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.garbage import keep_imports
 from nas_search.core.versions import versions
-from nas_search.data import ImageData, fingerprint
+from nas_search.data import ImageData, fingerprint, probe_notes
 from nas_search.proxies import PROXIES
 from nas_search.ranking import ranking
 from nas_search.ranking.ranking import RankingRow
@@ -55,9 +56,12 @@ def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[R
     numbers = ranking.select_rows(table, study.architectures, study.sample_seed)
     genotypes = [table.architectures[row] for row in numbers]
     data = config.dataset.load(config.dataset_options)
-    evaluations = {
-        seed: _scored(config, data, seed, genotypes, directory, console) for seed in study.seeds
-    }
+    evaluations: dict[int, list[Evaluation]] = {}
+    for seed in study.seeds:
+        tasks = ranking_tasks(config, data, seed)
+        if not evaluations:
+            say(data, console, probe_notes(tasks[0].images))
+        evaluations[seed] = _scored(config, data, seed, tasks, genotypes, directory, console)
     groups = {name: ranking.group_of(PROXIES.get(name)) for name in study.measured}
     columns = ranking.columns(evaluations, groups, study.combined)
     accuracies = {name: table.columns[name][numbers] for name in config.columns}
@@ -153,12 +157,12 @@ def _scored(
     config: RankConfig,
     data: ImageData,
     seed: int,
+    tasks: Sequence[ScoringTask],
     genotypes: Sequence[Hashable],
     directory: Path,
     console: Console,
 ) -> list[Evaluation]:
     """Return the evaluations of all genotypes with one seed; only those not recorded are made."""
-    tasks = ranking_tasks(config, data, seed)
     tasks[0].check_sizes(genotypes[0])
     with Store(directory / f"scores_seed{seed}.sqlite") as store:
         facts = {**ranking_facts(config, data), "seed": seed, "probe_batch": probe_digest(tasks)}

@@ -84,6 +84,9 @@ def scores(run: Path) -> list[list[str]]:
 def test_a_study_leaves_its_tables_and_pictures(call: Call, tmp_path: Path) -> None:
     code, out, err = call("hydra.run.dir=run", "aggregates={both:[gradalign,flops]}")
     assert (code, err) == (0, "")
+    digits = DATASETS.get("digits")
+    lines = digits.load(digits.options(size=8)).summary
+    assert [out.count(line) for line in lines] == [1, 1]  # not for every seed
     run = tmp_path / "run"
     found = rows(run / "ranking.csv")
     names = ("gradalign", "gradalign_i", "both", "params", "flops", "depth", "random")
