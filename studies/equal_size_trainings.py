@@ -204,7 +204,7 @@ def _stability(accuracies: dict[str, dict[str, float]]) -> str:
     rho = stats.spearmanr(pairs[:, 0], pairs[:, 1]).statistic
     noise = np.std(pairs[:, 0] - pairs[:, 1], ddof=1) / math.sqrt(2)
     return (
-        f"\nThe order of {len(pairs)} cells by one seed and by the other: Spearman's rho {rho:.2f}; "
+        f"\nThe order of {len(pairs)} cells by each of two seeds: Spearman's rho {rho:.2f}; "
         f"a seed moves an accuracy by {noise:.2f} points (standard deviation)."
     )
 
