@@ -41,6 +41,7 @@ from nas_search.training.recipe import Recipe
 from nas_search.training.refit import refit_epochs, refit_recipe, wants_refit
 from nas_search.training.remarks import (
     check_request,
+    compile_remark,
     length_remark,
     refit_remark,
     scratch_remark,
@@ -146,6 +147,7 @@ class _FinalistsRun:
             length_remark(self._given, recipe, len(train)),
             uneven_remark(self._data, recipe),
             busy_remark(self._group.device),
+            compile_remark(recipe),
         ):
             self._print_if(remark)
         for until, survivors in rungs(recipe.epochs, len(alive), plan.finalists.halving):
