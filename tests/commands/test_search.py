@@ -211,7 +211,8 @@ def test_the_seed_decides_the_history_and_the_workers_do_not(call: Call, tmp_pat
     assert history(tmp_path / "d") != reference
 
 
-@pytest.mark.parametrize("population", [None, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("population", [None, 5])
+@pytest.mark.slow
 def test_killed_three_times_and_continued_is_the_same_search(
     call: Call, tmp_path: Path, population: int | None
 ) -> None:
