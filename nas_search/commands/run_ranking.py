@@ -28,6 +28,7 @@ from nas_search.core.versions import versions
 from nas_search.data import ImageData, fingerprint, probe_notes
 from nas_search.proxies import PROXIES
 from nas_search.ranking import ranking
+from nas_search.ranking.noise_ceiling import noise_of
 from nas_search.ranking.ranking import RankingRow
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, start_workers
@@ -73,6 +74,7 @@ def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[R
         np.array([e.macs for e in first], dtype=np.float64),
         np.array([not ranking.has_dead_branch(config.space.graphs(g)) for g in genotypes]),
         study.bootstrap,
+        {name: noise for name in accuracies if (noise := noise_of(table, name, numbers))},
     )
     write_ranking(rows, columns, accuracies, evaluations, directory)
     print_ranking(rows, len(genotypes), study.seeds, directory, console)

@@ -3,10 +3,12 @@
 from nas_search.report.cells import draw_cell
 from nas_search.report.contact_sheet import Row, contact_sheet
 from nas_search.report.curve import search_curve
+from nas_search.report.equal_size import equal_size_plot
 from nas_search.report.files import best_first, write_history, write_leaderboard
 from nas_search.report.progress import Progress
 from nas_search.report.ranking import (
     TABLE_WIDTH,
+    ranking_notes,
     ranking_tables,
     score_heatmap,
     score_scatter,
@@ -22,9 +24,11 @@ __all__ = [
     "best_first",
     "contact_sheet",
     "draw_cell",
+    "equal_size_plot",
     "finalists_table",
     "leaderboard_table",
     "learning_curve",
+    "ranking_notes",
     "ranking_tables",
     "score_heatmap",
     "score_scatter",
