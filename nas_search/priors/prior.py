@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence
@@ -69,6 +70,27 @@ class Prior:
     def standardized(self, prediction: Array) -> Array:
         """Return predictions in standard deviations over random architectures of the space."""
         return (prediction - self.center) / self.spread
+
+    def reference(self, score: str) -> Reference:
+        """Return how ``score`` is distributed over random architectures of the space.
+
+        Raises:
+            InputError: the prior does not say.
+        """
+        if score not in self.references:
+            raise InputError(
+                f"this prior of search_space={self.space.name} does not say how {score} is "
+                "distributed over random architectures; take proxy=prior, or learn it on top of "
+                f"the package's own: python -m nas_search.learn on={self.space.name}"
+            )
+        return self.references[score]
+
+    def described(
+        self, card: Mapping[str, Any], references: Mapping[str, Reference] | None = None
+    ) -> Prior:
+        """Return the prior with another card, and other references if they are given."""
+        kept = self.references if references is None else references
+        return dataclasses.replace(self, card=card, references=kept)
 
     def save(self, path: str | Path) -> None:
         """Write the prior to a file; one that is there is replaced.
