@@ -137,7 +137,7 @@ def _truth_line(column: str, facts: dict[str, float | None]) -> str:
 def _write_tables(result: SearchResult, directory: Path) -> None:
     score, evaluations = result.config.proxy.name, result.outcome.evaluations
     write_json(directory / "summary.json", result.summary)
-    report.write_history(directory / "history.csv", evaluations, [score])
+    report.write_history(directory / "history.csv", evaluations, result.config.proxy.scores)
     report.write_leaderboard(directory / "leaderboard.csv", result.ranked, score, result.truths)
 
 

@@ -92,7 +92,7 @@ def read_config(config: DictConfig) -> SearchConfig:
         space=space,
         space_options=space_options,
         macro=macro,
-        proxy=read_proxy(group["proxy"], table),
+        proxy=read_proxy(group["proxy"], table, space),
         algorithm=evolution.algorithm,
         algorithm_options=evolution.options,
         batch=evolution.batch,
