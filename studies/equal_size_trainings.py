@@ -115,7 +115,10 @@ def _results(options: argparse.Namespace) -> Results:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train every cell with every seed that is not trained yet, one seed of all before the next."""
+    """Train every cell with every seed that is not trained yet.
+
+    One seed of all before the next, and the groups in turn, so that what is done is balanced.
+    """
     recipe = read_recipe(
         "fast",
         epochs=options.epochs,
@@ -128,7 +131,7 @@ def train(options: argparse.Namespace) -> None:
     recipe = with_crop(dataclasses.replace(recipe, augmentation=mirrored), options.size)
     cells = [
         row["genotype"]
-        for row in read_rows(options.file)
+        for row in sorted(read_rows(options.file), key=lambda row: int(row["number"]))
         if not options.groups or row["group"] in options.groups
     ]
     results = _results(options)
