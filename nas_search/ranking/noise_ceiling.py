@@ -104,7 +104,7 @@ def noise_ceiling(
     counts = _differences(accuracies, noise, sizes, within)
     if not counts.sum() or not noise.any():
         return NoiseCeiling(np.nan, np.nan)
-    true = np.arange(len(counts)) * STEP
+    true: Array = np.arange(len(counts), dtype=np.float64) * STEP
     share = _true_differences(counts, true) / counts.sum()
     spread = np.sqrt(variance.sum() / noise.sum())
     return NoiseCeiling(

@@ -292,7 +292,7 @@ def _statistics(
 
 def _ceilings(
     accuracy: Array, inside: NDArray[np.bool_], params: Array, noise: Noise | None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return the fields of :class:`RankingRow` from ``ceiling_tau`` on."""
     names = ("tau", "equal_params", "tau_single", "equal_params_single")
     if noise is None:

@@ -86,7 +86,7 @@ def equal_size_figure(panels: Sequence[Panel]) -> Figure:
             _panel(axes, panel, names)
         for axes in axes_of[len(panels) :]:
             axes.set_axis_off()
-        axes_of[0].set_yticks(range(len(names)), names, fontsize=9, color=INK)
+        axes_of[0].set_yticks(range(len(names)), names, color=INK)
         axes_of[0].set_ylim(-0.7, len(names) - 0.3)
         figure.supxlabel(
             "pairs of equal size ordered rightly, 95 % interval over networks "

@@ -116,7 +116,9 @@ def _told(
     sums = np.bincount(groups[known], deviations[known] ** 2, minlength=count)
     times = np.bincount(groups[known], minlength=count)
     trainings = options.trainings * np.maximum(np.bincount(groups, minlength=count), 1.0)
-    return Repeats(sums / np.maximum(times, 1), times * (options.trainings - 1.0), trainings)
+    return Repeats(
+        sums / np.maximum(times, 1), np.asarray(times * (options.trainings - 1.0)), trainings
+    )
 
 
 def _check_deviations(options: TextTableOptions, names: Sequence[str]) -> None:

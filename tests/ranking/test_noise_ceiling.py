@@ -12,6 +12,7 @@ from scipy import stats
 from nas_search.ranking import noise_ceiling as module
 from nas_search.ranking.equal_size import equal_size_pairs
 from nas_search.ranking.noise_ceiling import noise_ceiling, noise_of, training_variance
+from nas_search.tables import Array
 from nas_search.tables.repeats import Repeats, means_and_repeats
 from tests.tables.made import read
 
@@ -89,7 +90,7 @@ def test_two_trainings_of_the_same_cells_agree_as_predicted(shared_data: Path) -
     assert noise is not None
     accuracies = table.columns[column]
     counts = module._differences(accuracies[first], noise.variance, np.ones(len(first)), 0.1)
-    true = np.arange(len(counts)) * module.STEP
+    true: Array = np.arange(len(counts), dtype=np.float64) * module.STEP
     right = stats.norm.cdf(true)
     agree = module._true_differences(counts, true) / counts.sum() @ (right**2 + (1 - right) ** 2)
     measured = equal_size_pairs(accuracies[first], accuracies[second], np.ones(len(first))).share
