@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from nas_search.commands.finalists_by import name_by, with_scores
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.data import ImageData
@@ -33,10 +34,13 @@ def finalists_of(
         recipe: how they are trained.
 
     Raises:
-        InputError: the recipe names a size that the skeleton does not have.
+        InputError: the recipe names a size that the skeleton does not have, or the search has no
+            such score.
     """
-    ranked = best_first(list(evaluations), score)
-    chosen = choose_finalists(basis.space, ranked, wanted.k, wanted.distance)
+    space = basis.space
+    score = name_by(wanted.by, score, space)
+    ranked = best_first(with_scores(evaluations, score, space), score)
+    chosen = choose_finalists(space, ranked, wanted.k, wanted.distance)
     architectures = [dataclasses.replace(basis, genotype=e.genotype) for _, e in chosen]
     return [
         Finalist(for_training(architecture, data, recipe), evaluation.scores[score])

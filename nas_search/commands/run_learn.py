@@ -15,7 +15,7 @@ from nas_search.tables import Array
 FEWEST_JUDGED = 20
 """Trainings of a protocol below which a figure would say nothing."""
 
-JUDGED_TREES = 100
+JUDGED_TREES = 50
 """Trees of the priors of cross-validation: more change little, and take time ten times."""
 
 

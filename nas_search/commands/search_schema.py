@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from nas_search.commands.finalists_by import name_by
 from nas_search.commands.fitness import ProxyConfig, read_proxy
 from nas_search.commands.groups import read_choice, read_space, read_table
 from nas_search.commands.plugins import import_plugins
@@ -85,6 +86,9 @@ def read_config(config: DictConfig) -> SearchConfig:
     dataset, dataset_options = read_choice(DATASETS, "dataset", group["dataset"])
     space, macro, space_options = read_space(group["search_space"])
     table = read_table(space, group["benchmark"])
+    proxy = read_proxy(group["proxy"], table, space)
+    finalists = read_as(FinalistsConfig, "finalists", group["finalists"])
+    name_by(finalists.by, proxy.name, space)  # refuses now what would be refused after the search
     return SearchConfig(
         seed=top.seed,
         device=top.device,
@@ -92,7 +96,7 @@ def read_config(config: DictConfig) -> SearchConfig:
         space=space,
         space_options=space_options,
         macro=macro,
-        proxy=read_proxy(group["proxy"], table, space),
+        proxy=proxy,
         algorithm=evolution.algorithm,
         algorithm_options=evolution.options,
         batch=evolution.batch,
@@ -103,7 +107,7 @@ def read_config(config: DictConfig) -> SearchConfig:
         constraints=read_as(Constraints, "constraints", group["constraints"]),
         top=top.top,
         table=table,
-        finalists=read_as(FinalistsConfig, "finalists", group["finalists"]),
+        finalists=finalists,
         recipe=read_as(Recipe, "recipe", group["recipe"]),
         plugins=tuple(top.plugins),
         composed=as_composed(config),

@@ -96,6 +96,17 @@ def test_texts_and_scores_are_taken() -> None:
         fitted.predict(texts, {"gradalign": noise * np.nan})
 
 
+def test_a_score_is_seen_beside_many_features(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    trained, unseen = cells(40), cells(200, seed=1)
+    here, there = rng.normal(size=40), rng.normal(size=200)  # which structure does not tell
+    scores = {"gradalign": here + rng.normal(0, 0.1, 40)}
+    fit_prior(SPACE, trained, {"made": here}, scores=scores, trees=60).save(tmp_path / "my.prior")
+    read = load_prior(tmp_path / "my.prior", SPACE)
+    mean, _ = read.predict(unseen, {"gradalign": there + rng.normal(0, 0.1, 200)})
+    assert spearmanr(mean, there).statistic > 0.85
+
+
 def test_few_trainings_on_top_of_a_prior_keep_what_it_knows(prior: Prior) -> None:
     trained = cells(10, seed=8)
     unseen = cells(200, seed=1)
