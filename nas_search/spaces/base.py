@@ -13,6 +13,7 @@ from torch import nn
 from nas_search.core.registry import Registry
 from nas_search.spaces.costs import Cost
 from nas_search.spaces.parts import Part, total_cost
+from nas_search.spaces.segments import Segment
 from nas_search.stacked.network import Pool, StackedNetwork
 
 G = TypeVar("G", bound=Hashable)
@@ -167,6 +168,16 @@ class SearchSpace(ABC, Generic[G]):
         """
         sizes = tuple(sorted(macro.items()))
         return {Part(_whole, (self, genotype, input_shape, num_classes, sizes), input_shape): 1}
+
+    def segments(
+        self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
+    ) -> Sequence[Segment] | None:
+        """Return how the parts are wired, one segment per kind; arguments and errors as above.
+
+        Between two segments the network holds what the second one is given, and nothing else.
+        None, the default, means that the network is built to see which of its buffers live at once.
+        """
+        return None
 
     def cost(
         self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any

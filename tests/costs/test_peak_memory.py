@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import hypothesis.strategies as st
+import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from torch import Tensor, nn
 
-from nas_search.costs.peak_memory import IN_PLACE, peak_elements
+import nas_search.costs.peak_memory as module
+from nas_search.costs import At
+from nas_search.costs.peak_memory import IN_PLACE, peak_elements, peak_memory
 from nas_search.costs.trace import Step, Trace, trace
+from nas_search.spaces import SPACES
+from tests.costs.test_counts import SMALL
 
 
 class Branches(nn.Module):
@@ -100,3 +107,36 @@ def graphs(draw: st.DrawFn) -> Trace:
 def test_what_is_found_is_possible_and_near_the_best_of_all_orders(graph: Trace) -> None:
     best = exact(graph)
     assert best <= peak_elements(graph) <= 2 * best
+
+
+@pytest.fixture
+def in_call_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let operations run in the network's own order alone."""
+
+    def forget() -> None:
+        module._segment_peak.cache_clear()
+        module._part_needs.cache_clear()
+
+    forget()
+    monkeypatch.setattr(module, "ORDERS", (module._first,))
+    yield
+    forget()
+
+
+@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench201"])
+@pytest.mark.usefixtures("in_call_order")
+def test_the_wiring_of_cells_is_that_of_the_built_network(name: str) -> None:
+    space, macro, shape = SPACES.get(name).space(), SMALL[name], (3, 9, 11)
+    at = At(shape, 7, macro)
+    for seed in range(4):
+        genotype = space.sample(np.random.default_rng(seed))
+        with torch.device("meta"):
+            network = space.build(genotype, shape, 7, **macro)
+        assert 4 * peak_elements(trace(network, shape)) == peak_memory(space, genotype, at)
+
+
+def test_int8_takes_a_quarter_of_the_memory() -> None:
+    space = SPACES.get("nasbench201").space()
+    genotype = space.sample(np.random.default_rng(0))
+    sizes = [peak_memory(space, genotype, At((3, 32, 32), 10, {}, t)) for t in ("float32", "int8")]
+    assert sizes == [262144, 65536]

@@ -7,9 +7,10 @@ from functools import lru_cache
 
 from torch import nn
 
-from nas_search.spaces.darts.genotype import Genotype
+from nas_search.spaces.darts.genotype import NODES, Edge, Genotype
 from nas_search.spaces.darts.network import (
     MAKERS,
+    CellPlan,
     DartsMacro,
     auxiliary_head,
     head,
@@ -19,6 +20,7 @@ from nas_search.spaces.darts.network import (
 )
 from nas_search.spaces.operations import half
 from nas_search.spaces.parts import Part
+from nas_search.spaces.segments import Segment, Wiring, alone
 
 
 def network_parts(
@@ -33,6 +35,66 @@ def network_parts(
             if name != "none":
                 parts[_edge(name, channels, reduction, source < 2, side)] += cells
     return parts
+
+
+def network_segments(
+    genotype: Genotype, input_shape: tuple[int, int, int], num_classes: int, macro: DartsMacro
+) -> list[Segment]:
+    """Return stem, cells and classifier as segments, those of equal cells once."""
+    widths = (len(genotype.normal_concat), len(genotype.reduce_concat))
+    plans = plan_cells(macro, *widths)
+    before = last = (input_shape[1], input_shape[2])
+    segments = [alone(Part(stem, (input_shape[0], macro.channels), tuple(input_shape)))]
+    cells: dict[object, Segment] = {}
+    for index, plan in enumerate(plans):
+        edges = genotype.reduce if plan.reduction else genotype.normal
+        concat = genotype.reduce_concat if plan.reduction else genotype.normal_concat
+        ends = (index == 0, index == len(plans) - 1)
+        key = (plan, before, last, ends)
+        if key not in cells:
+            cells[key] = _cell_segment(edges, concat, plan, (before, last), ends)
+        before, last = last, (half(last[0]), half(last[1])) if plan.reduction else last
+    width = plans[-1].channels * widths[plans[-1].reduction]
+    classifier = alone(Part(head, (width, num_classes), (width, *last)))
+    return [*segments, *cells.values(), classifier]
+
+
+@lru_cache(maxsize=4096)
+def _cell_segment(
+    edges: tuple[Edge, ...],
+    concat: tuple[int, ...],
+    plan: CellPlan,
+    sides: tuple[tuple[int, int], tuple[int, int]],
+    ends: tuple[bool, bool],
+) -> Segment:
+    """Return a cell; ``ends`` says whether it is the first one, whose inputs are one, or the last.
+
+    The output of the cell before is the next cell's input too.
+    """
+    first, last = ends
+    shapes = [(inputs, *side) for inputs, side in zip(plan.inputs, sides, strict=True)]
+    sizes = [channels * height * width for channels, height, width in shapes]
+    wiring = Wiring(*(sizes[1:] if first else sizes))
+    newest = 0 if first else 1
+    channels, side = plan.channels, sides[1]
+    inside = (half(side[0]), half(side[1])) if plan.reduction else side
+    nodes = [
+        wiring.apply(Part(preprocess, (shape[0], channels, halve), shape), number)
+        for shape, halve, number in zip(shapes, (plan.halve_first, False), (0, newest), strict=True)
+    ]
+    for node in range(NODES):
+        terms = []
+        for name, source in edges[2 * node : 2 * node + 2]:
+            identity = name == "skip_connect" and not (plan.reduction and source < 2)
+            if identity:
+                terms.append(nodes[source])
+            elif name != "none":
+                part = _edge(name, channels, plan.reduction, source < 2, side)
+                terms.append(wiring.apply(part, nodes[source]))
+        nodes.append(wiring.sum(terms, (channels, *inside)))
+    chosen = [nodes[node] for node in concat]
+    output = wiring.concatenate(chosen, (channels * len(concat), *inside))
+    return wiring.segment(output, frozenset() if last else frozenset({newest}))
 
 
 def operation(name: str, channels: int, stride: int) -> nn.Module:

@@ -21,7 +21,7 @@ from nas_search.spaces.arguments import check_problem, read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
 from nas_search.spaces.darts import genotype as genotypes
-from nas_search.spaces.darts.cost import network_parts
+from nas_search.spaces.darts.cost import network_parts, network_segments
 from nas_search.spaces.darts.genotype import CELLS, NODES, OPERATIONS, Edge, Genotype
 from nas_search.spaces.darts.moves import input_moves, operation_moves, replace_edge
 from nas_search.spaces.darts.network import (
@@ -33,6 +33,7 @@ from nas_search.spaces.darts.network import (
 )
 from nas_search.spaces.darts.stacked import StackedDartsNetwork
 from nas_search.spaces.parts import Part
+from nas_search.spaces.segments import Segment
 from nas_search.stacked.network import Pool, StackedNetwork
 
 _CONCAT = tuple(range(2, 2 + NODES))
@@ -212,6 +213,18 @@ class DartsSpace(SearchSpace[Genotype]):
         sizes = read_macro(DartsMacro, macro)
         _check(input_shape, num_classes, sizes)
         return network_parts(genotype, input_shape, num_classes, sizes)
+
+    def segments(
+        self,
+        genotype: Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> Sequence[Segment]:
+        """Return how the parts are wired."""
+        sizes = read_macro(DartsMacro, macro)
+        _check(input_shape, num_classes, sizes)
+        return network_segments(genotype, input_shape, num_classes, sizes)
 
     def graphs(self, genotype: Genotype) -> tuple[CellGraph, ...]:
         """Return the normal and the reduction cell to draw; edges into the output have no label."""

@@ -19,6 +19,7 @@ from nas_search.spaces.nasbench101.network import (
     vertex_channels,
 )
 from nas_search.spaces.parts import Part
+from nas_search.spaces.segments import Segment, Wiring, alone
 
 _CellKind = tuple[int, int, tuple[int, int]]
 """Cells with the same parts: (channels of the input, of the output, height and width)."""
@@ -40,6 +41,37 @@ def network_parts(
             if 0 in graph.sources[v]:
                 parts[_projection(inputs, width, size)] += cells
     return parts
+
+
+def network_segments(
+    graph: CellGraph101,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    macro: Nasbench101Macro,
+) -> list[Segment]:
+    """Return stem, pooling, cells and classifier as segments, those of equal cells once."""
+    skeleton, kinds = _skeleton(tuple(input_shape), num_classes, macro)
+    return [*map(alone, skeleton), *(_cell_segment(graph, *kind) for kind, _ in kinds)]
+
+
+@lru_cache(maxsize=4096)
+def _cell_segment(graph: CellGraph101, inputs: int, outputs: int, size: tuple[int, int]) -> Segment:
+    wiring = Wiring(inputs * size[0] * size[1])
+    widths, values = vertex_channels(graph, outputs), [0]
+
+    def projected(width: int) -> int:
+        return wiring.apply(_projection(inputs, width, size), 0)
+
+    for v, number in enumerate(graph.operations):
+        width = widths[v]
+        terms = [values[source] if source else projected(width) for source in graph.sources[v]]
+        total = wiring.sum(terms, (width, *size))
+        values.append(wiring.apply(_vertex(number, width, size), total))
+    feeding = [values[source] for source in graph.sources[-1] if source]
+    # As it is called: the projection runs first, the concatenation is added to it.
+    first = [projected(outputs)] if 0 in graph.sources[-1] else []
+    joined = [wiring.concatenate(feeding, (outputs, *size))] if feeding else []
+    return wiring.segment(wiring.sum([*first, *joined], (outputs, *size)))
 
 
 def operation(name: str, channels: int) -> nn.Module:

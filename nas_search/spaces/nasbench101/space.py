@@ -15,7 +15,7 @@ from torch import nn
 from nas_search.spaces.arguments import check_problem, read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
 from nas_search.spaces.nasbench101 import genotype as genotypes
-from nas_search.spaces.nasbench101.cost import network_parts
+from nas_search.spaces.nasbench101.cost import network_parts, network_segments
 from nas_search.spaces.nasbench101.genotype import Nasbench101Genotype, from_graph
 from nas_search.spaces.nasbench101.graph import (
     MAX_EDGES,
@@ -35,6 +35,7 @@ from nas_search.spaces.nasbench101.network import (
 )
 from nas_search.spaces.nasbench101.stacked import StackedNetwork101, skeleton
 from nas_search.spaces.parts import Part
+from nas_search.spaces.segments import Segment
 from nas_search.stacked.network import Pool, StackedNetwork
 
 _LAST = MAX_VERTICES - 1
@@ -191,6 +192,18 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         sizes = read_macro(Nasbench101Macro, macro)
         _check(input_shape, num_classes, sizes)
         return network_parts(_canonical_graph(genotype), input_shape, num_classes, sizes)
+
+    def segments(
+        self,
+        genotype: Nasbench101Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> Sequence[Segment]:
+        """Return how the parts are wired."""
+        sizes = read_macro(Nasbench101Macro, macro)
+        _check(input_shape, num_classes, sizes)
+        return network_segments(_canonical_graph(genotype), input_shape, num_classes, sizes)
 
     def graphs(self, genotype: Nasbench101Genotype) -> tuple[CellGraph, ...]:
         """Return the pruned cell to draw, vertices as built; only projections have labels."""

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
+from math import prod
 
 from torch import nn
 
-from nas_search.spaces.nasbench201.network import OPERATIONS, Nasbench201Macro, head, stem
+from nas_search.spaces.nasbench201.network import (
+    EDGES,
+    OPERATIONS,
+    Nasbench201Macro,
+    head,
+    stem,
+)
 from nas_search.spaces.operations import ResidualBlock, half
 from nas_search.spaces.parts import Part
+from nas_search.spaces.segments import Segment, Wiring, alone
 
 
 def network_parts(
@@ -26,6 +34,41 @@ def network_parts(
         for part in edges[name]:
             parts[part] += macro.cells
     return parts
+
+
+def network_segments(
+    operations: tuple[str, ...],
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    macro: Nasbench201Macro,
+) -> list[Segment]:
+    """Return stem, a cell per stage, blocks between them and classifier as segments."""
+    skeleton, edges = _skeleton(tuple(input_shape), num_classes, macro)
+    stages = range(len(edges["avg_pool_3x3"]))
+    cells = []
+    for stage in stages:
+        parts = {name: own[stage] if own else None for name, own in edges.items()}
+        cells.append(_cell_segment(operations, tuple(parts.items())))
+    return [*map(alone, skeleton), *cells]
+
+
+@lru_cache(maxsize=4096)
+def _cell_segment(
+    operations: tuple[str, ...], parts: tuple[tuple[str, Part | None], ...]
+) -> Segment:
+    by_name = dict(parts)
+    shape = next(part.input_shape for _, part in parts if part is not None)
+    wiring, nodes = Wiring(prod(shape)), [0]
+    for target in range(1, 4):
+        terms = []
+        for (source, end), name in zip(EDGES, operations, strict=True):
+            part = by_name[name]
+            if end == target and name == "skip_connect":
+                terms.append(nodes[source])
+            elif end == target and part is not None:
+                terms.append(wiring.apply(part, nodes[source]))
+        nodes.append(wiring.sum(terms, shape))
+    return wiring.segment(nodes[3])
 
 
 def operation(name: str, channels: int) -> nn.Module:

@@ -19,7 +19,7 @@ from nas_search.spaces.arguments import check_problem, read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
 from nas_search.spaces.choices import Choices, ChoiceSpace
-from nas_search.spaces.nasbench201.cost import network_parts
+from nas_search.spaces.nasbench201.cost import network_parts, network_segments
 from nas_search.spaces.nasbench201.network import (
     EDGES,
     OPERATIONS,
@@ -30,6 +30,7 @@ from nas_search.spaces.nasbench201.network import (
 )
 from nas_search.spaces.nasbench201.stacked import StackedNetwork201
 from nas_search.spaces.parts import Part
+from nas_search.spaces.segments import Segment
 from nas_search.spaces.text_form import unwrap
 from nas_search.stacked.network import Pool, StackedNetwork
 
@@ -168,6 +169,18 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         sizes = read_macro(Nasbench201Macro, macro)
         _check(input_shape, num_classes)
         return network_parts(genotype.operations, input_shape, num_classes, sizes)
+
+    def segments(
+        self,
+        genotype: Nasbench201Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> Sequence[Segment]:
+        """Return how the parts are wired."""
+        sizes = read_macro(Nasbench201Macro, macro)
+        _check(input_shape, num_classes)
+        return network_segments(genotype.operations, input_shape, num_classes, sizes)
 
     def graphs(self, genotype: Nasbench201Genotype) -> tuple[CellGraph, ...]:
         """Return the cell to draw: nodes ``"0"`` (input) to ``"3"`` (output)."""
