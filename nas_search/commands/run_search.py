@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.constraints import constraint_facts, resolve_constraints
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
 from nas_search.commands.finalists import finalists_of
@@ -26,10 +27,11 @@ from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.garbage import keep_imports
 from nas_search.core.versions import versions
+from nas_search.costs import At
 from nas_search.data import ImageData, fingerprint, probe_notes
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
-from nas_search.search import Algorithm, SearchOutcome, run_loop
+from nas_search.search import Algorithm, FeasibleGenotypes, Genotypes, SearchOutcome, run_loop
 
 LOOKAHEAD = 256
 """Candidates handed to the workers at once where none depends on another's result."""
@@ -57,8 +59,9 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     say(data, console, probe_notes(task.images))
     check_constraints(task)
     facts = search_facts(config, task, data)
+    space = feasible_space(task)
     algorithm = config.algorithm.algorithm(
-        config.space,
+        space,
         np.random.default_rng([config.seed, *b"search"]),
         config.proxy.name,
         config.algorithm_options,
@@ -72,7 +75,8 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         if not (directory / "run.sqlite").exists():  # nothing was scored: it leaves no trace
             drop_configuration(directory)
         raise
-    result = SearchResult(config, task, outcome, algorithm.duplicates, facts)
+    proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
+    result = SearchResult(config, task, outcome, algorithm.duplicates, facts, proposals)
     write_report(result, directory)
     print_report(result, directory, console)
     remark = failure_remark(outcome.evaluations)
@@ -97,6 +101,8 @@ def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
         InputError: the data is too small, or the device does not exist.
     """
     device = resolve_device(config.device)
+    scored = At(data.input_shape, data.num_classes, config.macro)
+    constraints = resolve_constraints(config.constraints, config.space, scored, config.recipe)
     return scoring_task(
         data,
         config.proxy.measured,
@@ -104,10 +110,18 @@ def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
         config.seed,
         space=config.space,
         macro=config.macro,
-        constraints=config.constraints,
+        constraints=constraints,
         device=device,
         precision=config.precision,
     )
+
+
+def feasible_space(task: ScoringTask) -> Genotypes:
+    """Return the space of ``task``, with moves that lead back where a bound is broken."""
+    bounds = task.constraints
+    if not bounds.bounds:
+        return task.space
+    return FeasibleGenotypes(task.space, lambda genotype: bounds.excess(task.costs(genotype)))
 
 
 def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> dict[str, Any]:
@@ -125,7 +139,7 @@ def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> di
         "num_classes": task.num_classes,
         "data": fingerprint(data),
         "probe_batch": probe_digest([task]),
-        "constraints": dataclasses.asdict(config.constraints),
+        "constraints": constraint_facts(task.constraints, task.at),
         # Of other precision only: what was recorded before there was a choice can be continued.
         **({"precision": task.precision} if task.precision != "fp32" else {}),
     }
