@@ -1,4 +1,4 @@
-"""Proposals wasted by bounds: ``python -m benchmarks.proposals`` writes the table of docs/limits.md.
+"""Proposals that bounds waste: ``python -m benchmarks.proposals`` prints docs/limits.md's table.
 
 Per space and bound: what share of random genotypes meets it, and what share of the genotypes that
 a regularized evolution looks at is thrown away. The fitness is the number of parameters, the worst
@@ -96,6 +96,8 @@ def _evolve(within: FeasibleGenotypes, space: SearchSpace[Any], at: At, seed: in
     algorithm = record.algorithm(within, np.random.default_rng(seed), "params", options)
     for _ in range(EVALUATIONS):
         genotypes = algorithm.ask(1)
+        if not genotypes:  # all that is allowed has been proposed
+            break
         algorithm.tell([_evaluation(space, one, at) for one in genotypes])
 
 

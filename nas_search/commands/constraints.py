@@ -67,7 +67,6 @@ def resolve_constraints(
     space: SearchSpace[Any],
     scored: At,
     recipe: Recipe | None,
-    latency: Any = None,
 ) -> Constraints:
     """Return the constraints at their sizes.
 
@@ -76,16 +75,15 @@ def resolve_constraints(
         space: the search space.
         scored: the network that is scored.
         recipe: by which finalists are trained; its ``network`` names the sizes by default.
-        latency: what tells the latency of a genotype.
 
     Raises:
         InputError: there is no such size.
     """
     known = deployed_sizes(space, {**scored.macro, **((recipe and recipe.network) or {})})
-    trained = At(scored.input_shape, scored.num_classes, known, latency=latency)
+    trained = At(scored.input_shape, scored.num_classes, known)
     if config.at == SCORED:
         macro = deployed_sizes(space, scored.macro)
-        at = At(scored.input_shape, scored.num_classes, macro, latency=latency)
+        at = At(scored.input_shape, scored.num_classes, macro)
     else:
         at = read_at(
             space, trained, config.at if isinstance(config.at, dict) else {}, "constraints.at"

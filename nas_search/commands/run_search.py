@@ -15,6 +15,7 @@ from nas_search.commands.constraints import constraint_facts, resolve_constraint
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
 from nas_search.commands.finalists import finalists_of
+from nas_search.commands.latency import measure_best, prepare_latency
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.run_training import run_training
 from nas_search.commands.said_of_data import say
@@ -55,10 +56,19 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     keep_imports()
     data = config.dataset.load(config.dataset_options)
     task = search_task(config, data)
+    latency = None
+    if "latency" in task.constraints.names:
+        latency = prepare_latency(
+            config.latency, config.space, task.at, config.seed, directory, console
+        )
+        at = dataclasses.replace(task.at, latency=latency.model)
+        constraints = dataclasses.replace(task.constraints, at=at)
+        task = dataclasses.replace(task, constraints=constraints)
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
     say(data, console, probe_notes(task.images))
     check_constraints(task)
     facts = search_facts(config, task, data)
+    facts |= {"latency": latency.facts()} if latency else {}
     space = feasible_space(task)
     algorithm = config.algorithm.algorithm(
         space,
@@ -79,6 +89,10 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     result = SearchResult(config, task, outcome, algorithm.duplicates, facts, proposals)
     write_report(result, directory)
     print_report(result, directory, console)
+    if latency and outcome.stop != "interrupted":
+        best = [e.genotype for _, e in result.ranked[: config.latency.best]]
+        most = config.constraints.bounds.get("max_latency_ms")
+        measure_best(latency, config.space, best, most, console)
     remark = failure_remark(outcome.evaluations)
     if outcome.stop != "interrupted":
         if not result.ranked:

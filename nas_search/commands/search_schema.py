@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from nas_search.commands.constraints import ConstraintsConfig, read_constraints
 from nas_search.commands.fitness import ProxyConfig, read_proxy
 from nas_search.commands.groups import read_choice, read_space, read_table
+from nas_search.commands.latency import LatencyConfig, read_latency
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import as_composed, read_as, read_group
 from nas_search.commands.search_values import GROUPS, read_beside, read_evolution
@@ -40,6 +41,7 @@ class SearchConfig:
         dataset: the registered data set; ``dataset_options`` its options.
         executor: which workers evaluate.
         constraints: bounds on the costs of candidates.
+        latency: where latency is measured, if a bound or the user asks for it.
         precision: of the scores' arithmetic.
         top: architectures in the table at the end and with drawings.
         table: accuracies to report of what is found; None when no benchmark is chosen.
@@ -63,6 +65,7 @@ class SearchConfig:
     dataset_options: Any
     executor: Executor
     constraints: ConstraintsConfig = field(default_factory=ConstraintsConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
     precision: Precision = "fp32"
     top: int = 10
     table: Table | None = None
@@ -102,6 +105,7 @@ def read_config(config: DictConfig) -> SearchConfig:
         dataset_options=dataset_options,
         executor=read_as(Executor, "executor", group["executor"]),
         constraints=read_constraints(group["constraints"]),
+        latency=read_latency(group["latency"]),
         top=top.top,
         table=table,
         finalists=read_as(FinalistsConfig, "finalists", group["finalists"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from nas_search.core.registry import Registry
@@ -32,8 +33,11 @@ class CostRecord:
     suffix: str = ""
 
     def text(self, value: float) -> str:
-        """Return a value with its unit."""
-        number = f"{value:,.0f}" if value == int(value) or value >= 1000 else f"{value:.4g}"
+        """Return a value with its unit; infinite is unknown, such as a latency not in a table."""
+        if not isfinite(value):
+            return f"an unknown number of {self.unit}"
+        whole = value == int(value) or value >= 1000
+        number = f"{value:,.0f}" if whole else f"{value:.4g}"
         return f"{number} {self.unit}"
 
 

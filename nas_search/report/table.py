@@ -51,4 +51,4 @@ def human(count: float | None) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= size:
             return f"{count / size:.3g} {unit}"
-    return str(count) if count == int(count) else f"{count:.3g}"
+    return str(count) if isinstance(count, int) else f"{count:.3g}"
