@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from rich.console import Console
-from scipy.stats import kendalltau
 
+from nas_search.commands.measured import (
+    clear_disk_errors,
+    fit,
+    load,
+    measure,
+    remarks,
+    said,
+    time_one,
+)
 from nas_search.commands.reading import read_as
 from nas_search.core.device import resolve_device
 from nas_search.core.errors import InputError
@@ -25,23 +31,18 @@ from nas_search.costs.measure import (
     LatencyPrecision,
     Runtime,
     Timing,
-    relative_error,
-    time_network,
 )
 from nas_search.costs.predictor import (
     FOLDS,
     LatencyPredictor,
     LatencyTable,
-    fit_predictor,
     read_latency_table,
 )
+from nas_search.report import prediction_scatter
 from nas_search.spaces import SearchSpace
 
 FILE = "latency.json"
 """What was measured, in the folder of a run: a continued run measures nothing twice."""
-
-TRIES = 100
-"""Draws per network that is measured, so that a small space need not have so many."""
 
 
 @dataclass(frozen=True)
@@ -148,16 +149,37 @@ def prepare_latency(
     if config.table is not None:
         path = user_path(config.table, "latency.table")
         return Latency(device, at, read_latency_table(space, path), file)
-    settings = {**dataclasses.asdict(device), "networks": config.networks, "seed": seed}
-    kept = _load(file, {**settings, "at": at.as_dict()})
-    if "predictor" not in kept:
-        _measure(kept, config.networks, space, at, device, seed, file, console)
-        _fit(kept, space, at)
-        write_json(file, kept)
-    for line in _remarks(kept):
-        console.print(line, highlight=False, soft_wrap=True)
-    predictor = LatencyPredictor(**kept["predictor"])
+    with clear_disk_errors(file):
+        predictor = _predictor(config, space, at, device, seed, file, console)
     return Latency(device, at, predictor, file)
+
+
+def _predictor(
+    config: LatencyConfig,
+    space: SearchSpace[Any],
+    at: At,
+    device: Device,
+    seed: int,
+    file: Path,
+    console: Console,
+) -> LatencyPredictor:
+    """Return the predictor that ``file`` holds, or measure what is missing and fit it."""
+    settings = {**dataclasses.asdict(device), "networks": config.networks, "seed": seed}
+    kept = load(file, {**settings, "at": at.as_dict()})
+    if "predictor" not in kept:
+        measure(kept, config.networks, space, at, device, seed, file, console)
+        fit(kept, space, at)
+        write_json(file, kept)
+    networks = kept["networks"]
+    prediction_scatter(
+        [one["held_out_prediction"] for one in networks],
+        [one["milliseconds"] for one in networks],
+        file.with_name("latency.png"),
+        "ms",
+    )
+    for line in remarks(kept):
+        console.print(line, highlight=False, soft_wrap=True)
+    return LatencyPredictor(**kept["predictor"])
 
 
 def measure_best(
@@ -178,119 +200,36 @@ def measure_best(
         most: the upper bound of the search, in ms; None without one.
         console: where the lines go.
     """
+    with clear_disk_errors(latency.file):
+        _measure_best(latency, space, genotypes, most, console)
+
+
+def _measure_best(
+    latency: Latency,
+    space: SearchSpace[Any],
+    genotypes: list[str],
+    most: float | None,
+    console: Console,
+) -> None:
     kept = json.loads(read_text(latency.file)) if latency.file.exists() else {}
     measured: dict[str, dict[str, Any]] = kept.setdefault("best", {})
     rows = []
     for rank, text in enumerate(genotypes, 1):
         genotype = space.parse(text)
         if text not in measured:
-            measured[text] = dataclasses.asdict(_time(space, genotype, latency.at, latency.device))
+            measured[text] = dataclasses.asdict(
+                time_one(space, genotype, latency.at, latency.device)
+            )
             write_json(latency.file, kept)
         predicted = latency.model.milliseconds(space, genotype, latency.at)
         one = Timing(**measured[text])
         rows.append([rank, predicted, one.milliseconds, one.spread, one.outliers, one.runs, text])
         above = most is not None and one.milliseconds > most
         console.print(
-            f"latency of number {rank}: predicted {predicted:.3g} ms, measured {_said(one)}"
+            f"latency of number {rank}: predicted {predicted:.3g} ms, measured {said(one)}"
             + (f"; above constraints.max_latency_ms={most:g}" if above else ""),
             highlight=False,
             soft_wrap=True,
         )
     header = ["rank", "predicted_ms", "measured_ms", "spread", "outliers", "runs", "genotype"]
     write_csv(latency.file.with_name("latency_best.csv"), header, rows)
-
-
-def _load(file: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    if not file.exists():
-        return {"settings": settings, "networks": []}
-    try:
-        kept = json.loads(read_text(file))
-        there = kept["settings"]
-        kept["networks"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file} holds no measurements ({error}); delete it") from None
-    if there != json.loads(json.dumps(settings)):
-        names = [k for k in settings if there.get(k) != json.loads(json.dumps(settings[k]))]
-        raise InputError(
-            f"{file} holds latencies measured with other settings ({', '.join(names)}); repeat the "
-            "command that made it, or choose another hydra.run.dir"
-        )
-    return dict(kept)
-
-
-def _measure(
-    kept: dict[str, Any],
-    count: int,
-    space: SearchSpace[Any],
-    at: At,
-    device: Device,
-    seed: int,
-    file: Path,
-    console: Console,
-) -> None:
-    """Measure random networks that ``kept`` does not have yet, then the first one once more."""
-    networks: list[dict[str, Any]] = kept["networks"]
-    rng = np.random.default_rng([seed, *b"latency"])
-    genotypes: dict[str, Any] = {}
-    for _ in range(TRIES * count):
-        if len(genotypes) == count:
-            break
-        genotype = space.sample(rng)
-        genotypes.setdefault(space.canonical(genotype), genotype)
-    if len(genotypes) < 2 * FOLDS:
-        raise InputError(f"{space.name} has too few networks to fit a predictor of latency")
-    if len(networks) < len(genotypes):
-        console.print(f"measuring {len(genotypes)} networks on {device.device} for the latency")
-    for genotype in list(genotypes.values())[len(networks) :]:
-        timed = _time(space, genotype, at, device)
-        networks.append({"genotype": str(genotype), **dataclasses.asdict(timed)})
-        write_json(file, kept)
-    again = _time(space, space.parse(networks[0]["genotype"]), at, device)
-    kept["drift"] = again.milliseconds / networks[0]["milliseconds"] - 1
-
-
-def _fit(kept: dict[str, Any], space: SearchSpace[Any], at: At) -> None:
-    networks = kept["networks"]
-    times = [one["milliseconds"] for one in networks]
-    fit = fit_predictor(space, [space.parse(one["genotype"]) for one in networks], times, at)
-    for one, predicted in zip(networks, fit.held_out, strict=True):
-        one["held_out_prediction"] = predicted
-    kept["error"] = relative_error(fit.held_out, times)
-    kept["kendall_tau"] = float(kendalltau(fit.held_out, times).statistic)
-    kept["predictor"] = fit.predictor.as_dict()
-
-
-def _remarks(kept: dict[str, Any]) -> list[str]:
-    """Return what is to be said of the measurements and the predictor."""
-    networks = kept["networks"]
-    times = [one["milliseconds"] for one in networks]
-    spread = float(np.median([one["spread"] for one in networks]))
-    outliers = sum(one["outliers"] for one in networks)
-    runs = sum(one["runs"] for one in networks)
-    # The standard error of a median of normal runs, from their interquartile range.
-    noise = float(np.median([1.25 * o["spread"] / 1.349 / o["runs"] ** 0.5 for o in networks]))
-    lines = [
-        f"latency: {len(networks)} networks take {min(times):.3g} to {max(times):.3g} ms, median "
-        f"spread {spread:.1%}, {outliers} of {runs} runs are outliers; predictions for networks "
-        f"not in the fit are off by {kept['error']:.1%} on average, Kendall tau "
-        f"{kept['kendall_tau']:.2f}; a median of {networks[0]['runs']} runs is itself uncertain by "
-        f"{noise:.1%}"
-    ]
-    noisy = [f"runs of one network spread by {spread:.0%}"] if spread > 0.1 else []
-    noisy += [f"the first network took {kept['drift']:+.0%} at the end"] * (
-        abs(kept["drift"]) > 0.1
-    )
-    if noisy:
-        lines.append(f"this device is busy or changes its clock: {' and '.join(noisy)}")
-    return lines
-
-
-def _time(space: SearchSpace[Any], genotype: Any, at: At, device: Device) -> Timing:
-    with torch.random.fork_rng(devices=[]):
-        network = space.build(genotype, at.input_shape, at.num_classes, **at.macro)
-    return time_network(network, at.input_shape, device)
-
-
-def _said(one: Timing) -> str:
-    outliers = f", {one.outliers} outliers" if one.outliers else ""
-    return f"{one.milliseconds:.3g} ms (spread {one.spread:.1%} of {one.runs} runs{outliers})"

@@ -15,7 +15,7 @@ from nas_search.commands.constraints import constraint_facts, resolve_constraint
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
 from nas_search.commands.finalists import finalists_of
-from nas_search.commands.latency import measure_best, prepare_latency
+from nas_search.commands.latency import Latency, measure_best, prepare_latency
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.run_training import run_training
 from nas_search.commands.said_of_data import say
@@ -56,14 +56,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     keep_imports()
     data = config.dataset.load(config.dataset_options)
     task = search_task(config, data)
-    latency = None
-    if "latency" in task.constraints.names:
-        latency = prepare_latency(
-            config.latency, config.space, task.at, config.seed, directory, console
-        )
-        at = dataclasses.replace(task.at, latency=latency.model)
-        constraints = dataclasses.replace(task.constraints, at=at)
-        task = dataclasses.replace(task, constraints=constraints)
+    task, latency = _with_latency(config, task, directory, console)
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
     say(data, console, probe_notes(task.images))
     check_constraints(task)
@@ -106,6 +99,29 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
             console.print(remark, soft_wrap=True)
         _train_finalists(result, data, directory, console)
     return outcome
+
+
+def _with_latency(
+    config: SearchConfig, task: ScoringTask, directory: Path, console: Console
+) -> tuple[ScoringTask, Latency | None]:
+    """Return the task with what tells latencies, if any are asked for.
+
+    Raises:
+        InputError: the other bounds cannot be met, or the device or the table is not there.
+    """
+    constraints = task.constraints
+    if "latency" not in constraints.names:
+        return task, None
+    # The other bounds first: what they rule out need not wait for measurements.
+    others = {key: bound for key, bound in constraints.bounds.items() if "latency" not in key}
+    counted = dataclasses.replace(constraints, bounds=others, also=())
+    check_constraints(dataclasses.replace(task, constraints=counted))
+    latency = prepare_latency(
+        config.latency, config.space, task.at, config.seed, directory, console
+    )
+    at = dataclasses.replace(task.at, latency=latency.model)
+    known = dataclasses.replace(constraints, at=at)
+    return dataclasses.replace(task, constraints=known), latency
 
 
 def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:

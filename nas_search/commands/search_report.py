@@ -18,8 +18,10 @@ from nas_search.core.errors import RunError
 from nas_search.core.evaluation import STATUSES, Evaluation
 from nas_search.core.files import write_csv, write_json
 from nas_search.core.versions import versions
+from nas_search.costs import COSTS, bound_keys
 from nas_search.runs.architecture import Architecture
 from nas_search.scoring import ScoringTask
+from nas_search.scoring.constraints import number
 from nas_search.search import SearchOutcome
 from nas_search.tables import Table, truth
 
@@ -123,6 +125,13 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
         highlight=False,
         soft_wrap=True,
     )
+    if result.proposals:
+        drawn, wasted = result.proposals["drawn"], result.proposals["wasted"]
+        console.print(
+            f"to stay within the bounds {drawn:,} architectures were drawn, {wasted:.1%} in vain",
+            highlight=False,
+            soft_wrap=True,
+        )
     if result.ranked:
         for line in closing_lines(config, result.outcome, directory):
             console.print(line, highlight=False, soft_wrap=True)
@@ -156,6 +165,7 @@ def _write_pictures(result: SearchResult, directory: Path) -> None:
     )
     if config.table:
         _write_truth(config.table, evaluations, score, directory)
+    _write_costs(result, directory)
     for rank, (_, evaluation) in reversed(list(enumerate(result.ranked[:DRAWINGS], 1))):
         for graph in config.space.graphs(config.space.parse(evaluation.genotype)):
             report.draw_cell(
@@ -163,6 +173,22 @@ def _write_pictures(result: SearchResult, directory: Path) -> None:
                 directory / f"cell_{rank}_{graph.name}.svg",
                 title=f"{graph.name} cell of number {rank}",
             )
+
+
+def _write_costs(result: SearchResult, directory: Path) -> None:
+    """Draw the scores against the costs that were asked for, if any were."""
+    constraints, score = result.task.constraints, result.config.proxy.name
+    bounds: dict[str, list[tuple[str, float]]] = {}
+    for key, value in constraints.bounds.items():
+        bounds.setdefault(bound_keys()[key][0], []).append((f"{key}={number(value)}", value))
+    if result.ranked and constraints.names:
+        report.cost_scatter(
+            [(e.scores[score], e.costs) for _, e in result.ranked],
+            {name: COSTS.get(name).unit for name in constraints.names},
+            bounds,
+            directory / "costs.png",
+            score_name=score,
+        )
 
 
 def _write_truth(

@@ -125,7 +125,26 @@ def _segment_peak(segment: Segment) -> int:
 
 
 def _peak(plan: Plan) -> int:
-    return min(_Memory(plan).peak(order) for order in ORDERS)
+    """Return the elements that live at once in the best order; an optimum ends the comparison."""
+    least, best = _at_least(plan), -1
+    for order in ORDERS:
+        peak = _Memory(plan).peak(order)
+        best = peak if best < 0 else min(best, peak)
+        if best == least:
+            break
+    return best
+
+
+def _at_least(plan: Plan) -> int:
+    """Return what every order needs: that of one operation, and what is kept throughout."""
+    made = {number for one in plan.operations for number in one.writes}
+    throughout = {number for number in plan.kept if number not in made}
+    least = sum(size for number, size in enumerate(plan.sizes) if number not in made)
+    for one in plan.operations:
+        saved = one.saved if any(n not in throughout for n in one.overwrites) else 0
+        live = sum(plan.sizes[number] for number in throughout.union(one.reads))
+        least = max(least, live + one.extra - saved)
+    return least
 
 
 class _Memory:
@@ -206,7 +225,7 @@ def _least(memory: _Memory, ready: list[int]) -> int:
     return min(reversed(ready), key=cost)
 
 
-ORDERS = (_first, _last, _least)
+ORDERS = (_least, _last, _first)
 """How the next operation is picked; the best of them counts."""
 
 

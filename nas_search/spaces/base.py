@@ -166,8 +166,10 @@ class SearchSpace(ABC, Generic[G]):
         and looked at once. By default the network is one part; a space of large networks names
         its operations instead, so that thousands of genotypes can be counted per second.
         """
+        channels, height, width = input_shape
+        shape = (channels, height, width)  # a list cannot be a key
         sizes = tuple(sorted(macro.items()))
-        return {Part(_whole, (self, genotype, input_shape, num_classes, sizes), input_shape): 1}
+        return {Part(_whole, (self, genotype, shape, num_classes, sizes), shape): 1}
 
     def segments(
         self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from torch import nn
 
-from nas_search.commands import latency as module
+from nas_search.commands import measured as module
 from nas_search.commands.command import CONF
 from nas_search.commands.latency import (
     Latency,
@@ -149,6 +149,7 @@ def test_a_search_stays_below_the_latency_and_continues_with_the_same_history(
     assert texts[:8] == [e.genotype for e in part.evaluations]
     assert all(e.costs["latency"] <= 7 for e in whole.evaluations)
     assert len(json.loads((tmp_path / "run" / "best.json").read_text())["costs"]) == 1
+    assert (tmp_path / "run" / "costs.png").exists() and (tmp_path / "run/latency.png").exists()
 
 
 def test_a_run_whose_measurements_are_lost_is_not_continued_with_others(
@@ -178,3 +179,9 @@ def test_a_table_stands_in_for_all_measuring_before_the_search(
     outcome = searched(tmp_path / "kept", taken, *kept)
     assert clock.runs == 2  # the best, after the search
     assert any(e.costs["latency"] == math.inf for e in outcome.evaluations)  # not in the table
+
+
+def test_what_other_bounds_rule_out_waits_for_no_measurement(tmp_path: Path, clock: Clock) -> None:
+    with pytest.raises(InputError, match="constraints.max_params=1"):
+        searched(tmp_path / "run", "constraints.max_latency_ms=9", "constraints.max_params=1")
+    assert clock.runs == 0

@@ -35,11 +35,12 @@ class Chain(ChoiceSpace[Choices]):
     ) -> nn.Module:
         layers: list[nn.Module] = []
         for choice in genotype.choices:
-            layers += {
+            made: dict[str, list[nn.Module]] = {
                 "conv": [nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU()],
                 "linear": [nn.Conv2d(3, 3, 1, bias=False), nn.BatchNorm2d(3)],
                 "pool": [nn.MaxPool2d(3, 1, 1)],
-            }[choice]
+            }
+            layers += made[choice]
         return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
 
 

@@ -106,6 +106,7 @@ def graphs(draw: st.DrawFn) -> Trace:
 @given(graphs())
 def test_what_is_found_is_possible_and_near_the_best_of_all_orders(graph: Trace) -> None:
     best = exact(graph)
+    assert module._at_least(module._plan_of_trace(graph)) <= best
     assert best <= peak_elements(graph) <= 2 * best
 
 

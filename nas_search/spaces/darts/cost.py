@@ -44,7 +44,9 @@ def network_segments(
     widths = (len(genotype.normal_concat), len(genotype.reduce_concat))
     plans = plan_cells(macro, *widths)
     before = last = (input_shape[1], input_shape[2])
-    segments = [alone(Part(stem, (input_shape[0], macro.channels), tuple(input_shape)))]
+    channels, height, width = input_shape
+    image = (channels, height, width)  # a list cannot be a key
+    segments = [alone(Part(stem, (channels, macro.channels), image))]
     cells: dict[object, Segment] = {}
     for index, plan in enumerate(plans):
         edges = genotype.reduce if plan.reduction else genotype.normal
