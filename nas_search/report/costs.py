@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from nas_search.report.curve import LINE
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
@@ -27,7 +28,7 @@ def cost_scatter(
     Args:
         points: score and costs of every scored architecture.
         units: unit by cost, in the order of the panels.
-        bounds: bounds by cost; dashed lines.
+        bounds: bounds by cost; dashed lines, named above.
         path: the file to write; its folder exists.
         score_name: name of the score.
 
@@ -51,12 +52,11 @@ def cost_figure(
         for axes, (name, unit) in zip(panels, units.items(), strict=True):
             finite = [(costs[name], score) for score, costs in points if costs[name] < float("inf")]
             _dots(axes, finite, name)
-            for text, value in bounds.get(name, ()):
+            for _, value in bounds.get(name, ()):
                 axes.axvline(value, color=MUTED, linewidth=1.0, linestyle="--")
-                axes.annotate(
-                    text, (value, 1.0), xycoords=("data", "axes fraction"), rotation=90,
-                    ha="right", va="top", fontsize=7, color=INK,
-                )  # fmt: skip
+            title = ", ".join(text for text, _ in bounds.get(name, ()))
+            axes.set_title(title, loc="left", color=INK, fontsize=8)
+            axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
             axes.set_xlabel(f"{name} ({unit})" if unit != name else name, color=INK)
         panels[0].set_ylabel(score_name, color=INK)
     return figure

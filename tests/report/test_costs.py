@@ -21,7 +21,7 @@ def test_each_cost_has_a_panel_with_its_bounds() -> None:
     assert np.array_equal(dots.get_xydata(), [(10.0, 3.0), (20.0, 1.0)])
     others = [float(np.asarray(line.get_xdata())[0]) for line in left.lines if line is not dots]
     assert others == [25.0, 5.0]
-    assert [text.get_text() for text in left.texts] == ["max_params=25", "min_params=5"]
+    assert left.get_title(loc="left") == "max_params=25, min_params=5"
     (dots,) = right.lines  # what is unknown is not drawn
     assert np.array_equal(dots.get_xydata(), [(2.5, 3.0)])
     assert right.get_xlabel() == "latency (ms)"
