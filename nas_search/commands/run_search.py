@@ -11,9 +11,11 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.constraints import constraint_facts, resolve_constraints
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
 from nas_search.commands.finalists import finalists_of
+from nas_search.commands.latency import Latency, measure_best, prepare_latency
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.run_training import run_training
 from nas_search.commands.said_of_data import say
@@ -26,10 +28,11 @@ from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.garbage import keep_imports
 from nas_search.core.versions import versions
+from nas_search.costs import At
 from nas_search.data import ImageData, fingerprint, probe_notes
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
-from nas_search.search import Algorithm, SearchOutcome, run_loop
+from nas_search.search import Algorithm, FeasibleGenotypes, Genotypes, SearchOutcome, run_loop
 
 LOOKAHEAD = 256
 """Candidates handed to the workers at once where none depends on another's result."""
@@ -53,12 +56,15 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     keep_imports()
     data = config.dataset.load(config.dataset_options)
     task = search_task(config, data)
+    task, latency = _with_latency(config, task, directory, console)
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
     say(data, console, probe_notes(task.images))
     check_constraints(task)
     facts = search_facts(config, task, data)
+    facts |= {"latency": latency.facts()} if latency else {}
+    space = feasible_space(task)
     algorithm = config.algorithm.algorithm(
-        config.space,
+        space,
         np.random.default_rng([config.seed, *b"search"]),
         config.proxy.name,
         config.algorithm_options,
@@ -72,9 +78,14 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         if not (directory / "run.sqlite").exists():  # nothing was scored: it leaves no trace
             drop_configuration(directory)
         raise
-    result = SearchResult(config, task, outcome, algorithm.duplicates, facts)
+    proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
+    result = SearchResult(config, task, outcome, algorithm.duplicates, facts, proposals)
     write_report(result, directory)
     print_report(result, directory, console)
+    if latency and outcome.stop != "interrupted":
+        best = [e.genotype for _, e in result.ranked[: config.latency.best]]
+        most = config.constraints.bounds.get("max_latency_ms")
+        measure_best(latency, config.space, best, most, console)
     remark = failure_remark(outcome.evaluations)
     if outcome.stop != "interrupted":
         if not result.ranked:
@@ -90,6 +101,29 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     return outcome
 
 
+def _with_latency(
+    config: SearchConfig, task: ScoringTask, directory: Path, console: Console
+) -> tuple[ScoringTask, Latency | None]:
+    """Return the task with what tells latencies, if any are asked for.
+
+    Raises:
+        InputError: the other bounds cannot be met, or the device or the table is not there.
+    """
+    constraints = task.constraints
+    if "latency" not in constraints.names:
+        return task, None
+    # The other bounds first: what they rule out need not wait for measurements.
+    others = {key: bound for key, bound in constraints.bounds.items() if "latency" not in key}
+    counted = dataclasses.replace(constraints, bounds=others, also=())
+    check_constraints(dataclasses.replace(task, constraints=counted))
+    latency = prepare_latency(
+        config.latency, config.space, task.at, config.seed, directory, console
+    )
+    at = dataclasses.replace(task.at, latency=latency.model)
+    known = dataclasses.replace(constraints, at=at)
+    return dataclasses.replace(task, constraints=known), latency
+
+
 def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
     """Return what workers must know to score candidates of ``config``; reads the probe batch.
 
@@ -97,6 +131,8 @@ def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
         InputError: the data is too small, or the device does not exist.
     """
     device = resolve_device(config.device)
+    scored = At(data.input_shape, data.num_classes, config.macro)
+    constraints = resolve_constraints(config.constraints, config.space, scored, config.recipe)
     return scoring_task(
         data,
         config.proxy.measured,
@@ -104,10 +140,18 @@ def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
         config.seed,
         space=config.space,
         macro=config.macro,
-        constraints=config.constraints,
+        constraints=constraints,
         device=device,
         precision=config.precision,
     )
+
+
+def feasible_space(task: ScoringTask) -> Genotypes:
+    """Return the space of ``task``, with moves that lead back where a bound is broken."""
+    bounds = task.constraints
+    if not bounds.bounds:
+        return task.space
+    return FeasibleGenotypes(task.space, lambda genotype: bounds.excess(task.costs(genotype)))
 
 
 def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> dict[str, Any]:
@@ -125,7 +169,7 @@ def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> di
         "num_classes": task.num_classes,
         "data": fingerprint(data),
         "probe_batch": probe_digest([task]),
-        "constraints": dataclasses.asdict(config.constraints),
+        "constraints": constraint_facts(task.constraints, task.at),
         # Of other precision only: what was recorded before there was a choice can be continued.
         **({"precision": task.precision} if task.precision != "fp32" else {}),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from nas_search.core.errors import RunError
 from nas_search.core.evaluation import STATUSES, Evaluation
 from nas_search.core.files import write_csv, write_json
 from nas_search.core.versions import versions
+from nas_search.costs import COSTS, bound_keys
 from nas_search.runs.architecture import Architecture
 from nas_search.scoring import ScoringTask
+from nas_search.scoring.constraints import number
 from nas_search.search import SearchOutcome
 from nas_search.tables import Table, truth
 
@@ -37,6 +39,7 @@ class SearchResult:
         outcome: every evaluation, and why the search ended.
         duplicates: proposals that were skipped because they had been evaluated.
         facts: what defines the search, see :func:`.run_search.search_facts`.
+        proposals: how many genotypes were drawn to stay within the bounds; empty without bounds.
     """
 
     config: SearchConfig
@@ -44,6 +47,7 @@ class SearchResult:
     outcome: SearchOutcome
     duplicates: int
     facts: dict[str, Any]
+    proposals: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def ranked(self) -> Sequence[tuple[int, Evaluation]]:
@@ -68,6 +72,7 @@ class SearchResult:
             **({"benchmark": regrets} if regrets else {}),
             "candidates": {status: statuses[status] for status in STATUSES if statuses[status]},
             "duplicates_skipped": self.duplicates,
+            **({"proposals": self.proposals} if self.proposals else {}),
             "search_seconds": round(outcome.seconds, 3),
             "scoring_seconds": round(sum(e.seconds for e in outcome.evaluations), 3),
             "device": self.task.device,
@@ -120,6 +125,13 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
         highlight=False,
         soft_wrap=True,
     )
+    if result.proposals:
+        drawn, wasted = result.proposals["drawn"], result.proposals["wasted"]
+        console.print(
+            f"to stay within the bounds {drawn:,} architectures were drawn, {wasted:.1%} in vain",
+            highlight=False,
+            soft_wrap=True,
+        )
     if result.ranked:
         for line in closing_lines(config, result.outcome, directory):
             console.print(line, highlight=False, soft_wrap=True)
@@ -153,6 +165,7 @@ def _write_pictures(result: SearchResult, directory: Path) -> None:
     )
     if config.table:
         _write_truth(config.table, evaluations, score, directory)
+    _write_costs(result, directory)
     for rank, (_, evaluation) in reversed(list(enumerate(result.ranked[:DRAWINGS], 1))):
         for graph in config.space.graphs(config.space.parse(evaluation.genotype)):
             report.draw_cell(
@@ -160,6 +173,22 @@ def _write_pictures(result: SearchResult, directory: Path) -> None:
                 directory / f"cell_{rank}_{graph.name}.svg",
                 title=f"{graph.name} cell of number {rank}",
             )
+
+
+def _write_costs(result: SearchResult, directory: Path) -> None:
+    """Draw the scores against the costs that were asked for, if any were."""
+    constraints, score = result.task.constraints, result.config.proxy.name
+    bounds: dict[str, list[tuple[str, float]]] = {}
+    for key, value in constraints.bounds.items():
+        bounds.setdefault(bound_keys()[key][0], []).append((f"{key}={number(value)}", value))
+    if result.ranked and constraints.names:
+        report.cost_scatter(
+            [(e.scores[score], e.costs) for _, e in result.ranked],
+            {name: COSTS.get(name).unit for name in constraints.names},
+            bounds,
+            directory / "costs.png",
+            score_name=score,
+        )
 
 
 def _write_truth(
@@ -185,7 +214,9 @@ def _write_best(result: SearchResult, directory: Path) -> None:
     if not result.ranked:
         return
     number, best = result.ranked[0]
-    measured = {"params": best.params, "macs": best.macs, "number": number}
+    measured: dict[str, Any] = {"params": best.params, "macs": best.macs, "number": number}
+    if best.costs:
+        measured |= {"costs": best.costs, "costs_at": result.task.at.as_dict()}
     architecture = result.architecture(best.genotype).as_dict()
     write_json(
         directory / "best.json",

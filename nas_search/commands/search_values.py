@@ -28,6 +28,7 @@ GROUPS = (
     "dataset",
     "executor",
     "constraints",
+    "latency",
     "benchmark",
     "finalists",
     "recipe",

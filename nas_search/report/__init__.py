@@ -2,6 +2,7 @@
 
 from nas_search.report.cells import draw_cell
 from nas_search.report.contact_sheet import Row, contact_sheet
+from nas_search.report.costs import cost_scatter, prediction_scatter
 from nas_search.report.curve import search_curve
 from nas_search.report.equal_size import equal_size_plot
 from nas_search.report.files import best_first, write_history, write_leaderboard
@@ -23,12 +24,14 @@ __all__ = [
     "Row",
     "best_first",
     "contact_sheet",
+    "cost_scatter",
     "draw_cell",
     "equal_size_plot",
     "finalists_table",
     "leaderboard_table",
     "learning_curve",
     "ranking_notes",
+    "prediction_scatter",
     "ranking_tables",
     "score_heatmap",
     "score_scatter",
