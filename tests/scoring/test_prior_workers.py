@@ -49,7 +49,7 @@ def test_the_prior_alone_builds_no_network(
     drawn = [SPACE.sample(rng) for _ in range(12)]
     fitness = proxy("prior", file)
     sizes = [task(SPACE).cost(one).params for one in drawn]
-    bound = Constraints(max_params=int(np.median(sizes)))
+    bound = Constraints({"max_params": float(np.median(sizes))})
     bounded = task(SPACE, proxies=(), constraints=bound)
     evaluations = list(fitness.start(Executor("inline"), bounded).evaluate(drawn, 2, 12))
     assert [one.genotype for one in evaluations] == [str(one) for one in drawn[2:]]
