@@ -171,7 +171,7 @@ def test_bad_inputs_get_one_line(tmp_path: Path) -> None:
         (table, {**NAMED, "sed": 1}, "unknown key 'sed'"),
     ):
         with pytest.raises(InputError, match=said) as refused:
-            learn(path, to=to, **keys)  # type: ignore[arg-type]
+            learn(path, to=to, **keys)
         assert "\n" not in str(refused.value)
     with pytest.raises(InputError, match="there is no folder for such a file"):
         learn(table, to=tmp_path / "none" / "my.prior", **NAMED)
