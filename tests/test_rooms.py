@@ -7,7 +7,7 @@ from tests.rooms import PACKAGE, PAGE, imports, replaced, rooms_used
 ROOMS = (
     *("core", "stacked", "layers", "gradients", "spaces", "tables", "passes", "proxies", "data"),
     *("scoring", "search", "runs", "training", "ranking", "report", "testing"),
-    *("commands", "inspect", "rank", "train", "__init__", "__main__"),
+    *("commands", "inspect", "rank", "sweep", "train", "__init__", "__main__"),
 )
 """From the ground up."""
 

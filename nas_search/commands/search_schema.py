@@ -13,6 +13,7 @@ from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import as_composed, read_as, read_group
 from nas_search.commands.search_values import GROUPS, read_beside, read_evolution
 from nas_search.core.device import Precision
+from nas_search.core.objectives import Objectives
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.scoring import Constraints, Executor
 from nas_search.search import AlgorithmRecord, Budget
@@ -33,6 +34,7 @@ class SearchConfig:
         space_options: what it was built with, for the record of the run.
         macro: sizes of the networks that are scored.
         proxy: the fitness.
+        objectives: what is searched for: the fitness alone, or several scores and costs.
         algorithm: the registered algorithm; ``algorithm_options`` its options.
         batch: genotypes that the algorithm proposes at a time; 1 is the published algorithm.
         budget: when to end.
@@ -54,6 +56,7 @@ class SearchConfig:
     space_options: dict[str, Any]
     macro: dict[str, Any]
     proxy: ProxyConfig
+    objectives: Objectives
     algorithm: AlgorithmRecord
     algorithm_options: Any
     batch: int
@@ -70,6 +73,11 @@ class SearchConfig:
     plugins: tuple[str, ...] = ()
     composed: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives, and the result is a front."""
+        return len(self.objectives) > 1
+
 
 def read_config(config: DictConfig) -> SearchConfig:
     """Return the typed form of a composed configuration.
@@ -80,11 +88,12 @@ def read_config(config: DictConfig) -> SearchConfig:
     """
     top = read_beside(config)
     import_plugins(top.plugins)
-    evolution = read_evolution(config)
+    evolution = read_evolution(config, top.objectives)
     group = {name: read_group(config, name) for name in GROUPS}
     dataset, dataset_options = read_choice(DATASETS, "dataset", group["dataset"])
     space, macro, space_options = read_space(group["search_space"])
     table = read_table(space, group["benchmark"])
+    proxy, objectives = read_proxy(group["proxy"], table, top.objectives)
     return SearchConfig(
         seed=top.seed,
         device=top.device,
@@ -92,7 +101,8 @@ def read_config(config: DictConfig) -> SearchConfig:
         space=space,
         space_options=space_options,
         macro=macro,
-        proxy=read_proxy(group["proxy"], table),
+        proxy=proxy,
+        objectives=objectives,
         algorithm=evolution.algorithm,
         algorithm_options=evolution.options,
         batch=evolution.batch,

@@ -4,6 +4,7 @@ from nas_search.report.cells import draw_cell
 from nas_search.report.contact_sheet import Row, contact_sheet
 from nas_search.report.curve import search_curve
 from nas_search.report.files import best_first, write_history, write_leaderboard
+from nas_search.report.front import front_plot, front_table, write_front_leaderboard
 from nas_search.report.progress import Progress
 from nas_search.report.ranking import (
     TABLE_WIDTH,
@@ -23,6 +24,8 @@ __all__ = [
     "contact_sheet",
     "draw_cell",
     "finalists_table",
+    "front_plot",
+    "front_table",
     "leaderboard_table",
     "learning_curve",
     "ranking_tables",
@@ -30,6 +33,7 @@ __all__ = [
     "score_scatter",
     "search_curve",
     "truth_curve",
+    "write_front_leaderboard",
     "write_history",
     "write_leaderboard",
 ]
