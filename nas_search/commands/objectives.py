@@ -11,7 +11,8 @@ from nas_search.commands.command import CONF
 from nas_search.commands.messages import ranks_only
 from nas_search.core.errors import InputError
 from nas_search.core.guess import did_you_mean
-from nas_search.core.objectives import COSTS, Objective, Objectives, parse_objective
+from nas_search.core.objectives import Objective, Objectives, parse_objective
+from nas_search.costs import COSTS
 from nas_search.proxies import PROXIES
 from nas_search.scoring.table_lookup import ORACLE
 
@@ -41,7 +42,12 @@ def read_objectives(names: Sequence[str], proxy: str) -> Objectives:
 
 def scores_of(objectives: Objectives) -> tuple[str, ...]:
     """Return the names of those that are scores, in order."""
-    return tuple(one.name for one in objectives if one.name not in COSTS)
+    return tuple(one.name for one in objectives if one.name not in COSTS.names())
+
+
+def costs_of(objectives: Objectives) -> tuple[str, ...]:
+    """Return the names of those that are costs, in order."""
+    return tuple(one.name for one in objectives if one.name in COSTS.names())
 
 
 def main_score(proxy: str, objectives: Objectives) -> str:
@@ -71,13 +77,15 @@ def _objective(text: str) -> Objective:
     refusal = ranks_only(name)
     if refusal:
         raise InputError(refusal)
-    if name in COSTS or name == ORACLE:
+    if name in COSTS.names():
+        return objective if ":" in text else Objective(name, minimize=True)
+    if name == ORACLE:
         return objective
     if name not in PROXIES.names():
-        possible = [*COSTS, *PROXIES.names()]
+        possible = [*COSTS.names(), *PROXIES.names()]
         raise InputError(
             f"unknown objective '{text}'{did_you_mean(name, possible)}; possible: "
-            f"{', '.join(COSTS)} (costs), {', '.join(PROXIES.names())}"
+            f"{', '.join(COSTS.names())} (costs), {', '.join(PROXIES.names())}"
         )
     if ":" not in text and PROXIES.get(name).source == "count":
         also = " (or macs, the cost)" if name == "flops" else ""

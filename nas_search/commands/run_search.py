@@ -11,9 +11,11 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.constraints import constraint_facts, resolve_constraints
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
 from nas_search.commands.finalists import finalists_of
+from nas_search.commands.latency import measure_best, prepare_latency
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.run_training import run_training
 from nas_search.commands.said_of_data import say
@@ -26,10 +28,11 @@ from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.garbage import keep_imports
 from nas_search.core.versions import versions
+from nas_search.costs import At
 from nas_search.data import ImageData, fingerprint, probe_notes
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
-from nas_search.search import Algorithm, SearchOutcome, run_loop
+from nas_search.search import Algorithm, FeasibleGenotypes, Genotypes, SearchOutcome, run_loop
 
 LOOKAHEAD = 256
 """Candidates handed to the workers at once where none depends on another's result."""
@@ -53,13 +56,23 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     keep_imports()
     data = config.dataset.load(config.dataset_options)
     tasks = search_tasks(config, data)
+    latency = None
+    if "latency" in tasks[0].constraints.names:
+        latency = prepare_latency(
+            config.latency, config.space, tasks[0].at, config.seed, directory, console
+        )
+        at = dataclasses.replace(tasks[0].at, latency=latency.model)
+        constraints = dataclasses.replace(tasks[0].constraints, at=at)
+        tasks = [dataclasses.replace(task, constraints=constraints) for task in tasks]
     task = tasks[0]
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
     say(data, console, probe_notes(task.images))
     check_constraints(task)
     facts = search_facts(config, tasks, data)
+    facts |= {"latency": latency.facts()} if latency else {}
+    space = feasible_space(task)
     algorithm = config.algorithm.algorithm(
-        config.space,
+        space,
         np.random.default_rng([config.seed, *b"search"]),
         config.objectives,
         config.algorithm_options,
@@ -73,9 +86,14 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         if not (directory / "run.sqlite").exists():  # nothing was scored: it leaves no trace
             drop_configuration(directory)
         raise
-    result = SearchResult(config, task, outcome, algorithm.duplicates, facts)
+    proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
+    result = SearchResult(config, task, outcome, algorithm.duplicates, facts, proposals)
     write_report(result, directory)
     print_report(result, directory, console)
+    if latency and outcome.stop != "interrupted":
+        best = [e.genotype for _, e in result.ranked[: config.latency.best]]
+        most = config.constraints.bounds.get("max_latency_ms")
+        measure_best(latency, config.space, best, most, console)
     remark = failure_remark(outcome.evaluations)
     if outcome.stop != "interrupted":
         if not result.ranked:
@@ -98,6 +116,8 @@ def search_tasks(config: SearchConfig, data: ImageData) -> list[ScoringTask]:
         InputError: the data is too small, or the device does not exist.
     """
     device = resolve_device(config.device)
+    scored = At(data.input_shape, data.num_classes, config.macro)
+    constraints = resolve_constraints(config.constraints, config.space, scored, config.recipe)
     return [
         scoring_task(
             data,
@@ -106,12 +126,20 @@ def search_tasks(config: SearchConfig, data: ImageData) -> list[ScoringTask]:
             config.seed,
             space=config.space,
             macro=config.macro,
-            constraints=config.constraints,
+            constraints=constraints,
             device=device,
             precision=config.precision,
         )
         for one in config.proxy.measured()
     ]
+
+
+def feasible_space(task: ScoringTask) -> Genotypes:
+    """Return the space of ``task``, with moves that lead back where a bound is broken."""
+    bounds = task.constraints
+    if not bounds.bounds:
+        return task.space
+    return FeasibleGenotypes(task.space, lambda genotype: bounds.excess(task.costs(genotype)))
 
 
 def search_facts(
@@ -131,7 +159,7 @@ def search_facts(
         "num_classes": tasks[0].num_classes,
         "data": fingerprint(data),
         "probe_batch": probe_digest(tasks),
-        "constraints": dataclasses.asdict(config.constraints),
+        "constraints": constraint_facts(tasks[0].constraints, tasks[0].at),
         # Only where they differ: what was recorded before there was a choice can be continued.
         **({"precision": config.precision} if config.precision != "fp32" else {}),
         **({"objectives": list(map(str, config.objectives))} if config.several else {}),

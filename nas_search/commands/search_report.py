@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class SearchResult:
         outcome: every evaluation, and why the search ended.
         duplicates: proposals that were skipped because they had been evaluated.
         facts: what defines the search, see :func:`.run_search.search_facts`.
+        proposals: how many genotypes were drawn to stay within the bounds; empty without bounds.
     """
 
     config: SearchConfig
@@ -46,6 +47,7 @@ class SearchResult:
     outcome: SearchOutcome
     duplicates: int
     facts: dict[str, Any]
+    proposals: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def ranked(self) -> Sequence[tuple[int, Evaluation]]:
@@ -79,6 +81,7 @@ class SearchResult:
             **({"benchmark": regrets} if regrets else {}),
             "candidates": {status: statuses[status] for status in STATUSES if statuses[status]},
             "duplicates_skipped": self.duplicates,
+            **({"proposals": self.proposals} if self.proposals else {}),
             "search_seconds": round(outcome.seconds, 3),
             "scoring_seconds": round(sum(e.seconds for e in outcome.evaluations), 3),
             "device": self.task.device,
@@ -212,7 +215,9 @@ def _write_best(result: SearchResult, directory: Path) -> None:
     if not result.ranked:
         return
     number, best = result.ranked[0]
-    measured = {"params": best.params, "macs": best.macs, "number": number}
+    measured: dict[str, Any] = {"params": best.params, "macs": best.macs, "number": number}
+    if best.costs:
+        measured |= {"costs": best.costs, "costs_at": result.task.at.as_dict()}
     architecture = result.architecture(best.genotype).as_dict()
     write_json(
         directory / "best.json",

@@ -7,15 +7,18 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from nas_search.commands.constraints import ConstraintsConfig, keeping, read_constraints
 from nas_search.commands.fitness import ProxyConfig, read_proxy
 from nas_search.commands.groups import read_choice, read_space, read_table
+from nas_search.commands.latency import LatencyConfig, read_latency
+from nas_search.commands.objectives import costs_of
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import as_composed, read_as, read_group
 from nas_search.commands.search_values import GROUPS, read_beside, read_evolution
 from nas_search.core.device import Precision
 from nas_search.core.objectives import Objectives
 from nas_search.data import DATASETS, DatasetRecord
-from nas_search.scoring import Constraints, Executor
+from nas_search.scoring import Executor
 from nas_search.search import AlgorithmRecord, Budget
 from nas_search.spaces import SearchSpace
 from nas_search.tables import Table
@@ -40,7 +43,8 @@ class SearchConfig:
         budget: when to end.
         dataset: the registered data set; ``dataset_options`` its options.
         executor: which workers evaluate.
-        constraints: bounds on candidates.
+        constraints: bounds on the costs of candidates.
+        latency: where latency is measured, if a bound or the user asks for it.
         precision: of the scores' arithmetic.
         top: architectures in the table at the end and with drawings.
         table: accuracies to report of what is found; None when no benchmark is chosen.
@@ -64,7 +68,8 @@ class SearchConfig:
     dataset: DatasetRecord
     dataset_options: Any
     executor: Executor
-    constraints: Constraints = field(default_factory=Constraints)
+    constraints: ConstraintsConfig = field(default_factory=ConstraintsConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
     precision: Precision = "fp32"
     top: int = 10
     table: Table | None = None
@@ -110,7 +115,8 @@ def read_config(config: DictConfig) -> SearchConfig:
         dataset=dataset,
         dataset_options=dataset_options,
         executor=read_as(Executor, "executor", group["executor"]),
-        constraints=read_as(Constraints, "constraints", group["constraints"]),
+        constraints=keeping(read_constraints(group["constraints"]), costs_of(objectives)),
+        latency=read_latency(group["latency"]),
         top=top.top,
         table=table,
         finalists=read_as(FinalistsConfig, "finalists", group["finalists"]),

@@ -29,6 +29,7 @@ GROUPS = (
     "dataset",
     "executor",
     "constraints",
+    "latency",
     "benchmark",
     "finalists",
     "recipe",

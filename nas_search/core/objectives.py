@@ -8,9 +8,6 @@ from dataclasses import dataclass
 
 from nas_search.core.evaluation import Evaluation
 
-COSTS = ("params", "macs")
-"""Costs of a candidate that every evaluation has; less is better."""
-
 
 @dataclass(frozen=True)
 class Objective:
@@ -33,11 +30,16 @@ class Objective:
         return -1.0 if self.minimize else 1.0
 
     def value(self, evaluation: Evaluation) -> float:
-        """Return its value; NaN if the evaluation does not have it."""
-        value = evaluation.scores.get(self.name)
-        if value is None and self.name in COSTS:
-            value = getattr(evaluation, self.name)
-        return math.nan if value is None else float(value)
+        """Return its value; NaN if the evaluation does not have it.
+
+        A cost is that of the network at the sizes that the search names; ``params`` and ``macs`` of
+        a search that names none are those of the network that was scored.
+        """
+        for values in (evaluation.scores, evaluation.costs, vars(evaluation)):
+            value = values.get(self.name)
+            if isinstance(value, int | float):
+                return float(value)
+        return math.nan
 
 
 Objectives = tuple[Objective, ...]
@@ -46,12 +48,12 @@ Objectives = tuple[Objective, ...]
 def parse_objective(text: str) -> Objective:
     """Return the objective that is written as ``min:NAME`` or ``max:NAME``; inverse of ``str``.
 
-    A name alone is a score, to be maximized, or one of :data:`COSTS`, to be minimized.
+    A name alone is to be maximized.
     """
     direction, _, name = text.rpartition(":")
     if direction in ("min", "max"):
         return Objective(name, direction == "min")
-    return Objective(text, text in COSTS)
+    return Objective(text)
 
 
 def as_objectives(given: str | Sequence[Objective]) -> Objectives:

@@ -17,6 +17,7 @@ from nas_search.core.files import write_csv
 from nas_search.core.objectives import Objective, Objectives
 from nas_search.report.curve import DOT, FENCE, LINE
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
+from nas_search.report.files import cost_column, cost_names
 from nas_search.report.table import human
 from nas_search.search.fronts import Ranked
 
@@ -38,8 +39,10 @@ def write_front_leaderboard(
         truths: true accuracies of each architecture by column, if a table has them.
     """
     columns = list(truths[0]) if truths else []
-    names = [objective.name for objective in objectives]
+    names = headings(ranked, objectives)
     costs = [name for name in ("params", "macs") if name not in names]
+    kept = cost_names([one.evaluation for one in ranked[:1]])
+    kept = [name for name in kept if cost_column(name) not in names]
     rows = [
         [
             rank,
@@ -48,13 +51,24 @@ def write_front_leaderboard(
             *map(_whole, one.values),
             *(truths[rank - 1][column] for column in columns),
             *(getattr(one.evaluation, name) for name in costs),
+            *(one.evaluation.costs.get(name, "") for name in kept),
             one.number,
             one.evaluation.genotype,
         ]
         for rank, one in enumerate(ranked, 1)
     ]
-    header = ["rank", "front", "crowding", *names, *columns, *costs, "number", "genotype"]
-    write_csv(path, header, rows)
+    header = ["rank", "front", "crowding", *names, *columns, *costs, *map(cost_column, kept)]
+    write_csv(path, [*header, "number", "genotype"], rows)
+
+
+def headings(ranked: Sequence[Ranked], objectives: Objectives) -> list[str]:
+    """Return the columns of the objectives, as ``history.csv`` names them too.
+
+    A cost at the sizes that the search names is ``cost_macs``; ``macs`` alone is that of the
+    network that was scored.
+    """
+    kept = ranked[0].evaluation.costs if ranked else {}
+    return [cost_column(one.name) if one.name in kept else one.name for one in objectives]
 
 
 def front_table(
@@ -66,8 +80,7 @@ def front_table(
     """Return the first ``top`` of ``ranked`` as a table; ``truths`` as for the leaderboard."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     columns = list(truths[0]) if truths else []
-    names = [objective.name for objective in objectives]
-    for heading in ("rank", "front", *names, *columns, "found as no."):
+    for heading in ("rank", "front", *headings(ranked, objectives), *columns, "found as no."):
         table.add_column(heading, justify="right", overflow="fold")
     for rank, one in enumerate(ranked[:top], 1):
         known = [truths[rank - 1][column] for column in columns]

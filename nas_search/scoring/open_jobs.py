@@ -106,5 +106,6 @@ def failed(task: ScoringTask, genotype: Hashable, reason: str) -> Evaluation:
         status="failed",
         params=cost.params,
         macs=cost.macs,
+        costs=task.costs(genotype),
         reason=reason,
     )

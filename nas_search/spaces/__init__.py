@@ -11,6 +11,7 @@ from nas_search.spaces.base import (
 )
 from nas_search.spaces.choices import Choices, ChoiceSpace
 from nas_search.spaces.costs import Cost
+from nas_search.spaces.parts import Part
 from nas_search.stacked.network import Pool, StackedNetwork
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ChoiceSpace",
     "Choices",
     "Cost",
+    "Part",
     "Pool",
     "StackedNetwork",
     "SearchSpace",

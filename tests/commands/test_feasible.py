@@ -26,16 +26,23 @@ def test_the_smallest_is_said_where_nothing_is_small_enough() -> None:
     least = TASK.cost(SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"))
     for constraints, words in (
         (
-            Constraints(max_params=10),
-            f"has {least.params:,} parameters; raise",
+            Constraints({"max_params": 10}),
+            f"has {least.params:,} parameters (constraints.max_params=10); change",
         ),
         (
-            Constraints(max_macs=least.macs - 1),
-            f"has {least.macs:,} MACs; raise",
+            Constraints({"max_macs": least.macs - 1}),
+            f"has {least.macs:,} MACs (constraints.max_macs={least.macs - 1}); change",
         ),
-        (Constraints(least.params, least.macs // 2), "constraints.max_macs"),
+        (
+            Constraints({"max_params": least.params, "max_macs": least.macs // 2}),
+            f"by itself {least.macs:,} MACs at best",
+        ),
+        (
+            Constraints({"max_params": least.params, "min_macs": least.macs + 1}),
+            f"has {least.macs:,} MACs (constraints.min_macs={least.macs + 1}, which can be met",
+        ),
     ):
-        with pytest.raises(InputError, match="the smallest of 250 candidates") as caught:
+        with pytest.raises(InputError, match="none of the 750 candidates") as caught:
             check_constraints(dataclasses.replace(TASK, constraints=constraints))
         assert words in str(caught.value)
 
@@ -46,7 +53,7 @@ def test_bounds_that_few_candidates_meet_are_accepted() -> None:
     least = TASK.cost(SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")).params
     assert least < params[len(params) // 20]
     for bound in (least, params[25], 10**9):
-        check_constraints(dataclasses.replace(TASK, constraints=Constraints(max_params=bound)))
+        check_constraints(dataclasses.replace(TASK, constraints=Constraints({"max_params": bound})))
 
 
 def test_progress_does_not_foresee_an_end_while_all_are_rejected() -> None:

@@ -24,7 +24,7 @@ from nas_search.commands.search_schema import SearchConfig, read_config
 from nas_search.commands.search_values import GROUPS
 from nas_search.commands.settings import Settings
 from nas_search.core.errors import InputError
-from nas_search.core.objectives import COSTS
+from nas_search.costs import COSTS
 from nas_search.data import DATASETS
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES
@@ -51,7 +51,7 @@ def check(choice: dict[str, str]) -> None:
     overrides = [f"{group}={name}" for group, name in choice.items()]
     if choice.get("algorithm") == "nsga2":
         score = choice.get("proxy", "gradalign")
-        if score in COSTS:  # which is no score among objectives
+        if score in COSTS.names():  # which is no score among objectives
             return
         overrides.append(f"objectives=[max:{score},macs]")
     with hydra.initialize_config_dir(CONF, version_base="1.3"):

@@ -97,7 +97,9 @@ def made(sweep: Path, number: int, scores: list[float], **objectives: object) ->
                 Evaluation(f"{place}", f"{place}", status, known, 1, place, 0.0, reason),  # type: ignore[arg-type]
                 1.0,
             )
-    write_note(sweep, begun(number, str(number), [f"proxy={number % 2}", f"seed={number // 2}"], ""))
+    write_note(
+        sweep, begun(number, str(number), [f"proxy={number % 2}", f"seed={number // 2}"], "")
+    )
 
 
 def test_the_table_of_a_running_sweep_has_every_job_and_the_figures_of_its_seeds(
@@ -186,7 +188,10 @@ LAUNCHED = ("budget.evaluations=3", "seed=0,-1", "hydra.sweep.dir=s")
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_a_launcher_ends_with_the_same_table_and_exit_code(tmp_path: Path, launcher: str) -> None:
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
-    options = {"joblib": "hydra.launcher.n_jobs=2", "submitit_local": "hydra.launcher.timeout_min=9"}
+    options = {
+        "joblib": "hydra.launcher.n_jobs=2",
+        "submitit_local": "hydra.launcher.timeout_min=9",
+    }
     command = [
         *(sys.executable, "-m", "nas_search", "-m", *SMALL, *LAUNCHED),
         *(f"hydra/launcher={launcher}", options[launcher]),
@@ -204,7 +209,9 @@ def test_a_sweep_that_is_killed_shows_so_and_continues(tmp_path: Path) -> None:
         *(sys.executable, "-m", "nas_search", "-m", *SMALL, "seed=0,1"),
         "budget.evaluations=60",
     ]
-    process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE
+    )
     store = tmp_path / "s" / "0" / "run.sqlite"
     for _ in range(1200):
         if store.exists() and jobs_of(tmp_path / "s")[0].status == "running":

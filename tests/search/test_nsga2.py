@@ -217,9 +217,9 @@ def test_errors_name_impossible_options(options: dict[str, Any], key: str) -> No
 def test_an_objective_is_written_as_it_is_read() -> None:
     for text, objective in {
         "gradalign": Objective("gradalign"),
-        "macs": Objective("macs", True),
         "min:depth": Objective("depth", True),
         "max:params": Objective("params"),
+        "min:macs": Objective("macs", True),
     }.items():
         assert parse_objective(text) == objective
         assert parse_objective(str(objective)) == objective
