@@ -25,7 +25,8 @@ MARGIN = 0.1
 def losses(objectives: Objectives, values: Sequence[Sequence[float]]) -> np.ndarray:
     """Return values (n, m) of ``objectives`` as points: those to be maximized change their sign."""
     signs = np.array([-objective.weight for objective in objectives])
-    return np.asarray(values, dtype=np.float64).reshape(-1, len(objectives)) * signs
+    points: np.ndarray = np.asarray(values, dtype=np.float64).reshape(-1, len(objectives)) * signs
+    return points
 
 
 def front_numbers(points: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ SMALL = (
     "dataset.size=8",
     "algorithm.population=8",
     "algorithm.tournament=3",
-    "budget.evaluations=40",
+    "budget.evaluations=24",
 )
 
 
@@ -119,16 +119,16 @@ def test_one_worker_four_and_killed_ones_give_the_same_history(
         made.add(3)
         assert call("hydra.run.dir=four", *on(made.address), base=SMALL).code == 0
         process = start(tmp_path / "killed", *SMALL, *on(made.address), base=())
-        wait_for(tmp_path / "killed", 10, process)
+        wait_for(tmp_path / "killed", 8, process)
         made.kill(0)  # what it scored is scored again by others
-        wait_for(tmp_path / "killed", 20, process)
+        wait_for(tmp_path / "killed", 16, process)
         made.kill(1)
         made.add(1)  # one that comes later is told what to score
         made.kill(2)
         _, err = process.communicate(timeout=180)
         assert process.returncode == 0, err
     histories = [told(tmp_path / name) for name in ("alone", "one", "four", "killed")]
-    assert len(histories[0]) == 40
+    assert len(histories[0]) == 24
     assert all(history == histories[0] for history in histories)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from statistics import mean
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,9 +90,11 @@ def naive(seed: int, starts: int, evaluations: int) -> list[str]:
             for place in rng.permutation(len(new)):
                 if counted < evaluations:
                     evaluate(new[place])
-            known = [(seen[key], word) for key, word in around.items() if seen.get(key) is not None]
-            best, there = max(known, key=lambda pair: pair[0], default=(None, None))
-            if best is None or there is None or best <= value:
+            known = [(s, word) for key, word in around.items() if (s := seen.get(key)) is not None]
+            if not known:
+                break
+            best, there = max(known, key=lambda pair: pair[0])
+            if best <= value:
                 break
             value = best
             current = next(
@@ -130,10 +133,11 @@ def test_networks_are_proposed_once_and_failed_ones_are_never_climbed() -> None:
     made, hill = local_search(), Bumpy(SPACE, faulty=True)
     keys: list[str] = []
     for _ in range(200):
-        words = made.ask(1)
+        words: list[Any] = made.ask(1)
         keys += map(SPACE.canonical, words)
         made.tell([hill.one(word) for word in words])
-        assert all(hill.one(i.genotype).status == "ok" for i in made.population)
+        alive: list[Any] = [individual.genotype for individual in made.population]
+        assert all(hill.one(word).status == "ok" for word in alive)
     assert len(set(keys)) == 200
 
 

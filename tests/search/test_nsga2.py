@@ -196,7 +196,7 @@ def test_the_fast_sorting_of_fronts_is_right(values: list[tuple[int, int, int]])
     made = [Individual(n, str(n), fitness_of(objectives)(v)) for n, v in enumerate(values)]
     numbers = front_numbers(losses(objectives, values))
     fronts = tools.sortLogNondominated(made, len(made))
-    assert [sorted(i.genotype for i in front) for front in fronts] == [  # type: ignore[type-var]
+    assert [sorted(i.genotype for i in front) for front in fronts] == [
         np.flatnonzero(numbers == n + 1).tolist() for n in range(len(fronts))
     ]
 
