@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nas_search.commands.reading import check_keys
@@ -60,6 +60,11 @@ def read_constraints(values: Mapping[str, Any]) -> ConstraintsConfig:
     config = ConstraintsConfig(bounds, tuple(map(str, also)), at)
     Constraints(config.bounds, config.also)  # refuses what is impossible
     return config
+
+
+def keeping(config: ConstraintsConfig, costs: Sequence[str]) -> ConstraintsConfig:
+    """Return the group with further costs to keep: those that are objectives."""
+    return replace(config, also=tuple(dict.fromkeys((*config.also, *costs))))
 
 
 def resolve_constraints(

@@ -8,16 +8,18 @@ from collections.abc import Sequence
 from nas_search.commands.finalists_by import name_by, with_scores
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.objectives import Objectives
 from nas_search.data import ImageData
 from nas_search.report import best_first
 from nas_search.runs.architecture import Architecture
+from nas_search.search.fronts import ranked_by_fronts
 from nas_search.spaces import SPACES
 from nas_search.training import Finalist, FinalistsConfig, Recipe, choose_finalists
 
 
 def finalists_of(
     evaluations: Sequence[Evaluation],
-    score: str,
+    objectives: Objectives,
     basis: Architecture,
     wanted: FinalistsConfig,
     data: ImageData,
@@ -27,7 +29,8 @@ def finalists_of(
 
     Args:
         evaluations: of the search.
-        score: name of its fitness.
+        objectives: what it searched for. Of several, the finalists lie along the front, in the
+            order of :func:`.fronts.along`, and have no score.
         basis: any architecture of the search; its genotype is replaced.
         wanted: how many, and how different.
         data: what they are trained on.
@@ -38,14 +41,29 @@ def finalists_of(
             such score.
     """
     space = basis.space
-    score = name_by(wanted.by, score, space)
-    ranked = best_first(with_scores(evaluations, score, space), score)
+    if len(objectives) > 1:
+        ranked, score = ranking(evaluations, objectives), ""
+    else:
+        score = name_by(wanted.by, objectives[0].name, space)
+        ranked = best_first(with_scores(evaluations, score, space), score)
     chosen = choose_finalists(space, ranked, wanted.k, wanted.distance)
     architectures = [dataclasses.replace(basis, genotype=e.genotype) for _, e in chosen]
     return [
-        Finalist(for_training(architecture, data, recipe), evaluation.scores[score])
+        Finalist(for_training(architecture, data, recipe), evaluation.scores.get(score))
         for architecture, (_, evaluation) in zip(architectures, chosen, strict=True)
     ]
+
+
+def ranking(
+    evaluations: Sequence[Evaluation], objectives: Objectives
+) -> list[tuple[int, Evaluation]]:
+    """Return numbers and evaluations of all that have the objectives, in the leaderboard's order.
+
+    With one objective that is best first; with several see :func:`.fronts.ranked_by_fronts`.
+    """
+    if len(objectives) == 1:
+        return best_first(evaluations, objectives[0].name)
+    return [(one.number, one.evaluation) for one in ranked_by_fronts(evaluations, objectives)]
 
 
 def for_training(architecture: Architecture, data: ImageData, recipe: Recipe) -> Architecture:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.objectives import Objectives
 from nas_search.priors import PRIOR, SCORE_AND_PRIOR, combined, shipped_prior
 from nas_search.spaces import SearchSpace
 
@@ -43,6 +44,21 @@ def name_by(by: str, fitness: str, space: SearchSpace[Any]) -> str:
     if fitness not in SCORE_AND_PRIOR:
         shipped_prior(space).reference(score)
     return joined
+
+
+def check_by(by: str, objectives: Objectives, space: SearchSpace[Any]) -> None:
+    """Refuse what :func:`name_by` would refuse after the search.
+
+    Raises:
+        InputError: as there; or there are several objectives.
+    """
+    if len(objectives) == 1:
+        name_by(by, objectives[0].name, space)
+    elif by != "fitness":
+        raise InputError(
+            f"finalists.by={by}: the finalists of several objectives lie along the front; leave it "
+            "out"
+        )
 
 
 def with_scores(

@@ -55,25 +55,26 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     """
     keep_imports()
     data = config.dataset.load(config.dataset_options)
-    task = search_task(config, data)
-    task, latency = _with_latency(config, task, directory, console)
+    tasks = search_tasks(config, data)
+    tasks, latency = _with_latency(config, tasks, directory, console)
+    task = tasks[0]
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
     say(data, console, probe_notes(task.images))
     check_constraints(task)
-    facts = search_facts(config, task, data)
+    facts = search_facts(config, tasks, data)
     facts |= {"latency": latency.facts()} if latency else {}
     space = feasible_space(task)
     algorithm = config.algorithm.algorithm(
         space,
         np.random.default_rng([config.seed, *b"search"]),
-        config.proxy.name,
+        config.objectives,
         config.algorithm_options,
     )
     try:
         with Store(directory / "run.sqlite") as store:
             store.claim(facts, search_notes(config))
             keep_configuration(config.composed, directory)
-            outcome = _search(config, task, algorithm, store, console)
+            outcome = _search(config, tasks, algorithm, store, console)
     except InputError:
         if not (directory / "run.sqlite").exists():  # nothing was scored: it leaves no trace
             drop_configuration(directory)
@@ -102,16 +103,16 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
 
 
 def _with_latency(
-    config: SearchConfig, task: ScoringTask, directory: Path, console: Console
-) -> tuple[ScoringTask, Latency | None]:
-    """Return the task with what tells latencies, if any are asked for.
+    config: SearchConfig, tasks: list[ScoringTask], directory: Path, console: Console
+) -> tuple[list[ScoringTask], Latency | None]:
+    """Return the tasks with what tells latencies, if any are asked for.
 
     Raises:
         InputError: the other bounds cannot be met, or the device or the table is not there.
     """
-    constraints = task.constraints
+    task, constraints = tasks[0], tasks[0].constraints
     if "latency" not in constraints.names:
-        return task, None
+        return tasks, None
     # The other bounds first: what they rule out need not wait for measurements.
     others = {key: bound for key, bound in constraints.bounds.items() if "latency" not in key}
     counted = dataclasses.replace(constraints, bounds=others, also=())
@@ -121,11 +122,11 @@ def _with_latency(
     )
     at = dataclasses.replace(task.at, latency=latency.model)
     known = dataclasses.replace(constraints, at=at)
-    return dataclasses.replace(task, constraints=known), latency
+    return [dataclasses.replace(one, constraints=known) for one in tasks], latency
 
 
-def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
-    """Return what workers must know to score candidates of ``config``; reads the probe batch.
+def search_tasks(config: SearchConfig, data: ImageData) -> list[ScoringTask]:
+    """Return what workers must know to score candidates of ``config``; reads the probe batches.
 
     Raises:
         InputError: the data is too small, or the device does not exist.
@@ -133,17 +134,20 @@ def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
     device = resolve_device(config.device)
     scored = At(data.input_shape, data.num_classes, config.macro)
     constraints = resolve_constraints(config.constraints, config.space, scored, config.recipe)
-    return scoring_task(
-        data,
-        config.proxy.measured,
-        config.proxy.settings,
-        config.seed,
-        space=config.space,
-        macro=config.macro,
-        constraints=constraints,
-        device=device,
-        precision=config.precision,
-    )
+    return [
+        scoring_task(
+            data,
+            one.scores,
+            one.settings,
+            config.seed,
+            space=config.space,
+            macro=config.macro,
+            constraints=constraints,
+            device=device,
+            precision=config.precision,
+        )
+        for one in config.proxy.measured()
+    ]
 
 
 def feasible_space(task: ScoringTask) -> Genotypes:
@@ -154,7 +158,9 @@ def feasible_space(task: ScoringTask) -> Genotypes:
     return FeasibleGenotypes(task.space, lambda genotype: bounds.excess(task.costs(genotype)))
 
 
-def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> dict[str, Any]:
+def search_facts(
+    config: SearchConfig, tasks: Sequence[ScoringTask], data: ImageData
+) -> dict[str, Any]:
     """Return what defines the history of a search; budget, workers and device may change."""
     return {
         "seed": config.seed,
@@ -166,12 +172,13 @@ def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> di
             "batch": config.batch,
         },
         "dataset": config.dataset.name,
-        "num_classes": task.num_classes,
+        "num_classes": tasks[0].num_classes,
         "data": fingerprint(data),
-        "probe_batch": probe_digest([task]),
-        "constraints": constraint_facts(task.constraints, task.at),
-        # Of other precision only: what was recorded before there was a choice can be continued.
-        **({"precision": task.precision} if task.precision != "fp32" else {}),
+        "probe_batch": probe_digest(tasks),
+        "constraints": constraint_facts(tasks[0].constraints, tasks[0].at),
+        # Only where they differ: what was recorded before there was a choice can be continued.
+        **({"precision": config.precision} if config.precision != "fp32" else {}),
+        **({"objectives": list(map(str, config.objectives))} if config.several else {}),
     }
 
 
@@ -185,21 +192,24 @@ def search_notes(config: SearchConfig) -> dict[str, Any]:
 
 
 def _search(
-    config: SearchConfig, task: ScoringTask, algorithm: Algorithm, store: Store, console: Console
+    config: SearchConfig,
+    tasks: Sequence[ScoringTask],
+    algorithm: Algorithm,
+    store: Store,
+    console: Console,
 ) -> SearchOutcome:
     """Run the loop on what ``store`` does not hold yet."""
-    score = config.proxy.name
+    objective = config.objectives[0]
     recorded, elapsed = store.evaluations(), store.elapsed()
     if recorded:
         console.print(f"continuing after {len(recorded)} evaluations in {store.path.parent}")
-    best = max((e.scores[score] for e in recorded if e.status == "ok"), default=-np.inf)
     done = sum(e.status != "rejected" for e in recorded)
     minutes = config.budget.minutes
     seconds = None if minutes is None else 60 * minutes
-    workers = _LateWorkers(config, task)
+    workers = _LateWorkers(config, tasks)
     try:
         with report.Progress(
-            console, score, config.budget.evaluations, seconds, (done, best)
+            console, objective, config.budget.evaluations, seconds, (done, recorded)
         ) as progress:
             return run_loop(
                 algorithm,
@@ -219,9 +229,9 @@ def _search(
 class _LateWorkers:
     """Workers that start with the first candidate: a finished run needs none."""
 
-    def __init__(self, config: SearchConfig, task: ScoringTask) -> None:
+    def __init__(self, config: SearchConfig, tasks: Sequence[ScoringTask]) -> None:
         self._config = config
-        self._task = task
+        self._tasks = tasks
         self._workers: Workers | None = None
 
     def evaluate(
@@ -230,7 +240,7 @@ class _LateWorkers:
         if start >= stop:
             return iter(())
         if self._workers is None:
-            self._workers = self._config.proxy.start(self._config.executor, self._task)
+            self._workers = self._config.proxy.start(self._config.executor, self._tasks)
         return self._workers.evaluate(genotypes, start, stop)
 
     def close(self) -> None:
@@ -247,7 +257,7 @@ def _train_finalists(
         return
     candidates = finalists_of(
         evaluations,
-        config.proxy.name,
+        config.objectives,
         result.architecture(""),
         config.finalists,
         data,

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from nas_search import report
 from nas_search.commands.closing import closing_lines, why_ended
+from nas_search.commands.front_report import front_facts, write_front
 from nas_search.commands.search_schema import SearchConfig
 from nas_search.core.errors import RunError
 from nas_search.core.evaluation import STATUSES, Evaluation
@@ -23,6 +24,7 @@ from nas_search.runs.architecture import Architecture
 from nas_search.scoring import ScoringTask
 from nas_search.scoring.constraints import number
 from nas_search.search import SearchOutcome
+from nas_search.search.fronts import Ranked, ranked_by_fronts
 from nas_search.tables import Table, truth
 
 DRAWINGS = 3
@@ -51,8 +53,15 @@ class SearchResult:
 
     @cached_property
     def ranked(self) -> Sequence[tuple[int, Evaluation]]:
-        """Numbers and evaluations of all that have a score, best first."""
+        """Numbers and evaluations of all that have the objectives, in the leaderboard's order."""
+        if self.config.several:
+            return [(one.number, one.evaluation) for one in self.fronts]
         return report.best_first(self.outcome.evaluations, self.config.proxy.name)
+
+    @cached_property
+    def fronts(self) -> list[Ranked]:
+        """The same with several objectives, each with its front."""
+        return ranked_by_fronts(self.outcome.evaluations, self.config.objectives)
 
     @cached_property
     def truths(self) -> list[dict[str, float | None]]:
@@ -65,10 +74,12 @@ class SearchResult:
         """What ``summary.json`` holds."""
         config, outcome, ranked = self.config, self.outcome, self.ranked
         statuses: Counter[str] = Counter(e.status for e in outcome.evaluations)
-        regrets = config.table and ranked and truth.regrets(config.table, ranked[0][1].genotype)
+        alone = config.table is not None and ranked and not config.several
+        regrets = alone and truth.regrets(config.table, ranked[0][1].genotype)  # type: ignore[arg-type]
         return {
             "stop": outcome.stop,
             "best_score": ranked[0][1].scores[config.proxy.name] if ranked else None,
+            **({"front": front_facts(self.fronts, config.objectives)} if config.several else {}),
             **({"benchmark": regrets} if regrets else {}),
             "candidates": {status: statuses[status] for status in STATUSES if statuses[status]},
             "duplicates_skipped": self.duplicates,
@@ -112,7 +123,10 @@ def write_report(result: SearchResult, directory: Path) -> None:
 def print_report(result: SearchResult, directory: Path, console: Console) -> None:
     """Print the leaderboard, what a table knows of number 1, how the search ended, what is next."""
     config, summary = result.config, result.summary
-    if result.ranked:
+    if result.ranked and config.several:
+        table = report.front_table(result.fronts, config.objectives, config.top, result.truths)
+        console.print(table)
+    elif result.ranked:
         console.print(
             report.leaderboard_table(result.ranked, config.proxy.name, config.top, result.truths)
         )
@@ -147,13 +161,33 @@ def _truth_line(column: str, facts: dict[str, float | None]) -> str:
 
 
 def _write_tables(result: SearchResult, directory: Path) -> None:
-    score, evaluations = result.config.proxy.name, result.outcome.evaluations
+    config, evaluations = result.config, result.outcome.evaluations
     write_json(directory / "summary.json", result.summary)
-    report.write_history(directory / "history.csv", evaluations, result.config.proxy.scores)
-    report.write_leaderboard(directory / "leaderboard.csv", result.ranked, score, result.truths)
+    report.write_history(directory / "history.csv", evaluations, config.proxy.scores)
+    leaderboard = directory / "leaderboard.csv"
+    if config.several:
+        report.write_front_leaderboard(leaderboard, result.fronts, config.objectives, result.truths)
+    else:
+        report.write_leaderboard(leaderboard, result.ranked, config.proxy.name, result.truths)
 
 
 def _write_pictures(result: SearchResult, directory: Path) -> None:
+    if result.config.several:
+        marked = result.config.finalists.k or DRAWINGS
+        write_front(result.fronts, result.config.objectives, directory, marked)
+    else:
+        _write_curves(result, directory)
+    space = result.config.space
+    for rank, (_, evaluation) in reversed(list(enumerate(result.ranked[:DRAWINGS], 1))):
+        for graph in space.graphs(space.parse(evaluation.genotype)):
+            report.draw_cell(
+                graph,
+                directory / f"cell_{rank}_{graph.name}.svg",
+                title=f"{graph.name} cell of number {rank}",
+            )
+
+
+def _write_curves(result: SearchResult, directory: Path) -> None:
     config, evaluations = result.config, result.outcome.evaluations
     score = config.proxy.name
     report.search_curve(
@@ -166,13 +200,6 @@ def _write_pictures(result: SearchResult, directory: Path) -> None:
     if config.table:
         _write_truth(config.table, evaluations, score, directory)
     _write_costs(result, directory)
-    for rank, (_, evaluation) in reversed(list(enumerate(result.ranked[:DRAWINGS], 1))):
-        for graph in config.space.graphs(config.space.parse(evaluation.genotype)):
-            report.draw_cell(
-                graph,
-                directory / f"cell_{rank}_{graph.name}.svg",
-                title=f"{graph.name} cell of number {rank}",
-            )
 
 
 def _write_costs(result: SearchResult, directory: Path) -> None:

@@ -163,7 +163,7 @@ def _finalists_of_runs(
     for run in runs:
         space, macro, options = read_space(run.config["search_space"])
         basis = Architecture(space.name, "", data.input_shape, data.num_classes, macro, options)
-        for one in finalists_of(run.evaluations, run.score, basis, finalists, data, recipe):
+        for one in finalists_of(run.evaluations, run.objectives, basis, finalists, data, recipe):
             # Scores of different searches are not comparable: none stands beside the accuracies.
             found.setdefault(one.key, one if len(runs) == 1 else Finalist(one.architecture))
     if not found:

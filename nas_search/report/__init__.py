@@ -6,6 +6,7 @@ from nas_search.report.costs import cost_scatter, prediction_scatter
 from nas_search.report.curve import search_curve
 from nas_search.report.equal_size import equal_size_plot
 from nas_search.report.files import best_first, write_history, write_leaderboard
+from nas_search.report.front import front_plot, front_table, write_front_leaderboard
 from nas_search.report.progress import Progress
 from nas_search.report.ranking import (
     TABLE_WIDTH,
@@ -28,6 +29,8 @@ __all__ = [
     "draw_cell",
     "equal_size_plot",
     "finalists_table",
+    "front_plot",
+    "front_table",
     "leaderboard_table",
     "learning_curve",
     "ranking_notes",
@@ -37,6 +40,7 @@ __all__ = [
     "score_scatter",
     "search_curve",
     "truth_curve",
+    "write_front_leaderboard",
     "write_history",
     "write_leaderboard",
 ]

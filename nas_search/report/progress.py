@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from time import monotonic
 
 from rich import progress
 from rich.console import Console
 
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.objectives import Objective, values_of
 
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -20,25 +22,28 @@ class Progress:
 
     Args:
         console: console to write to.
-        score: name of the fitness.
+        objective: what the best is the best of; of several, the first.
         evaluations: evaluations in the budget, or None.
         seconds: seconds in the budget, or None.
-        done: number of evaluations and best score of a run that is continued.
+        done: number of evaluations that count of a run that is continued, and all evaluations.
     """
 
     def __init__(
         self,
         console: Console,
-        score: str,
+        objective: Objective,
         evaluations: int | None,
         seconds: float | None,
-        done: tuple[int, float] = (0, -math.inf),
+        done: tuple[int, Sequence[Evaluation]] = (0, ()),
     ) -> None:
         self._console = console
-        self._score = score
+        self._objective = objective
         self._evaluations = evaluations
         self._seconds = seconds
-        self._done, self._best = done
+        self._done, earlier = done
+        self._best = math.nan
+        for evaluation in earlier:
+            self._see(evaluation)
         self._new = self._rejected = 0
         self._start = self._last_line = monotonic()
         self._bar = progress.Progress(
@@ -64,7 +69,7 @@ class Progress:
         self._new += counts
         self._rejected += not counts
         self._done += counts
-        self._best = max(self._best, evaluation.scores.get(self._score, -math.inf))
+        self._see(evaluation)
         line = self._line(seconds)
         finished = self._seconds_left(seconds) <= 0
         if self._console.is_terminal:
@@ -72,6 +77,11 @@ class Progress:
         elif monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or finished:
             self._last_line = monotonic()
             self._console.print(line, highlight=False, soft_wrap=True)
+
+    def _see(self, evaluation: Evaluation) -> None:
+        values = values_of((self._objective,), evaluation)
+        if values and not self._objective.weight * (values[0] - self._best) <= 0:  # also from NaN
+            self._best = values[0]
 
     def _fraction(self, seconds: float) -> float:
         spent, left = max(seconds, 1e-9), self._seconds_left(seconds)
@@ -98,6 +108,6 @@ class Progress:
         eta = f"{round(left) // 60}:{round(left) % 60:02d}" if math.isfinite(left) else "?"
         rejected = f" ({self._rejected:,} rejected)" if self._rejected else ""
         return (
-            f"{self._done}{of} evaluations{rejected}  {self._rate():.2f}/s  best {self._score} "
-            f"{best}  ETA {eta}"
+            f"{self._done}{of} evaluations{rejected}  {self._rate():.2f}/s  best "
+            f"{self._objective.name} {best}  ETA {eta}"
         )

@@ -7,7 +7,7 @@ as long as each step brings it no farther from the bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,14 @@ class FeasibleGenotypes:
     def crossover(self, first: Any, second: Any, /, rng: np.random.Generator) -> Any:
         """Return a child of two genotypes within the bounds."""
         return self._within(lambda: self._space.crossover(first, second, rng), rng)
+
+    def neighbors(self, genotype: Any, /) -> Iterator[Any]:
+        """Yield every genotype one mutation away that is within the bounds."""
+        for neighbor in self._space.neighbors(genotype):
+            self.drawn += 1
+            if not self._excess(neighbor):
+                self.proposed += 1
+                yield neighbor
 
     def canonical(self, genotype: Any, /) -> str:
         """Return a text that is equal exactly for genotypes of the same network."""

@@ -12,6 +12,7 @@ from rich.console import Console
 from nas_search.commands.feasible import check_constraints
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.objectives import Objective
 from nas_search.report.progress import Progress
 from nas_search.scoring import Constraints, ScoringTask
 from nas_search.spaces import SPACES
@@ -56,7 +57,7 @@ def test_bounds_that_few_candidates_meet_are_accepted() -> None:
 
 
 def test_progress_does_not_foresee_an_end_while_all_are_rejected() -> None:
-    progress = Progress(Console(quiet=True), "params", 10, None)
+    progress = Progress(Console(quiet=True), Objective("params"), 10, None)
     for _ in range(1200):
         progress.advance(Evaluation("g", "k", "rejected"), 1.0)
     assert progress._line(1.0).startswith("0/10 evaluations (1,200 rejected)")

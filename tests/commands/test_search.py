@@ -75,10 +75,10 @@ def call(
     return run
 
 
-def start(directory: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(directory: Path, *arguments: str, base: Sequence[str] = TINY) -> subprocess.Popen[str]:
     """Start the command as a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "nas_search", *TINY, f"hydra.run.dir={directory}", *arguments],
+        [sys.executable, "-m", "nas_search", *base, f"hydra.run.dir={directory}", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -26,6 +26,9 @@ class Numbers:
     def crossover(self, first: int, second: int, /, rng: np.random.Generator) -> int:
         return (first + second) // 2
 
+    def neighbors(self, genotype: int, /) -> list[int]:
+        return [n for n in (genotype - 1, genotype + 1) if 0 <= n < 1000]
+
     def canonical(self, genotype: int, /) -> str:
         return str(genotype)
 
