@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nas_search.commands.rank_schema import BASELINES
 from nas_search.commands.settings import Settings
 from nas_search.proxies import PROXIES
+
+BASELINES = ("params", "flops", "depth", "random")
+"""What is ranked beside the scores, always: what a score must beat to mean anything."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class MeasuredTogether:
 def measured_together(scores: Sequence[str], settings: Settings) -> list[MeasuredTogether]:
     """Return which of ``scores`` are measured in the same task.
 
-    The baselines (:data:`.rank_schema.BASELINES`) depend neither on the images nor on the number of
+    The baselines (:data:`BASELINES`) depend neither on the images nor on the number of
     draws, so they take no task of their own: they join the one with the fewest draws.
     """
     names: dict[tuple[int, int], list[str]] = {}

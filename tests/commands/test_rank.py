@@ -21,8 +21,7 @@ import pytest
 from scipy import stats
 
 import nas_search.rank as command
-from nas_search.commands.measured_together import measured_together
-from nas_search.commands.rank_schema import BASELINES
+from nas_search.commands.measured_together import BASELINES, measured_together
 from nas_search.commands.settings import Settings
 from nas_search.data import DATASETS, probe_batch
 from nas_search.priors import combined, load_prior, shipped_path
