@@ -110,7 +110,8 @@ def print_sweep(sweep: Path, console: Console) -> list[Job]:
     counts = Counter(job.status for job in jobs)
     if set(counts) - {"finished", ""}:
         said = ", ".join(f"{count} {status}" for status, count in counts.items() if status)
-        console.print(f"{said}; repeat the command with its hydra.sweep.dir to run what is missing")
+        advice = "repeat the command with its hydra.sweep.dir to run what is missing"
+        console.print(f"{said}; {advice}", soft_wrap=True)
     searches = sum(job.run is not None for job in jobs)
     for line in sweep_lines(sweep, searches) if searches else ():
         console.print(line, soft_wrap=True)
