@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.rooms import PACKAGE, PAGE, imports, replaced, rooms_used
 
 ROOMS = (
-    *("core", "stacked", "layers", "gradients", "spaces", "tables", "passes", "proxies", "data"),
+    *("core", "stacked", "layers", "gradients", "spaces", "features", "priors", "tables"),
+    *("passes", "proxies", "data"),
     *("scoring", "search", "runs", "training", "ranking", "report", "testing"),
     *("commands", "inspect", "rank", "train", "__init__", "__main__"),
 )

@@ -11,19 +11,24 @@ from nas_search.spaces.base import (
 )
 from nas_search.spaces.choices import Choices, ChoiceSpace
 from nas_search.spaces.costs import Cost
+from nas_search.spaces.operation_graph import WIRE, CellKind, Operation, OperationGraph
 from nas_search.stacked.network import Pool, StackedNetwork
 
 __all__ = [
     "SPACES",
     "CellEdge",
     "CellGraph",
+    "CellKind",
     "ChoiceSpace",
     "Choices",
     "Cost",
+    "Operation",
+    "OperationGraph",
     "Pool",
     "StackedNetwork",
     "SearchSpace",
     "SpaceRecord",
+    "WIRE",
     "builds_stacked",
     "check_int",
     "check_problem",

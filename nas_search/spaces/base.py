@@ -13,6 +13,7 @@ from torch import nn
 
 from nas_search.core.registry import Registry
 from nas_search.spaces.costs import Cost, cost_of
+from nas_search.spaces.operation_graph import CellKind, OperationGraph
 from nas_search.stacked.network import Pool, StackedNetwork
 
 G = TypeVar("G", bound=Hashable)
@@ -55,6 +56,9 @@ class SearchSpace(ABC, Generic[G]):
     """
 
     name: str
+
+    cells: tuple[CellKind, ...] = ()
+    """The kinds of cells, for features of structure; optional, with :meth:`operation_graphs`."""
 
     @property
     @abstractmethod
@@ -170,6 +174,14 @@ class SearchSpace(ABC, Generic[G]):
     @abstractmethod
     def graphs(self, genotype: G) -> tuple[CellGraph, ...]:
         """Return the cells as graphs to draw."""
+
+    def operation_graphs(self, genotype: G) -> tuple[OperationGraph, ...]:
+        """Return one graph per kind in ``cells``, for :mod:`nas_search.features`; optional.
+
+        Genotypes of one :meth:`canonical` form have graphs that differ in the numbering of inner
+        nodes alone; a dead genotype has graphs without operations.
+        """
+        raise NotImplementedError(f"{self.name} names no graphs of operations")
 
 
 def builds_stacked(space: SearchSpace[Any]) -> bool:

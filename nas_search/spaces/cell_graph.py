@@ -84,7 +84,7 @@ class Expression:
         sums; a term is an instance's index in that list, or a letter (``a``, ``b``, ...) for a cell
         input. Isomorphic cells give equal texts, all others different ones.
         """
-        live = self._live(outputs)
+        live = self.live(outputs)
         index = {old: new for new, old in enumerate(live)}
         inputs = [tuple(index.get(t, t) for t in self._inputs[old]) for old in live]
         sums = [tuple(index.get(t, t) for t in value) for value in outputs]
@@ -93,10 +93,19 @@ class Expression:
     def used_inputs(self, outputs: Sequence[Sum]) -> frozenset[int]:
         """Return the cell inputs that reach ``outputs``."""
         terms = [term for value in outputs for term in value]
-        terms += [term for i in self._live(outputs) for term in self._inputs[i]]
+        terms += [term for i in self.live(outputs) for term in self._inputs[i]]
         return frozenset(-1 - term for term in terms if term < 0)
 
-    def _live(self, outputs: Sequence[Sum]) -> list[int]:
+    def label_of(self, instance: int) -> str:
+        """Return the operation of an instance."""
+        return self._labels[instance]
+
+    def inputs_of(self, instance: int) -> Sum:
+        """Return the sum that an instance reads."""
+        return self._inputs[instance]
+
+    def live(self, outputs: Sequence[Sum]) -> list[int]:
+        """Return the instances from which a path leads to ``outputs``, in topological order."""
         live: set[int] = set()
         stack = [term for value in outputs for term in value if term >= 0]
         while stack:

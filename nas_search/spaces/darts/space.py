@@ -33,10 +33,25 @@ from nas_search.spaces.darts.network import (
     DartsNetwork,
 )
 from nas_search.spaces.darts.stacked import StackedDartsNetwork
+from nas_search.spaces.operation_graph import (
+    CellKind,
+    Operation,
+    OperationGraph,
+    expression_graph,
+)
 from nas_search.stacked.network import Pool, StackedNetwork
 
 _CONCAT = tuple(range(2, 2 + NODES))
 _PAIRS = tuple(tuple(itertools.combinations(range(2 + node), 2)) for node in range(NODES))
+_STRIDED = "/2"
+"""Ends the label of an operation of stride 2."""
+_FAMILIES = {
+    "pooling": ("max_pool_3x3", "avg_pool_3x3"),
+    "separable": ("sep_conv_3x3", "sep_conv_5x5"),
+    "dilated": ("dil_conv_3x3", "dil_conv_5x5"),
+    "convolution": ("sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"),
+    "parameter_free": ("max_pool_3x3", "avg_pool_3x3", "skip_connect"),
+}
 
 
 class DartsSpace(SearchSpace[Genotype]):
@@ -55,6 +70,10 @@ class DartsSpace(SearchSpace[Genotype]):
     """
 
     name = "darts"
+    cells = tuple(
+        CellKind(name, ("older_input", "newer_input"), OPERATIONS[1:], 3 + NODES, _FAMILIES)
+        for name in CELLS
+    )
 
     def __init__(self, operations: Sequence[str] = OPERATIONS[1:]) -> None:
         self.operations = tuple(operations)
@@ -152,7 +171,7 @@ class DartsSpace(SearchSpace[Genotype]):
         """
         normal, uses = _canonical_cell(genotype.normal, genotype.normal_concat, False)
         reduce, reduce_uses = _canonical_cell(genotype.reduce, genotype.reduce_concat, True)
-        if not uses or (not reduce_uses and 0 not in uses):
+        if _is_dead(uses, reduce_uses):
             return "dead"
         return f"normal: {normal}; reduce: {reduce}"
 
@@ -230,6 +249,15 @@ class DartsSpace(SearchSpace[Genotype]):
             graphs.append(CellGraph(name, inputs, output, nodes, tuple(edges)))
         return tuple(graphs)
 
+    def operation_graphs(self, genotype: Genotype) -> tuple[OperationGraph, ...]:
+        """Return both cells; concatenated nodes are wired to the output.
+
+        In the reduction cell, an operation on a cell input has stride 2 and keeps its name.
+        """
+        normal, uses = _cell_operations(genotype.normal, genotype.normal_concat, False)
+        reduce, reduce_uses = _cell_operations(genotype.reduce, genotype.reduce_concat, True)
+        return ((), ()) if _is_dead(uses, reduce_uses) else (normal, reduce)
+
 
 def _check(input_shape: tuple[int, int, int], num_classes: int, macro: DartsMacro) -> None:
     if macro.auxiliary:
@@ -239,11 +267,37 @@ def _check(input_shape: tuple[int, int, int], num_classes: int, macro: DartsMacr
     check_problem(input_shape, num_classes, smallest, why)
 
 
+def _is_dead(uses: frozenset[int], reduce_uses: frozenset[int]) -> bool:
+    """Whether no chain of cells that read these inputs passes the image on."""
+    return not uses or (not reduce_uses and 0 not in uses)
+
+
 @lru_cache(maxsize=65536)
 def _canonical_cell(
     edges: tuple[Edge, ...], concat: tuple[int, ...], reduction: bool
 ) -> tuple[str, frozenset[int]]:
     """Return the certificate of a cell and the inputs that reach its output."""
+    expression, outputs = _expression(edges, concat, reduction)
+    return expression.certificate(outputs), expression.used_inputs(outputs)
+
+
+@lru_cache(maxsize=65536)
+def _cell_operations(
+    edges: tuple[Edge, ...], concat: tuple[int, ...], reduction: bool
+) -> tuple[OperationGraph, frozenset[int]]:
+    """Return the operations of a cell and the inputs that reach its output."""
+    expression, outputs = _expression(edges, concat, reduction)
+    graph = expression_graph(expression, outputs, DartsSpace.cells[reduction], "skip_connect")
+    plain = tuple(
+        Operation(one.name.removesuffix(_STRIDED), one.sources, one.target) for one in graph
+    )
+    return plain, expression.used_inputs(outputs)
+
+
+def _expression(
+    edges: tuple[Edge, ...], concat: tuple[int, ...], reduction: bool
+) -> tuple[Expression, list[Sum]]:
+    """Return a cell, and the sums that its output concatenates."""
     expression = Expression()
     nodes: list[Sum] = [Expression.cell_input(0), Expression.cell_input(1)]
     for node in range(NODES):
@@ -255,11 +309,10 @@ def _canonical_cell(
             if operation == "skip_connect" and not strided:
                 terms.append(nodes[source])
             else:
-                label = f"{operation}/2" if strided else operation
+                label = f"{operation}{_STRIDED}" if strided else operation
                 terms.append(expression.apply(label, nodes[source]))
         nodes.append(add(*terms))
-    outputs = [nodes[node] for node in concat]
-    return expression.certificate(outputs), expression.used_inputs(outputs)
+    return expression, [nodes[node] for node in concat]
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,21 @@ from nas_search.spaces.nasbench101.network import (
     Nasbench101Network,
 )
 from nas_search.spaces.nasbench101.stacked import StackedNetwork101, skeleton
+from nas_search.spaces.operation_graph import WIRE, CellKind, Operation, OperationGraph
 from nas_search.stacked.network import Pool, StackedNetwork
 
 _LAST = MAX_VERTICES - 1
 _SLOTS = tuple(itertools.combinations(range(MAX_VERTICES), 2))
 _OTHERS = len(OPERATIONS) - 1
 _MOVES = len(_SLOTS) + (MAX_VERTICES - 2) * _OTHERS
+
+_CELL = CellKind(
+    name="cell",
+    inputs=("input",),
+    operations=OPERATIONS,
+    nodes=MAX_VERTICES,
+    families={"convolution": OPERATIONS[:2], "not_3x3_convolution": OPERATIONS[1:]},
+)
 
 
 class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
@@ -56,6 +65,7 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
     """
 
     name = "nasbench101"
+    cells = (_CELL,)
 
     @property
     def size(self) -> int:
@@ -203,6 +213,17 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
             for x in feeding
         )
         return (CellGraph("cell", nodes[:1], nodes[-1], nodes, edges),)
+
+    def operation_graphs(self, genotype: Nasbench101Genotype) -> tuple[OperationGraph, ...]:
+        """Return the pruned cell: a vertex is an operation that reads the vertices before it."""
+        graph = _canonical_graph(genotype)
+        operations = [
+            Operation(OPERATIONS[operation], sources, vertex)
+            for vertex, (operation, sources) in enumerate(
+                zip(graph.operations, graph.sources, strict=False), 1
+            )
+        ]
+        return ((*operations, Operation(WIRE, graph.sources[-1], MAX_VERTICES - 1)),)
 
 
 def _canonical_graph(genotype: Nasbench101Genotype) -> CellGraph101:

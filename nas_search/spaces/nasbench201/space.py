@@ -31,11 +31,23 @@ from nas_search.spaces.nasbench201.network import (
     stem,
 )
 from nas_search.spaces.nasbench201.stacked import StackedNetwork201
+from nas_search.spaces.operation_graph import CellKind, OperationGraph, expression_graph
 from nas_search.spaces.operations import ResidualBlock, half
 from nas_search.spaces.text_form import unwrap
 from nas_search.stacked.network import Pool, StackedNetwork
 
 _NAMES = tuple(OPERATIONS)
+_CELL = CellKind(
+    name="cell",
+    inputs=("input",),
+    operations=tuple(name for name in OPERATIONS if name != "none"),
+    nodes=5,
+    families={
+        "convolution": ("nor_conv_1x1", "nor_conv_3x3"),
+        "parameter_free": ("skip_connect", "avg_pool_3x3"),
+        "convolution_or_skip": ("nor_conv_1x1", "nor_conv_3x3", "skip_connect"),
+    },
+)
 _EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
 _STRUCTURE = re.compile(r"\A(?:\w+\s*[:=]\s*)?Structure\(4 nodes with (.*)\)\Z", re.DOTALL)
 """As the authors' programs print a cell."""
@@ -78,6 +90,7 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
 
     positions = (_NAMES,) * len(EDGES)
     genotype = Nasbench201Genotype
+    cells = (_CELL,)
 
     def parse(self, text: str) -> Nasbench201Genotype:
         """Return the cell written in the benchmark's form, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
@@ -183,6 +196,11 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         )
         return (CellGraph("cell", ("0",), "3", ("0", "1", "2", "3"), edges),)
 
+    def operation_graphs(self, genotype: Nasbench201Genotype) -> tuple[OperationGraph, ...]:
+        """Return the cell; a skip connection is the operation ``skip_connect``."""
+        expression, output = _expression(genotype.operations)
+        return (expression_graph(expression, [output], _CELL, "skip_connect"),)
+
 
 def _check(input_shape: tuple[int, int, int], num_classes: int) -> None:
     check_problem(input_shape, num_classes, SMALLEST_IMAGE, "the skeleton halves them twice and")
@@ -190,6 +208,12 @@ def _check(input_shape: tuple[int, int, int], num_classes: int) -> None:
 
 @lru_cache(maxsize=16384)
 def _canonical(operations: tuple[str, ...]) -> str:
+    expression, output = _expression(operations)
+    return expression.certificate([output]) if output else "dead"
+
+
+def _expression(operations: tuple[str, ...]) -> tuple[Expression, Sum]:
+    """Return the cell, and the sum in its output."""
     expression = Expression()
     nodes: list[Sum] = [Expression.cell_input(0), (), (), ()]
     for (source, target), operation in zip(EDGES, operations, strict=True):
@@ -199,7 +223,7 @@ def _canonical(operations: tuple[str, ...]) -> str:
         if operation != "skip_connect":
             value = expression.apply(operation, value)
         nodes[target] = add(nodes[target], value)
-    return expression.certificate([nodes[3]]) if nodes[3] else "dead"
+    return expression, nodes[3]
 
 
 @lru_cache(maxsize=64)
