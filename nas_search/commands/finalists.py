@@ -9,13 +9,14 @@ from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.data import ImageData
 from nas_search.report import best_first
+from nas_search.runs import Run
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
 from nas_search.training import Finalist, FinalistsConfig, Recipe, choose_finalists
 
 
 def finalists_of(
-    evaluations: Sequence[Evaluation],
+    ranked: Sequence[tuple[int, Evaluation]],
     score: str,
     basis: Architecture,
     wanted: FinalistsConfig,
@@ -25,7 +26,7 @@ def finalists_of(
     """Return the finalists of a search, best first.
 
     Args:
-        evaluations: of the search.
+        ranked: numbers and evaluations of the search's candidates, best first.
         score: name of its fitness.
         basis: any architecture of the search; its genotype is replaced.
         wanted: how many, and how different.
@@ -35,13 +36,24 @@ def finalists_of(
     Raises:
         InputError: the recipe names a size that the skeleton does not have.
     """
-    ranked = best_first(list(evaluations), score)
     chosen = choose_finalists(basis.space, ranked, wanted.k, wanted.distance)
     architectures = [dataclasses.replace(basis, genotype=e.genotype) for _, e in chosen]
     return [
         Finalist(for_training(architecture, data, recipe), evaluation.scores[score])
         for architecture, (_, evaluation) in zip(architectures, chosen, strict=True)
     ]
+
+
+def ranked_of(run: Run) -> list[tuple[int, Evaluation]]:
+    """Return numbers and evaluations of a search's candidates, best first.
+
+    By its score, or where it trained by its last model, which the store keeps the ranking of.
+    """
+    ranking = run.config.get("ranking")
+    if not ranking:
+        return best_first(run.evaluations, run.score)
+    count = len(run.evaluations)
+    return [(n, run.evaluations[n - 1]) for n in ranking if isinstance(n, int) and 0 < n <= count]
 
 
 def for_training(architecture: Architecture, data: ImageData, recipe: Recipe) -> Architecture:

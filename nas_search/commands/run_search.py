@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from nas_search.data import ImageData, fingerprint, probe_notes
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
 from nas_search.search import Algorithm, SearchOutcome, run_loop
+from nas_search.search.guided import TRAINED
 
 LOOKAHEAD = 256
 """Candidates handed to the workers at once where none depends on another's result."""
@@ -57,22 +58,30 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     say(data, console, probe_notes(task.images))
     check_constraints(task)
     facts = search_facts(config, task, data)
+    guide = None
+    if config.learning is not None:
+        guide = config.learning.guide(config.space, config.proxy.name, facts["protocol"])
     algorithm = config.algorithm.algorithm(
         config.space,
         np.random.default_rng([config.seed, *b"search"]),
         config.proxy.name,
         config.algorithm_options,
     )
+    if guide is not None:
+        algorithm.guide = guide
     try:
         with Store(directory / "run.sqlite") as store:
             store.claim(facts, search_notes(config))
             keep_configuration(config.composed, directory)
-            outcome = _search(config, task, algorithm, store, console)
+            outcome = _search(config, task, data, algorithm, store, console)
+            result = SearchResult(config, task, outcome, algorithm.duplicates, facts, guide)
+            if guide is not None:
+                ranking = [number for number, _ in result.ranked]
+                store.claim(facts, {**search_notes(config), "ranking": ranking})
     except InputError:
         if not (directory / "run.sqlite").exists():  # nothing was scored: it leaves no trace
             drop_configuration(directory)
         raise
-    result = SearchResult(config, task, outcome, algorithm.duplicates, facts)
     write_report(result, directory)
     print_report(result, directory, console)
     remark = failure_remark(outcome.evaluations)
@@ -126,9 +135,17 @@ def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> di
         "data": fingerprint(data),
         "probe_batch": probe_digest([task]),
         "constraints": dataclasses.asdict(config.constraints),
+        **_learning_facts(config, data),
         # Of other precision only: what was recorded before there was a choice can be continued.
         **({"precision": task.precision} if task.precision != "fp32" else {}),
     }
+
+
+def _learning_facts(config: SearchConfig, data: ImageData) -> dict[str, Any]:
+    if config.learning is None:
+        return {}
+    protocol = config.learning.protocol(config.macro, data)
+    return {"learning": config.learning.facts(), "protocol": protocol}
 
 
 def search_notes(config: SearchConfig) -> dict[str, Any]:
@@ -137,31 +154,51 @@ def search_notes(config: SearchConfig) -> dict[str, Any]:
         "dataset_options": kept_options(config.dataset_options),
         "plugins": list(config.plugins),
         "versions": versions(),
+        # Numbers of the evaluations, best first, once a search that trains has ended.
+        **({"ranking": []} if config.learning is not None else {}),
     }
 
 
 def _search(
-    config: SearchConfig, task: ScoringTask, algorithm: Algorithm, store: Store, console: Console
+    config: SearchConfig,
+    task: ScoringTask,
+    data: ImageData,
+    algorithm: Algorithm,
+    store: Store,
+    console: Console,
 ) -> SearchOutcome:
     """Run the loop on what ``store`` does not hold yet."""
     score = config.proxy.name
     recorded, elapsed = store.evaluations(), store.elapsed()
     if recorded:
         console.print(f"continuing after {len(recorded)} evaluations in {store.path.parent}")
-    best = max((e.scores[score] for e in recorded if e.status == "ok"), default=-np.inf)
-    done = sum(e.status != "rejected" for e in recorded)
+    scored = [e for e in recorded if TRAINED not in e.scores]
+    best = max((e.scores[score] for e in scored if e.status == "ok"), default=-np.inf)
+    done = sum(e.status != "rejected" for e in scored)
+    trained = [e.scores[TRAINED] for e in recorded if TRAINED in e.scores]
     minutes = config.budget.minutes
     seconds = None if minutes is None else 60 * minutes
-    workers = _LateWorkers(config, task)
+    learning, budget = config.learning, config.budget
+    workers = _LateWorkers(lambda: config.proxy.start(config.executor, task))
+    trainers = None
+    if learning is not None:
+        run = store.path.parent
+        trainers = _LateWorkers(lambda: learning.start(config.executor, task, data, run))
     try:
         with report.Progress(
-            console, score, config.budget.evaluations, seconds, (done, best)
+            console,
+            score,
+            budget.evaluations if learning is None else None,
+            seconds,
+            (done, best),
+            None if learning is None else (TRAINED, trained),
         ) as progress:
             return run_loop(
                 algorithm,
                 workers.evaluate,
-                config.budget,
+                budget,
                 store,
+                train=trainers.evaluate if trainers is not None else None,
                 recorded=recorded,
                 elapsed=elapsed,
                 batch=config.batch,
@@ -170,14 +207,15 @@ def _search(
             )
     finally:
         workers.close()
+        if trainers is not None:
+            trainers.close()
 
 
 class _LateWorkers:
     """Workers that start with the first candidate: a finished run needs none."""
 
-    def __init__(self, config: SearchConfig, task: ScoringTask) -> None:
-        self._config = config
-        self._task = task
+    def __init__(self, start: Callable[[], Workers]) -> None:
+        self._start = start
         self._workers: Workers | None = None
 
     def evaluate(
@@ -186,7 +224,7 @@ class _LateWorkers:
         if start >= stop:
             return iter(())
         if self._workers is None:
-            self._workers = self._config.proxy.start(self._config.executor, self._task)
+            self._workers = self._start()
         return self._workers.evaluate(genotypes, start, stop)
 
     def close(self) -> None:
@@ -198,11 +236,11 @@ def _train_finalists(
     result: SearchResult, data: ImageData, directory: Path, console: Console
 ) -> None:
     """Train the best that were found, where ``finalists.k`` asks for it."""
-    config, evaluations = result.config, result.outcome.evaluations
+    config = result.config
     if not config.finalists.k or config.recipe is None:
         return
     candidates = finalists_of(
-        evaluations,
+        result.ranked,
         config.proxy.name,
         result.architecture(""),
         config.finalists,

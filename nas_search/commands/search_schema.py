@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from nas_search.commands.fitness import ProxyConfig, read_proxy
 from nas_search.commands.groups import read_choice, read_space, read_table
+from nas_search.commands.learning import LearningConfig, read_learning
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import as_composed, read_as, read_group
 from nas_search.commands.search_values import GROUPS, read_beside, read_evolution
@@ -35,6 +36,7 @@ class SearchConfig:
         proxy: the fitness.
         algorithm: the registered algorithm; ``algorithm_options`` its options.
         batch: genotypes that the algorithm proposes at a time; 1 is the published algorithm.
+        learning: how an algorithm that trains does it, and what it knows; None for others.
         budget: when to end.
         dataset: the registered data set; ``dataset_options`` its options.
         executor: which workers evaluate.
@@ -67,6 +69,7 @@ class SearchConfig:
     table: Table | None = None
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     recipe: Recipe | None = None
+    learning: LearningConfig | None = None
     plugins: tuple[str, ...] = ()
     composed: dict[str, Any] = field(default_factory=dict)
 
@@ -85,6 +88,10 @@ def read_config(config: DictConfig) -> SearchConfig:
     dataset, dataset_options = read_choice(DATASETS, "dataset", group["dataset"])
     space, macro, space_options = read_space(group["search_space"])
     table = read_table(space, group["benchmark"])
+    proxy = read_proxy(group["proxy"], table)
+    learning = None
+    if evolution.learning is not None:
+        learning = read_learning(evolution.learning, space, proxy, table)
     return SearchConfig(
         seed=top.seed,
         device=top.device,
@@ -92,7 +99,7 @@ def read_config(config: DictConfig) -> SearchConfig:
         space=space,
         space_options=space_options,
         macro=macro,
-        proxy=read_proxy(group["proxy"], table),
+        proxy=proxy,
         algorithm=evolution.algorithm,
         algorithm_options=evolution.options,
         batch=evolution.batch,
@@ -105,6 +112,7 @@ def read_config(config: DictConfig) -> SearchConfig:
         table=table,
         finalists=read_as(FinalistsConfig, "finalists", group["finalists"]),
         recipe=read_as(Recipe, "recipe", group["recipe"]),
+        learning=learning,
         plugins=tuple(top.plugins),
         composed=as_composed(config),
     )

@@ -24,6 +24,8 @@ class Progress:
         evaluations: evaluations in the budget, or None.
         seconds: seconds in the budget, or None.
         done: number of evaluations and best score of a run that is continued.
+        trained: name of what trainings tell, and accuracies (%) of a run that is continued; None
+            where nothing is trained.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Progress:
         evaluations: int | None,
         seconds: float | None,
         done: tuple[int, float] = (0, -math.inf),
+        trained: tuple[str, list[float]] | None = None,
     ) -> None:
         self._console = console
         self._score = score
@@ -40,6 +43,7 @@ class Progress:
         self._seconds = seconds
         self._done, self._best = done
         self._new = self._rejected = 0
+        self._training, self._accuracies = trained or ("", [])
         self._start = self._last_line = monotonic()
         self._bar = progress.Progress(
             progress.BarColumn(),
@@ -60,11 +64,18 @@ class Progress:
 
     def advance(self, evaluation: Evaluation, seconds: float) -> None:
         """Show a new evaluation, made ``seconds`` into the search."""
+        if self._training in evaluation.scores:
+            self._accuracies.append(evaluation.scores[self._training])
+            self._show(seconds)
+            return
         counts = evaluation.status != "rejected"
         self._new += counts
         self._rejected += not counts
         self._done += counts
         self._best = max(self._best, evaluation.scores.get(self._score, -math.inf))
+        self._show(seconds)
+
+    def _show(self, seconds: float) -> None:
         line = self._line(seconds)
         finished = self._seconds_left(seconds) <= 0
         if self._console.is_terminal:
@@ -97,7 +108,11 @@ class Progress:
         left = self._seconds_left(seconds)
         eta = f"{round(left) // 60}:{round(left) % 60:02d}" if math.isfinite(left) else "?"
         rejected = f" ({self._rejected:,} rejected)" if self._rejected else ""
+        trained = ""
+        if self._training:
+            most = f", best {max(self._accuracies):.2f} %" if self._accuracies else ""
+            trained = f"  {len(self._accuracies)} trained{most}"
         return (
             f"{self._done}{of} evaluations{rejected}  {self._rate():.2f}/s  best {self._score} "
-            f"{best}  ETA {eta}"
+            f"{best}{trained}  ETA {eta}"
         )

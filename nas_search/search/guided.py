@@ -35,8 +35,8 @@ from nas_search.search.regularized_evolution import (
 TRAINED = "trained_accuracy"
 """Name of what a training tells, in the scores of its evaluation: validation accuracy, %."""
 
-KAPPA = 0.5
-"""Weight of the uncertainty in :func:`acquisition`."""
+KAPPA = 1.0
+"""Deviations that :func:`acquisition` adds to the mean; chosen on a table, see docs/guided.md."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,10 @@ class Model(Protocol):
     def __call__(
         self, candidates: Sequence[Known]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return (mean, standard deviation), each (n,), of what is expected of ``candidates``."""
+        """Return (mean, standard deviation), each (n,), of what is expected of ``candidates``.
+
+        The accuracy of one that was trained counts.
+        """
         ...
 
 

@@ -31,6 +31,24 @@ class Standing:
     mean: float
     deviation: float
 
+    def columns(self) -> dict[str, float | None]:
+        """Return what stands beside the score in a leaderboard; None where there is nothing."""
+        told = {"predicted": self.mean, "uncertainty": self.deviation, TRAINED: self.accuracy}
+        if math.isnan(self.deviation):  # no model: the score itself
+            told["predicted"] = math.nan
+        return {name: None if math.isnan(value) else value for name, value in told.items()}
+
+
+def again_of(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Return the evaluations of candidates that were evaluated before: their trainings."""
+    seen: set[str] = set()
+    again = []
+    for evaluation in evaluations:
+        if evaluation.key in seen:
+            again.append(evaluation)
+        seen.add(evaluation.key)
+    return again
+
 
 def standings(
     guide: Guide, evaluations: Sequence[Evaluation], objective: str, parse: Any
