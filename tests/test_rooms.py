@@ -8,7 +8,7 @@ ROOMS = (
     *("core", "stacked", "layers", "gradients", "spaces", "features", "priors", "tables"),
     *("passes", "proxies", "data"),
     *("scoring", "search", "runs", "training", "ranking", "report", "testing"),
-    *("commands", "inspect", "rank", "train", "__init__", "__main__"),
+    *("commands", "inspect", "learn", "rank", "train", "__init__", "__main__"),
 )
 """From the ground up."""
 

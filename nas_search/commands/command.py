@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nas_search.commands.help import register_help
 from nas_search.commands.messages import one_line
 from nas_search.commands.run_folder import forget_sweep, remove_if_new, sweep_folder
-from nas_search.commands.typed import readable_by_hydra
+from nas_search.commands.typed import gathered, readable_by_hydra
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.memory import is_out_of_memory
 
@@ -42,10 +42,14 @@ class Command:
         name: what a person types after ``python -m``; its last part names the command's file in
             ``conf/``, which is ``config`` for the search.
         after_sweep: called with the folder of a sweep when all its jobs have ended.
+        bare: key of the list that arguments without a key go into; empty where there is none.
     """
 
-    def __init__(self, name: str, after_sweep: Callable[[Path], None] | None = None) -> None:
+    def __init__(
+        self, name: str, after_sweep: Callable[[Path], None] | None = None, bare: str = ""
+    ) -> None:
         self._name = name
+        self._bare = bare
         self._config = name.partition(".")[2] or "config"
         self._after_sweep = after_sweep
         self._reset()
@@ -125,7 +129,8 @@ class Command:
     def _run(self, command: Callable[[], Any]) -> None:
         try:
             groups = {folder.name for folder in Path(CONF).iterdir() if folder.is_dir()}
-            sys.argv[1:] = readable_by_hydra(self._typed, groups)
+            arguments = gathered(self._typed, self._bare) if self._bare else self._typed
+            sys.argv[1:] = readable_by_hydra(arguments, groups)
             command()
         except SystemExit as ended:  # after --help, and after flags that do not exist
             self._exit_code = int(ended.code or 0)

@@ -113,9 +113,12 @@ def _is_json(text: str) -> bool:
 
 def _sized(name: str, genotype: str, space: Space | None) -> Architecture:
     """Return a genotype in the sizes of its yaml, those in which a search scores it."""
-    if space is None:
-        file = Path(CONF) / "search_space" / f"{name}.yaml"
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
-        space = read_space({**values, "name": name})
-    _, macro, options = space
+    _, macro, options = space or default_sizes(name)
     return Architecture(name, genotype, (3, 32, 32), 10, macro, options)
+
+
+def default_sizes(name: str) -> Space:
+    """Return a space with the sizes of its yaml, those in which a search scores."""
+    file = Path(CONF) / "search_space" / f"{name}.yaml"
+    values = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return read_space({**values, "name": name})

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from nas_search.commands.fitness import open_prior
 from nas_search.commands.groups import read_choice, read_space, read_table
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import (
@@ -23,6 +24,7 @@ from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
 from nas_search.data import DATASETS, DatasetRecord
+from nas_search.priors import FITTED, Prior
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES, log_rank_sum
 from nas_search.ranking.members import check_members, members_of
@@ -50,6 +52,7 @@ class Study:
         columns: columns of accuracies to compare with; empty means the benchmark's test columns.
         aggregates: log-rank sums of scores of your choice, ``{name: [score, ...]}``; None for
             none.
+        prior: file of the prior behind ``prior`` and ``gradalign_prior``; None for the package's.
         bootstrap: resamples of the interval of tau; 0 for none.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
         precision: of the scores' arithmetic.
@@ -62,6 +65,7 @@ class Study:
     sample_seed: int = at_least(0, 0)
     columns: list[str] = field(default_factory=list)
     aggregates: dict[str, list[str]] | None = None
+    prior: str | None = None
     bootstrap: int = at_least(0, 1000)
     device: str = "auto"
     precision: Precision = "fp32"
@@ -91,7 +95,7 @@ class Study:
                     f"aggregates: {quote(name)} is no name for a column and a file; use letters, "
                     "digits, '_', '-' and '.'"
                 )
-            if name in PROXIES.names() or name in AGGREGATES.names():
+            if name in (*PROXIES.names(), *AGGREGATES.names(), *FITTED):
                 raise InputError(f"aggregates.{name}: there is a score of that name")
             try:
                 check_members(members)
@@ -104,6 +108,11 @@ class Study:
         named = [member for name in self.proxies for member in members_of(name)]
         wanted = [member for members in (self.aggregates or {}).values() for member in members]
         return tuple(dict.fromkeys([*named, *wanted, *BASELINES]))
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """The scores that a prior goes into."""
+        return tuple(name for name in self.proxies if name in FITTED)
 
     @property
     def combined(self) -> dict[str, Aggregate]:
@@ -126,6 +135,7 @@ class RankConfig:
         dataset: the registered data set; ``dataset_options`` its options.
         executor: which workers score.
         table: the accuracies.
+        prior: what trained networks have taught; None where no score asks for it.
         composed: the configuration that all this was read from, for the record of the study.
     """
 
@@ -138,6 +148,7 @@ class RankConfig:
     dataset_options: Any
     executor: Executor
     table: Table
+    prior: Prior | None = None
     composed: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -180,5 +191,14 @@ def read_rank_config(config: DictConfig) -> RankConfig:
         dataset_options=dataset_options,
         executor=read_as(Executor, "executor", group["executor"]),
         table=table,
+        prior=_read_prior(study, space),
         composed=as_composed(config),
     )
+
+
+def _read_prior(study: Study, space: SearchSpace[Any]) -> Prior | None:
+    """Return the prior that all fitted scores of the study take; None where there are none."""
+    priors = [open_prior(study.prior, space, name) for name in study.fitted]
+    if study.prior is not None and not priors:
+        raise InputError("prior=... is for proxies=[prior] or proxies=[gradalign_prior]: add one")
+    return priors[0] if priors else None

@@ -59,11 +59,12 @@ def _write_scores(
     directory: Path,
 ) -> None:
     names = list(dict.fromkeys(column.name for column in columns if column.group != "aggregate"))
+    by_seed = {(column.name, column.seed): column.values for column in columns}
     header = ["seed", "genotype", "status", *names, *accuracies, "seconds", "reason"]
     lines = [
         [
             *(seed, evaluation.genotype, evaluation.status),
-            *(evaluation.scores.get(name) for name in names),
+            *(_known(by_seed[name, str(seed)][number]) for name in names),
             *(float(values[number]) for values in accuracies.values()),
             *(f"{evaluation.seconds:.4f}", evaluation.reason),
         ]
@@ -71,6 +72,10 @@ def _write_scores(
         for number, evaluation in enumerate(of_seed)
     ]
     write_csv(directory / "scores.csv", header, lines)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def print_ranking(

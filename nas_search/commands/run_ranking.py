@@ -27,6 +27,7 @@ from nas_search.core.versions import versions
 from nas_search.data import ImageData, fingerprint
 from nas_search.proxies import PROXIES
 from nas_search.ranking import ranking
+from nas_search.ranking.fitted import fitted_columns
 from nas_search.ranking.ranking import RankingRow
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, start_workers
@@ -60,6 +61,10 @@ def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[R
     }
     groups = {name: ranking.group_of(PROXIES.get(name)) for name in study.measured}
     columns = ranking.columns(evaluations, groups, study.combined)
+    if config.prior:
+        columns += fitted_columns(study.fitted, config.prior, genotypes, columns)
+        fitted_on = config.prior.card.get("fitted_on", "unknown")
+        console.print(f"the prior was fitted on {fitted_on}", highlight=False, soft_wrap=True)
     accuracies = {name: table.columns[name][numbers] for name in config.columns}
     first = evaluations[study.seeds[0]]
     rows = ranking.ranking_rows(

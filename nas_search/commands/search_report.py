@@ -173,7 +173,7 @@ def _truth_line(column: str, facts: dict[str, float | None]) -> str:
 def _write_tables(result: SearchResult, directory: Path) -> None:
     score, evaluations = result.config.proxy.name, result.outcome.evaluations
     write_json(directory / "summary.json", result.summary)
-    told = [score] if result.guide is None else [score, TRAINED]
+    told = [*result.config.proxy.scores, *([TRAINED] if result.guide is not None else [])]
     report.write_history(directory / "history.csv", evaluations, told)
     report.write_leaderboard(directory / "leaderboard.csv", result.ranked, score, result.truths)
 

@@ -88,7 +88,7 @@ def read_config(config: DictConfig) -> SearchConfig:
     dataset, dataset_options = read_choice(DATASETS, "dataset", group["dataset"])
     space, macro, space_options = read_space(group["search_space"])
     table = read_table(space, group["benchmark"])
-    proxy = read_proxy(group["proxy"], table)
+    proxy = read_proxy(group["proxy"], table, space)
     learning = None
     if evolution.learning is not None:
         learning = read_learning(evolution.learning, space, proxy, table)

@@ -14,7 +14,9 @@ from nas_search.core.errors import InputError
 from nas_search.core.files import user_path
 
 _KEY = re.compile(r"[+~]{0,2}[\w./@:-]*[\w@]")
-_TEXT_KEY = re.compile(r"[+]{0,2}(?:.*\.)?(?:path|root|dir|subdir|run|weights|architecture)")
+_TEXT_KEY = re.compile(
+    r"[+]{0,2}(?:.*\.)?(?:path|root|dir|subdir|run|weights|architecture|to|on|prior)"
+)
 """Keys whose values are paths or genotypes: taken as they stand, whatever they contain."""
 
 _FLAGS_WITH_VALUE = {
@@ -43,6 +45,27 @@ def readable_by_hydra(arguments: Sequence[str], groups: Collection[str] = ()) ->
         argument if before in _FLAGS_WITH_VALUE else _readable(argument, sweeping, groups)
         for before, argument in zip(previous, arguments, strict=False)
     ]
+
+
+def gathered(arguments: Sequence[str], key: str) -> list[str]:
+    """Return command line arguments with those that have no key as one list: ``key=[...]``.
+
+    Args:
+        arguments: as typed, without the program.
+        key: of the list.
+    """
+    previous = ("", *arguments)
+    bare = [
+        argument
+        for before, argument in zip(previous, arguments, strict=False)
+        if before not in _FLAGS_WITH_VALUE
+        and not argument.startswith(("-", "~"))
+        and not _KEY.fullmatch(argument.partition("=")[0] if "=" in argument else "=")
+    ]
+    if not bare:
+        return list(arguments)
+    rest = [argument for argument in arguments if argument not in bare]
+    return [*rest, f"{key}=[{','.join(map(quoted, bare))}]"]
 
 
 def quoted(value: str) -> str:

@@ -6,9 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nas_search.core.errors import InputError
 from nas_search.priors.forest import Array
 from nas_search.priors.prior import Prior
+
+PRIOR = "prior"
+"""Name of a prior's prediction among the scores of a candidate."""
+
+SCORE_AND_PRIOR = {"gradalign_prior": "gradalign"}
+"""Scores that join a prior with a measured score, by name, and the score that each measures."""
+
+FITTED = (PRIOR, *SCORE_AND_PRIOR)
+"""Names of all scores that a prior goes into."""
 
 
 def combined(prior: Prior, prediction: Array, score: str, values: Sequence[float] | Array) -> Array:
@@ -27,10 +35,5 @@ def combined(prior: Prior, prediction: Array, score: str, values: Sequence[float
     Raises:
         InputError: the prior has no reference of the score.
     """
-    if score not in prior.references:
-        raise InputError(
-            f"this prior of search_space={prior.space.name} does not say how {score} is "
-            "distributed over random architectures; take proxy=prior"
-        )
-    standardized = prior.references[score].standardized(values)
+    standardized = prior.reference(score).standardized(values)
     return np.asarray((prior.standardized(prediction) + standardized) / 2)

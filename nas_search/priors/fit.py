@@ -18,6 +18,11 @@ FEWEST_TRAININGS = 5
 TREES = 500
 LEAF_SIZE = 2
 FEATURES_PER_SPLIT = 0.4
+MAX_NODES = 170_000
+"""Nodes of a forest, about: its file stays below 1 MB. Many trainings have larger leaves and fewer
+trees, :data:`FEWEST_TREES` at least; their own number makes up for it."""
+MAX_LEAVES = 800
+FEWEST_TREES = 50
 BASE_TRAININGS = 40
 """Trainings as many as a prior to start from counts."""
 RANDOM_ARCHITECTURES = 500
@@ -38,7 +43,7 @@ def fit_prior(
     scores: Mapping[str, Sequence[float] | Array] | None = None,
     seed: int = 0,
     base: Prior | None = None,
-    trees: int = TREES,
+    trees: int | None = None,
     card: Mapping[str, Any] | None = None,
 ) -> Prior:
     """Return a prior that ranks as trained architectures do within their training protocols.
@@ -48,13 +53,14 @@ def fit_prior(
     Args:
         space: the search space.
         architectures: (n) genotypes, or texts.
-        accuracies: (n,) by protocol; NaN where an architecture was not trained by it.
+        accuracies: (n,) by protocol; NaN where an architecture was not trained by it. A protocol
+            of one training says nothing and is left out.
         weights: of each protocol, above 0: its nearness to full training; 1 where none is given.
         scores: (n,) by name, further columns for the forest; predictions need them then.
         seed: of the forest.
         base: prior of the same space to start from; it counts as much as :data:`.BASE_TRAININGS`
             trainings. It takes no scores.
-        trees: number of trees.
+        trees: number of trees; None for :data:`TREES`, or fewer where there are many trainings.
         card: what is told of the prior.
 
     Raises:
@@ -71,7 +77,7 @@ def fit_prior(
                 f"{len(architectures)} architectures, and {protocol} has the shape {known.shape}"
             )
         trained = np.flatnonzero(~np.isnan(known))
-        if not len(trained):
+        if len(trained) < 2:  # nothing to compare it with
             continue
         if not np.isfinite(known[trained]).all():
             raise InputError(f"{protocol}: accuracies must be finite")
@@ -94,6 +100,7 @@ def fit_prior(
     if base is not None and (base.space.name != space.name or base.scores or names):
         raise InputError("a prior to start from must be of this space, and neither may take scores")
     index = np.concatenate(rows)
+    trees = trees or number_of_trees(total)
     own = trees if base is None else round(trees * total / (total + BASE_TRAININGS))
     forest = grow(values[index], np.concatenate(targets), np.concatenate(counts), seed, own)
     if base is not None:
@@ -103,12 +110,26 @@ def fit_prior(
     return Prior(space, names, forest, center, spread, references, dict(card or {}))
 
 
-def grow(values: Array, targets: Array, weights: Array, seed: int, trees: int = TREES) -> Forest:
-    """Return a compact forest fitted to ``targets`` (n,) at ``values`` (n, columns)."""
-    from sklearn.ensemble import RandomForestRegressor
+def leaf_size(trainings: int) -> int:
+    """Return the fewest trainings in a leaf."""
+    return max(LEAF_SIZE, trainings // MAX_LEAVES)
 
-    model = RandomForestRegressor(
-        trees, min_samples_leaf=LEAF_SIZE, max_features=FEATURES_PER_SPLIT, random_state=seed
+
+def number_of_trees(trainings: int) -> int:
+    """Return how many trees are grown of so many trainings."""
+    nodes = max(1, round(1.6 * trainings / leaf_size(trainings)))  # of a tree: measured
+    return min(TREES, max(FEWEST_TREES, MAX_NODES // nodes))
+
+
+def grow(values: Array, targets: Array, weights: Array, seed: int, trees: int) -> Forest:
+    """Return a compact forest fitted to ``targets`` (n,) at ``values`` (n, columns)."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    model = ExtraTreesRegressor(
+        trees,
+        min_samples_leaf=leaf_size(len(targets)),
+        max_features=FEATURES_PER_SPLIT,
+        random_state=seed,
     )
     model.fit(values.astype(np.float32), targets, sample_weight=weights)
     return from_sklearn(model).compact()

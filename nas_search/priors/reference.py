@@ -1,4 +1,4 @@
-"""How a score is distributed over random architectures of a space, as fixed quantiles."""
+"""How a score is distributed over random architectures of a space: two fixed numbers."""
 
 from __future__ import annotations
 
@@ -11,39 +11,38 @@ from scipy.stats import norm
 
 from nas_search.priors.forest import Array
 
-LEVELS = np.linspace(0.025, 0.975, 39)
-"""Probabilities of the quantiles that are kept."""
+QUARTILES = 2 * norm.ppf(0.75)
+"""Distance of the quartiles of N(0, 1)."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Maps a score to the normal score of its rank among random architectures.
+    """Standardizes the logarithm of a positive score.
 
-    Between two quantiles the map is linear, and beyond the outer ones it goes on as over the
-    outer quarter: it grows everywhere, so no two scores are made equal.
+    Sizes of networks and images that multiply the scores of all architectures alike move all of
+    them by the same: their differences keep their weight beside a prior.
 
     Attributes:
-        quantiles: of the score at :data:`LEVELS`, ascending.
+        center: median of the log score over random architectures.
+        spread: distance of its quartiles, over that of N(0, 1); above 0.
         measured: how the score was measured, e.g. data set, sizes and number of architectures.
     """
 
-    quantiles: tuple[float, ...]
+    center: float
+    spread: float
     measured: str
 
     def standardized(self, scores: Sequence[float] | Array) -> Array:
-        """Return the scores in standard deviations over random architectures, (n,)."""
-        x, y = np.array(self.quantiles), norm.ppf(LEVELS)
-        values = np.asarray(scores, dtype=np.float64)
-        inside = np.interp(values, x, y)
-        quarter = len(LEVELS) // 4
-        low = (y[quarter] - y[0]) / (x[quarter] - x[0])
-        high = (y[-1] - y[-1 - quarter]) / (x[-1] - x[-1 - quarter])
-        below, above = np.minimum(values - x[0], 0), np.maximum(values - x[-1], 0)
-        return np.asarray(inside + low * below + high * above)
+        """Return the scores in standard deviations over random architectures, (n,).
+
+        It grows everywhere, so no two positive scores are made equal; 0 stands for the smallest.
+        """
+        positive = np.maximum(np.asarray(scores, dtype=np.float64), np.finfo(np.float64).tiny)
+        return np.asarray((np.log(positive) - self.center) / self.spread)
 
     def to_json(self) -> dict[str, Any]:
         """Return the reference as JSON-serializable values."""
-        return {"quantiles": list(self.quantiles), "measured": self.measured}
+        return {"center": self.center, "spread": self.spread, "measured": self.measured}
 
     @staticmethod
     def from_json(value: Any) -> Reference:
@@ -52,18 +51,20 @@ class Reference:
         Raises:
             ValueError, TypeError, KeyError: it is none.
         """
-        quantiles = tuple(map(float, value["quantiles"]))
-        steps = np.diff(quantiles)
-        if len(quantiles) != len(LEVELS) or not np.isfinite(quantiles).all() or (steps <= 0).any():
-            raise ValueError("the quantiles of a reference are damaged")
-        return Reference(quantiles, str(value["measured"]))
+        reference = Reference(
+            float(value["center"]), float(value["spread"]), str(value["measured"])
+        )
+        if not (np.isfinite(reference.center) and 0 < reference.spread < np.inf):
+            raise ValueError("a reference is damaged")
+        return reference
 
 
 def reference_of(scores: Sequence[float] | Array, measured: str) -> Reference:
-    """Return the reference of scores (n,) of random architectures; failures left out.
+    """Return the reference of positive scores (n,) of random architectures.
 
     Raises:
-        ValueError: too few different scores.
+        ValueError: half of them are equal, or one is not positive.
     """
-    quantiles = np.quantile(np.asarray(scores, dtype=np.float64), LEVELS)
-    return Reference.from_json({"quantiles": quantiles.tolist(), "measured": measured})
+    low, center, high = np.quantile(np.log(scores), [0.25, 0.5, 0.75])
+    values = {"center": center, "spread": (high - low) / QUARTILES, "measured": measured}
+    return Reference.from_json(values)

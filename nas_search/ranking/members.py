@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas_search.core.errors import InputError
+from nas_search.priors import FITTED, SCORE_AND_PRIOR
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES
 
@@ -12,9 +13,13 @@ from nas_search.ranking.aggregates import AGGREGATES
 def members_of(name: str) -> tuple[str, ...]:
     """Return the members of the aggregate ``name``, or the single score ``name`` itself.
 
+    Of a score that a prior goes into, the score that it joins the prior with, if any.
+
     Raises:
         InputError: there is no score or aggregate of this name, or the user must name its members.
     """
+    if name in FITTED:
+        return (SCORE_AND_PRIOR[name],) if name in SCORE_AND_PRIOR else ()
     if name not in AGGREGATES.names():
         return (PROXIES.get(name).name,)
     members = AGGREGATES.get(name).members
@@ -33,6 +38,8 @@ def check_members(members: Sequence[str]) -> None:
             than two.
     """
     for member in members:
+        if member in FITTED:
+            raise InputError(f"'{member}' is fitted to accuracies; aggregates are of scores alone")
         if member in AGGREGATES.names():
             raise InputError(f"'{member}' is an aggregate itself; list its members")
         PROXIES.get(member)

@@ -25,6 +25,7 @@ from nas_search.commands.rank_schema import BASELINES
 from nas_search.commands.run_ranking import measured_together
 from nas_search.commands.settings import Settings
 from nas_search.data import DATASETS, probe_batch
+from nas_search.priors import combined, load_prior, shipped_path
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES
 from nas_search.scoring import ScoringTask
@@ -73,6 +74,33 @@ def call(
 def rows(file: Path) -> list[dict[str, str]]:
     with file.open(newline="") as text:
         return list(csv.DictReader(text))
+
+
+@pytest.mark.slow
+def test_a_prior_is_ranked_among_what_is_fitted(call: Call, tmp_path: Path) -> None:
+    keys = ("hydra.run.dir=run", "proxies=[prior,gradalign_prior,gradalign]")
+    code, out, err = call(*keys)
+    assert (code, err) == (0, "")
+    assert re.search(r"^ prior \(fitted\) ", out, re.M) and "gradalign_prior (fitted)" in out
+    assert "the prior was fitted on test accuracies" in out
+    found = rows(tmp_path / "run" / "ranking.csv")
+    groups = {row["proxy"]: row["group"] for row in found}
+    assert groups["prior"] == groups["gradalign_prior"] == "fitted"
+    assert groups["gradalign"] == "single"
+    made = rows(tmp_path / "run" / "scores.csv")
+    prior = load_prior(shipped_path("nasbench201"), SPACE)
+    predicted, _ = prior.predict([row["genotype"] for row in made])
+    assert [float(row["prior"]) for row in made] == predicted.tolist()
+    values = [float(row["gradalign"] or "nan") for row in made]
+    expected = combined(prior, predicted, "gradalign", values)
+    joined = [float(row["gradalign_prior"] or "nan") for row in made]
+    np.testing.assert_allclose(joined, expected, rtol=1e-12)
+    code, _, err = call("hydra.run.dir=run2", "prior=my.prior")
+    assert code == 2 and "prior=... is for proxies=[prior]" in err
+    code, _, err = call("hydra.run.dir=run2", "proxies=[prior]", "prior=table.csv")
+    assert code == 2 and "table.csv is no readable prior" in err
+    code, _, err = call("hydra.run.dir=run2", "aggregates={both:[gradalign,prior]}")
+    assert code == 2 and "'prior' is fitted to accuracies" in err
 
 
 def scores(run: Path) -> list[list[str]]:

@@ -17,7 +17,7 @@ from nas_search.priors import Prior, fit_prior, load_prior
 from nas_search.priors import prior as prior_module
 from nas_search.priors.combine import combined
 from nas_search.priors.fit import normal_scores
-from nas_search.priors.reference import LEVELS, reference_of
+from nas_search.priors.reference import reference_of
 from nas_search.spaces import SPACES, SearchSpace
 
 SPACE: SearchSpace[Any] = SPACES.get("nasbench201").space()
@@ -94,6 +94,17 @@ def test_texts_and_scores_are_taken() -> None:
         fitted.predict(texts)
     with pytest.raises(InputError, match="finite"):
         fitted.predict(texts, {"gradalign": noise * np.nan})
+
+
+def test_a_score_is_seen_beside_many_features(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    trained, unseen = cells(40), cells(200, seed=1)
+    here, there = rng.normal(size=40), rng.normal(size=200)  # which structure does not tell
+    scores = {"gradalign": here + rng.normal(0, 0.1, 40)}
+    fit_prior(SPACE, trained, {"made": here}, scores=scores, trees=60).save(tmp_path / "my.prior")
+    read = load_prior(tmp_path / "my.prior", SPACE)
+    mean, _ = read.predict(unseen, {"gradalign": there + rng.normal(0, 0.1, 200)})
+    assert spearmanr(mean, there).statistic > 0.85
 
 
 def test_few_trainings_on_top_of_a_prior_keep_what_it_knows(prior: Prior) -> None:
@@ -174,20 +185,25 @@ def test_nothing_in_the_file_is_pickled(prior: Prior, tmp_path: Path) -> None:
     assert zipfile.is_zipfile(tmp_path / "my.prior")
 
 
-def test_a_score_is_mapped_by_its_rank_and_goes_on_beyond() -> None:
-    drawn = np.exp(np.random.default_rng(0).normal(size=4000))
+def test_a_score_is_standardized_in_its_logarithm() -> None:
+    drawn = np.exp(np.random.default_rng(0).normal(7, 0.2, size=4000))
     reference = reference_of(drawn, "made")
-    probed = np.exp([-5.0, -1.0, 0.0, 1.0, 5.0, 9.0])
+    assert reference.center == pytest.approx(7, abs=0.02)
+    assert reference.spread == pytest.approx(0.2, abs=0.02)
+    probed = np.exp([1.0, 6.8, 7.0, 7.2, 20.0])
     mapped = reference.standardized(probed)
-    assert (np.diff(mapped) > 0).all()
-    np.testing.assert_allclose(mapped[1:4], [-1, 0, 1], atol=0.08)
-    assert len(reference.quantiles) == len(LEVELS)
+    np.testing.assert_allclose(mapped[1:4], [-1, 0, 1], atol=0.1)
+    # Networks of another size, all of whose scores are ten times as high, differ by as much.
+    np.testing.assert_allclose(np.diff(reference.standardized(10 * probed)), np.diff(mapped))
+    assert np.isfinite(reference.standardized([0.0])).all()
+    with pytest.raises(ValueError, match="damaged"):
+        reference_of(np.ones(10), "made")
 
 
 def test_score_and_prior_weigh_the_same_and_no_neighbor_matters(prior: Prior) -> None:
     with pytest.raises(InputError, match="does not say how gradalign is distributed"):
         combined(prior, np.zeros(1), "gradalign", [1.0])
-    scores = np.random.default_rng(0).normal(5, 3, size=2000)
+    scores = np.exp(np.random.default_rng(0).normal(5, 3, size=2000))
     whole = Prior(
         prior.space,
         (),
@@ -198,9 +214,9 @@ def test_score_and_prior_weigh_the_same_and_no_neighbor_matters(prior: Prior) ->
     )
     unseen = cells(300, seed=5)
     mean, _ = whole.predict(unseen)
-    own = np.random.default_rng(1).normal(5, 3, size=300)
+    own = np.exp(np.random.default_rng(1).normal(5, 3, size=300))
     both = combined(whole, mean, "gradalign", own)
     alone = combined(whole, mean[7:8], "gradalign", own[7:8])
     assert both[7] == alone[0]
-    parts = [np.corrcoef(both, one)[0, 1] for one in (mean, own)]
+    parts = [np.corrcoef(both, one)[0, 1] for one in (mean, np.log(own))]
     assert parts == pytest.approx([0.71, 0.71], abs=0.08)

@@ -1,0 +1,227 @@
+"""The configuration of learning, typed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from nas_search.commands.groups import read_space
+from nas_search.commands.own_architectures import default_sizes
+from nas_search.commands.plugins import import_plugins
+from nas_search.commands.reading import at_least, beside, plain, read_as
+from nas_search.core.errors import InputError
+from nas_search.core.files import user_path
+from nas_search.core.guess import did_you_mean
+from nas_search.priors import Prior, load_prior, shipped_path
+from nas_search.priors.shipped import shipped_names
+from nas_search.runs.trainings import trainings_in
+from nas_search.spaces import SPACES, SearchSpace
+from nas_search.tables import Array
+from nas_search.tables.columns import accuracies, read_columns
+
+GROUPS = ("search_space",)
+
+ALIKE = "table"
+"""Name of the protocol of a table without a column of protocols."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of the tables.
+
+    Attributes:
+        architecture: in the space's text form.
+        accuracy: in %, or fractions up to 1.
+        protocol: by which it was trained; None where all were trained alike.
+    """
+
+    architecture: str = "architecture"
+    accuracy: str = "accuracy"
+    protocol: str | None = None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Keys of the configuration that stand beside the groups.
+
+    Attributes:
+        to: file to write.
+        paths: directories of runs, and tables.
+        on: name of a shipped prior or file of one, to start from.
+        table: columns of the tables.
+        weights: of protocols.
+        seed: of the forest, 0 or more.
+        plugins: modules to import first.
+    """
+
+    to: str
+    paths: list[str] = field(default_factory=list)
+    on: str | None = None
+    table: Columns = field(default_factory=Columns)
+    weights: dict[str, float] | None = None
+    seed: int = at_least(0, 0)
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LearnConfig:
+    """What is learned from, typed and checked.
+
+    Attributes:
+        space: the search space.
+        architectures: (n) genotypes, those of one protocol each once.
+        accuracies: (n,) in percent by protocol, NaN elsewhere.
+        weights: of the protocols.
+        base: prior to start from; None for none.
+        to: file to write.
+        seed: of the forest.
+        sources: names of the folders and files.
+    """
+
+    space: SearchSpace[Any]
+    architectures: Sequence[Any]
+    accuracies: dict[str, Array]
+    weights: dict[str, float]
+    base: Prior | None
+    to: Path
+    seed: int
+    sources: tuple[str, ...]
+
+
+Rows = list[tuple[str, str, float]]
+"""Architecture's text, protocol and accuracy of each training."""
+
+
+def read_learn_config(config: DictConfig) -> LearnConfig:
+    """Return the typed form of a composed configuration; reads runs and tables.
+
+    Raises:
+        InputError: a key is unknown or has the wrong type or an impossible value, a path holds no
+            trainings, or they are of several search spaces.
+    """
+    what = read_as(Beside, "", beside(config, GROUPS))
+    import_plugins(what.plugins)
+    if not what.paths:
+        raise InputError(
+            "say what to learn from: directories of runs with trained finalists, or tables: "
+            "python -m nas_search.learn PATH [PATH ...] to=FILE"
+        )
+    to = user_path(what.to, "to")
+    if to.is_dir() or not to.absolute().parent.is_dir():
+        raise InputError(f"to={what.to}: there is no folder for such a file")
+    paths = [user_path(path, "paths") for path in what.paths]
+    of_runs, names = _read_runs([path for path in paths if path.is_dir()])
+    space = _space(config, what.on, names)
+    rows = of_runs
+    for path in paths:
+        if not path.is_dir():
+            rows = rows + _read_table(path, what.table, space, len(paths) > 1)
+    weights = what.weights or {}
+    protocols = list(dict.fromkeys(protocol for _, protocol, _ in rows))
+    for name in weights:
+        if name not in protocols:
+            guess = did_you_mean(name, protocols)
+            raise InputError(
+                f"weights: there is no protocol '{name}'{guess}; there are {', '.join(protocols)}"
+            )
+    architectures, known = _by_protocol(rows, space)
+    return LearnConfig(
+        space=space,
+        architectures=architectures,
+        accuracies=known,
+        weights=weights,
+        base=_base(what.on, space),
+        to=to,
+        seed=what.seed,
+        sources=tuple(path.name or str(path) for path in paths),
+    )
+
+
+def _read_runs(folders: Sequence[Path]) -> tuple[Rows, dict[str, dict[str, Any]]]:
+    """Return the trainings of runs, and the options of their search spaces by name."""
+    trainings = [one for folder in folders for one in trainings_in(folder)]
+    rows = [(one.architecture.genotype, one.protocol, one.accuracy) for one in trainings]
+    spaces = {one.architecture.search_space: one.architecture.space_options for one in trainings}
+    return rows, spaces
+
+
+def _space(
+    config: DictConfig, base: str | None, names: dict[str, dict[str, Any]]
+) -> SearchSpace[Any]:
+    """Return the one search space that is chosen or that the runs are of.
+
+    Raises:
+        InputError: there is none, or several.
+    """
+    chosen = plain(config.get("search_space"))
+    if chosen is not None:
+        space = read_space(chosen)[0]
+    elif names:
+        name, options = next(iter(names.items()))
+        space = SPACES.get(name).space(**options)
+    elif base in shipped_names():
+        space = default_sizes(str(base))[0]
+    else:
+        raise InputError("say of which search space the tables are: search_space=NAME")
+    others = [name for name in names if name != space.name]
+    if others:
+        raise InputError(
+            f"the trainings are of several search spaces, {space.name} and {', '.join(others)}; a "
+            "prior is of one"
+        )
+    return space
+
+
+def _base(name: str | None, space: SearchSpace[Any]) -> Prior | None:
+    if name is None:
+        return None
+    return load_prior(shipped_path(name) if name in shipped_names() else name, space)
+
+
+def _read_table(file: Path, columns: Columns, space: SearchSpace[Any], several: bool) -> Rows:
+    if not file.is_file():
+        raise InputError(f"there is no file or folder {file}")
+    cells = read_columns(file)
+    wanted = (columns.architecture, columns.accuracy, columns.protocol)
+    for name, key in zip(wanted, ("architecture", "accuracy", "protocol"), strict=True):
+        if name is not None and name not in cells:
+            guess = did_you_mean(name, cells)
+            raise InputError(
+                f"{file} has no column '{name}'{guess}; it has {', '.join(cells)}: choose with "
+                f"table.{key}=NAME"
+            )
+    known = accuracies(file, columns.accuracy, cells[columns.accuracy])
+    alike = file.stem if several else ALIKE
+    rows = []
+    for row, text in enumerate(cells[columns.architecture]):
+        if np.isnan(known[row]):
+            continue
+        try:
+            genotype = space.parse(str(text))
+        except InputError as error:
+            raise InputError(f"{file}, row {row + 1}: {error}") from None
+        protocol = str(cells[columns.protocol][row]) if columns.protocol else alike
+        rows.append((str(genotype), protocol, float(known[row])))
+    return rows
+
+
+def _by_protocol(rows: Rows, space: SearchSpace[Any]) -> tuple[list[Any], dict[str, Array]]:
+    """Return architectures and their accuracies; the mean where one was trained repeatedly."""
+    texts = list(dict.fromkeys(text for text, _, _ in rows))
+    index = {text: number for number, text in enumerate(texts)}
+    known = {}
+    for protocol in dict.fromkeys(protocol for _, protocol, _ in rows):
+        values: dict[int, list[float]] = {}
+        for text, own, accuracy in rows:
+            if own == protocol:
+                values.setdefault(index[text], []).append(accuracy)
+        column = np.full(len(texts), np.nan)
+        for number, several in values.items():
+            column[number] = np.mean(several)
+        known[protocol] = column
+    return [space.parse(text) for text in texts], known
