@@ -8,12 +8,15 @@ there and what judges), 20 seeds each:
 - score, then train: evolve by the score with as many scored candidates as guided has, train the
   highest, take the one with the highest accuracy;
 - guided: ``algorithm=guided`` without a prior, number 1 of its last model;
-- guided, prior: the same with the package's prior of the space, where it has one.
+- guided, prior: the same with the package's prior of the space, where it has one. It was fitted on
+  trainings of the very tables that tell and judge here: what it knows is no result;
+- guided, kappa K: guided with another weight of the uncertainty (only where --methods names it).
 
 Nothing is scored or trained here. It can be stopped and repeated: what the CSV holds is kept.
 
     python -m studies.guided --data TABLES --scores outputs/study/nasbench201/classes/scores.csv \
-        [--places nasbench201 nasbench101 darts] [--seeds 20] [--plot docs/study/guided.png]
+        [--places nasbench201 nasbench101 darts] [--seeds 20] [--methods ...] \
+        [--page docs/guided.md] [--plot docs/study/guided.png]
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import argparse
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -33,17 +37,19 @@ from nas_search.priors.shipped import shipped_names
 from nas_search.report import best_first
 from nas_search.report.figure import style
 from nas_search.search import ALGORITHMS, Budget, run_loop
+from nas_search.search import guided as algorithm_of_guided
 from nas_search.search.guided import TRAINED
 from nas_search.search.standings import standings
 from studies.evolution_vs_random import Forget
 from studies.guided_places import PLACES, Place
-from studies.markdown import table
+from studies.markdown import replaced, table
 from studies.result_files import RESULTS, Row, read_rows, write_rows
 
 TRAININGS = (5, 10, 20, 40, 80)
 GUIDED: dict[str, int] = {"population": 100, "tournament": 25, "scored": 50, "trained": 5}
 COLUMNS = ("place", "method", "seed", "trainings", "judged")
 METHODS = ("random", "evolution", "score, then train", "guided", "guided, prior")
+KAPPAS = {"guided, kappa 0": 0.0, "guided, kappa 0.5": 0.5, "guided, kappa 2": 2.0}
 
 Found = dict[int, float]
 """What is judged of the candidate that a search ends with, by number of trainings."""
@@ -55,23 +61,35 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, required=True, help="scores.csv of all classes")
     parser.add_argument("--places", nargs="+", default=list(PLACES), choices=list(PLACES))
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=(*METHODS, *KAPPAS))
     parser.add_argument("--out", type=Path, default=RESULTS / "guided.csv")
+    parser.add_argument("--page", type=Path, help="the page whose tables are written anew")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     for name in options.places:
-        measure(name, options.data, options.scores, options.seeds, options.out)
+        measure(name, options.data, options.scores, options.seeds, options.out, options.methods)
     rows = read_rows(options.out)
     print(shown(rows))
+    if options.page:
+        page = options.page.read_text(encoding="utf-8")
+        options.page.write_text(replaced(page, "guided", shown(rows)), encoding="utf-8")
     if options.plot:
         with style():
             picture(rows).savefig(options.plot, dpi=100)
 
 
-def measure(name: str, data: Path, scores: Path, seeds: int, out: Path) -> None:
+def measure(
+    name: str,
+    data: Path,
+    scores: Path,
+    seeds: int,
+    out: Path,
+    methods: Sequence[str] = METHODS,
+) -> None:
     """Add what is missing of a place to the CSV, one search at a time."""
     rows = read_rows(out)
     done = {(row["place"], row["method"], row["seed"]) for row in rows}
-    methods = [one for one in METHODS if one != "guided, prior" or name in shipped_names()]
+    methods = [one for one in methods if one != "guided, prior" or name in shipped_names()]
     todo = [(s, m) for s in range(seeds) for m in methods if (name, m, str(s)) not in done]
     if not todo:
         return
@@ -93,7 +111,9 @@ def search(place: Place, method: str, seed: int, prior: Prior | None = None) -> 
         return trained_only(place, seed, "regularized_evolution", options)
     if method == "score, then train":
         return score_then_train(place, seed)
-    return guided(place, seed, prior if method == "guided, prior" else None)
+    with_kappa = KAPPAS.get(method, algorithm_of_guided.KAPPA)
+    with patch.object(algorithm_of_guided, "KAPPA", with_kappa):
+        return guided(place, seed, prior if method == "guided, prior" else None)
 
 
 def trained_only(place: Place, seed: int, name: str, options: dict[str, int]) -> Found:
@@ -208,7 +228,7 @@ def of_place(rows: Sequence[Row], place: str) -> dict[str, dict[int, np.ndarray]
             )
             for n in TRAININGS
         }
-        for method in METHODS
+        for method in (*METHODS, *KAPPAS)
         if any(row["method"] == method for row in here)
     }
 

@@ -61,7 +61,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     guide = None
     if config.learning is not None:
         guide = config.learning.guide(config.space, config.proxy.name, facts["protocol"])
-    algorithm = config.algorithm.algorithm(
+    algorithm: Any = config.algorithm.algorithm(
         config.space,
         np.random.default_rng([config.seed, *b"search"]),
         config.proxy.name,

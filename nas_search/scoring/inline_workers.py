@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -22,7 +22,9 @@ def evaluator_here(tasks: Tasks | tuple[Work], executor: Executor) -> Evaluator:
     """Return what evaluates candidates in this process, on the tasks' device."""
     torch.set_num_threads(executor.threads)
     if not is_scoring(tasks):
-        return tasks[0].evaluator(executor)
+        work: Any = tasks[0]
+        evaluator: Evaluator = work.evaluator(executor)
+        return evaluator
     set_precision(tasks[0].precision)
     there = [task.to_device() for task in tasks]
     return JointScorer(there, [Scorer(t, executor.stack or fitting(t)) for t in there])

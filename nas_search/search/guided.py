@@ -5,7 +5,8 @@
     repeat:
         evolve: score S candidates, the fitness is what the model expects of each (before there is
             a model, the score itself)
-        train the B candidates with the highest acquisition, by a short schedule to its end
+        train the B candidates with the highest acquisition, by a short schedule to its end (before
+        there is a model, B that are spread over the order of the score)
         fit the model again, to all that was trained; everybody alive gets its new fitness
 
 It is regularized evolution with another step. What is scored and what is trained are evaluations
@@ -207,14 +208,23 @@ class Guided(RegularizedEvolution):
             individual.fitness.values = (value,)
 
     def _choose_batch(self) -> None:
-        """Take the untrained with the highest fitness; where there are none, score on."""
+        """Take the untrained with the highest fitness; where there are none, score on.
+
+        Without a model, fitness is the score, and nobody knows whether it is right under the bounds
+        of this search: the batch is spread over its order, the first of each of B equal parts.
+        """
         untrained = [
             one
             for key, one in self._known.items()
             if math.isnan(self._facts[key].accuracy) and key not in self._failed
         ]
         best = sorted(untrained, key=lambda one: -one.fitness.values[0])
-        self._round = _Round(self.options.scored, best[: self.options.trained])
+        batch = min(self.options.trained, len(best))
+        if self._model is None:
+            chosen = [best[part * len(best) // batch] for part in range(batch)]
+        else:
+            chosen = best[:batch]
+        self._round = _Round(self.options.scored, chosen)
 
 
 def acquisition(model: Model | None, candidates: Sequence[Known]) -> NDArray[np.float64]:

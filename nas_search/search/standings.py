@@ -73,15 +73,15 @@ def standings(
             seen[key] = (first, scored, Known(known.genotype, known.score, scores[TRAINED]))
         else:  # its training failed
             del seen[key]
-    known = [one for _, _, one in seen.values()]
-    if not known:
+    everybody = [one for _, _, one in seen.values()]
+    if not everybody:
         return []
-    model = guide.fit([one for one in known if not math.isnan(one.accuracy)])
+    model = guide.fit([one for one in everybody if not math.isnan(one.accuracy)])
     if model is None:
-        mean = np.array([one.score for one in known])
-        deviation = np.full(len(known), math.nan)
+        mean = np.array([one.score for one in everybody])
+        deviation = np.full(len(everybody), math.nan)
     else:
-        mean, deviation = model(known)
+        mean, deviation = model(everybody)
     found = [
         Standing(number, evaluation, one.accuracy, m, d)
         for (number, evaluation, one), m, d in zip(
