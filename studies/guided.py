@@ -208,8 +208,8 @@ def shown(rows: Sequence[Row]) -> str:
         lines = []
         for method, values in of_place(rows, place).items():
             cells = [f"{v.mean():.2f} +- {interval(v):.2f}" for v in values.values()]
-            lines.append([method, *cells])
-        titles = (f"{place}: trainings", *map(str, TRAININGS))
+            lines.append([method, str(len(values[TRAININGS[0]])), *cells])
+        titles = (f"{place}: trainings", "seeds", *map(str, TRAININGS))
         texts.append(table(titles, lines))
     return "\n".join(texts)
 

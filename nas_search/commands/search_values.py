@@ -142,7 +142,11 @@ def read_evolution(config: DictConfig) -> Evolution:
     """
     values = read_group(config, "algorithm")
     algorithm = ALGORITHMS.get(read_name(values, "algorithm"))
-    schemas: list[type[Any]] = [_Proposing, algorithm.options, *([Learning] if algorithm.trains else [])]
+    schemas: list[type[Any]] = [
+        _Proposing,
+        algorithm.options,
+        *([Learning] if algorithm.trains else []),
+    ]
     proposing, options, *learning = read_parts("algorithm", nameless(values), *schemas)
     budget, _ = read_parts("budget", read_group(config, "budget"), Budget, _Advice)
     if not algorithm.trains:
