@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from nas_search.commands.command import CONF
 from nas_search.commands.groups import read_choice
@@ -29,7 +30,7 @@ from nas_search.commands.settings import Settings, scoring_task
 from nas_search.data import DATASETS
 from nas_search.priors import Prior, fit_prior, load_prior
 from nas_search.priors.forest import Array
-from nas_search.priors.held_out import FOLDS, HeldOut, cross_validated, judged
+from nas_search.priors.held_out import FOLDS, HeldOut, Rows, cross_validated, judged
 from nas_search.priors.reference import Reference, reference_of
 from nas_search.priors.shipped import ENDING, FOLDER
 from nas_search.proxies import PROXIES
@@ -65,9 +66,9 @@ class Trainings:
     told: Mapping[str, str]
     sizes: Mapping[str, Any] = field(default_factory=dict)
 
-    def part(self, rows: Array) -> Trainings:
+    def part(self, rows: NDArray[np.int64]) -> Trainings:
         """Return the trainings of some of the architectures."""
-        chosen = [self.architectures[row] for row in rows]
+        chosen = [self.architectures[row] for row in rows.tolist()]
         columns = {name: column[rows] for name, column in self.accuracies.items()}
         return replace(self, architectures=chosen, accuracies=columns)
 
@@ -116,7 +117,7 @@ def held_out(trainings: Trainings) -> list[HeldOut]:
         dtype=float,
     )
 
-    def predict(train: Array, test: Array) -> Array:
+    def predict(train: Rows, test: Rows) -> Array:
         prior = trainings.part(np.flatnonzero(train)).fit()
         return prior.predict(trainings.part(np.flatnonzero(test)).architectures)[0]
 

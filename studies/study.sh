@@ -6,7 +6,7 @@
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
 # nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid
 # choice settings noise nasbench101 field az_nas darts_field darts_jacobian heavy classes classes_full
-# classes_heavy evolution evolution_heavy.
+# classes_heavy evolution evolution_heavy equal_size.
 # Then: python -m studies.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -137,6 +137,15 @@ END
       searched evolution_full classes_full ;;
     evolution_heavy)
       searched evolution_heavy classes_heavy ;;
+    equal_size) # the scores of every network, for studies.equal_size_scores: the bare command's images
+      images=() alike=(batch_size=32 repeats=1 seeds=[0]) equal="proxies=[gradalign,naswot,swap]"
+      nasbench201 all light 300 "$equal"
+      for protocol in full_600 short_50; do
+        ranked darts "$(table darts_trained all)" "$protocol/light" all \
+          benchmark.architecture=genotype benchmark.validation=c10_acc \
+          "benchmark.where={protocol:$protocol}" "$equal"
+      done
+      nasbench101 light "$equal" architectures=120 ;;
     nasbench101) # a space that nothing was chosen on
       nasbench101 scores "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;

@@ -52,6 +52,7 @@ def search(example: ModuleType, folder: Path, *more: str) -> dict[str, str]:
         return next(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_layer_of_ones_own_inherits_its_tests() -> None:
     shown = run("-m", "pytest", "-p", "no:cacheprovider", "examples/own_layer.py")
     assert "skipped" not in shown
@@ -67,6 +68,7 @@ class TestChain(SearchSpaceConformance):
         assert len(forms) == sum(4**blocks for blocks in range(own_space.LENGTH + 1))
 
 
+@pytest.mark.slow
 def test_a_space_of_ones_own_is_searched(tmp_path: Path) -> None:
     best = search(own_space, tmp_path, "algorithm=random")
     assert str(own_space.ChainSpace().parse(best["genotype"])) == best["genotype"]
@@ -110,6 +112,7 @@ def test_a_score_of_ones_own_scores_networks_of_torchvision(
     assert len(others) == 2
 
 
+@pytest.mark.slow
 def test_a_score_of_ones_own_is_searched_by(tmp_path: Path) -> None:
     best = search(own_score, tmp_path, "search_space=nasbench201", "search_space.cells=1")
     assert float(best["logit_spread"]) > 0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import nas_search.__main__ as command
-from nas_search.commands import inspect, rank, train
+from nas_search.commands import inspect, learn, rank, train
 from nas_search.core.files import write_json
 from nas_search.passes import PASSES
 from nas_search.proxies import PROXIES
@@ -27,6 +27,7 @@ def blocks(page: str, language: str) -> list[str]:
 COMMANDS = {
     "nas_search": command,
     "nas_search.inspect": inspect,
+    "nas_search.learn": learn,
     "nas_search.rank": rank,
     "nas_search.train": train,
 }

@@ -61,10 +61,17 @@ def closing_lines(
             f"population of {population}; for so small a budget set algorithm.population=10 "
             "algorithm.tournament=3"
         )
-    yield (
-        f"best.json is the highest {config.proxy.name}, as yet untrained. The score orders the "
-        f"candidates of one search, higher is better; it is no accuracy, and {NOT_COMPARABLE}"
-    )
+    if config.several:
+        yield (
+            "best.json is number 1: the architecture of the front that dominates the most by "
+            "itself, as yet untrained; the next ones add the most to those before them. See "
+            f"front.png for all. A score is no accuracy, and {NOT_COMPARABLE}"
+        )
+    else:
+        yield (
+            f"best.json is the highest {config.proxy.name}, as yet untrained. The score orders the "
+            f"candidates of one search, higher is better; it is no accuracy, and {NOT_COMPARABLE}"
+        )
     yield from _next_line(config, outcome, directory)
 
 
@@ -88,7 +95,8 @@ def _guided_lines(config: SearchConfig, lead: Standing) -> Iterator[str]:
 def _next_line(config: SearchConfig, outcome: SearchOutcome, directory: Path) -> Iterator[str]:
     if outcome.stop != "interrupted" and not config.finalists.k:
         run = shlex.quote(f"run={typed_path(directory)}")
-        yield f"next, train the three best: python -m nas_search.train {run} finalists.k=3"
+        best = "three along the front" if config.several else "the three best"
+        yield f"next, train {best}: python -m nas_search.train {run} finalists.k=3"
 
 
 def sweep_lines(sweep: Path, jobs: int) -> Iterator[str]:

@@ -7,18 +7,21 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.commands.help import register_help
 from nas_search.commands.messages import one_line
 from nas_search.commands.run_folder import forget_sweep, remove_if_new, sweep_folder
+from nas_search.commands.sweep_jobs import begun, digest_of, is_finished, write_note
 from nas_search.commands.typed import gathered, readable_by_hydra
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.memory import is_out_of_memory
@@ -30,6 +33,9 @@ CONF = next((str(place) for place in _PLACES if place.is_dir()), str(_PLACES[0])
 
 READER_IS_GONE = 141
 """Exit code of a command whose output nobody reads any more: that of a program ended by SIGPIPE."""
+
+LAUNCHERS = ("joblib", "submitit")
+"""Packages that run the jobs of a sweep in other processes."""
 
 _REPORTED = "nas_search_reported"
 """Attribute of an error whose line has been printed, by this process or that of a sweep's job."""
@@ -61,12 +67,48 @@ class Command:
         self._folder = ("hydra.run.dir", Path())
         self._signal = signal.SIGINT
 
+    def is_finished(self, config: DictConfig) -> bool:
+        """Whether a job has ended well when its sweep ran before; if so, say it."""
+        hydra = HydraConfig.get()
+        if hydra.mode != RunMode.MULTIRUN:
+            return False
+        finished = is_finished(Path(hydra.sweep.dir), int(hydra.job.num), config)
+        if finished:
+            print(f"job {hydra.job.num} is finished: {hydra.runtime.output_dir}")
+        return finished
+
     @contextmanager
-    def job(self) -> Iterator[Path]:
+    def job(self, config: DictConfig | None = None) -> Iterator[Path]:
         """Around one job, with the folder of its run: a sweep goes on when one fails.
 
-        Hydra sees the failure too, and so do its callbacks.
+        Hydra sees the failure too, and so do its callbacks. With a ``config``, what becomes of the
+        job is noted in the folder of its sweep.
         """
+        sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        noted = self._noted(config) if config is not None and sweep else nullcontext()
+        with noted, self._one_line() as directory:
+            yield directory
+
+    @contextmanager
+    def _noted(self, config: DictConfig) -> Iterator[None]:
+        hydra = HydraConfig.get()
+        sweep, number = Path(hydra.sweep.dir), int(hydra.job.num)
+        overrides = list(map(str, hydra.overrides.task))
+        note = begun(number, str(hydra.sweep.subdir), overrides, digest_of(config))
+        write_note(sweep, note)
+        try:
+            yield
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            how = "interrupted" if stopped else "failed"
+            reason = "" if stopped else one_line(_an_error(error), self._name, Path(CONF), "config")
+            write_note(sweep, replace(note, status=how, reason=reason))
+            raise
+        write_note(sweep, replace(note, status="finished"))
+
+    @contextmanager
+    def _one_line(self) -> Iterator[Path]:
+        """Around a job: its errors become one line."""
         hydra = HydraConfig.get()
         self._directory = Path(hydra.runtime.output_dir)
         self._folder = ("hydra.run.dir", self._directory)
@@ -147,6 +189,11 @@ class Command:
         except Exception as error:
             if self._directory:  # a defect of ours
                 raise
+            if type(error).__module__.startswith(LAUNCHERS):  # a job's process was killed
+                self._fail(
+                    RunError(f"a job of the sweep ended without a word ({error}); repeat it")
+                )
+                return
             # Hydra's, of a dozen types, about what was typed: search_space=null, benchmark=[1]
             self._fail(InputError(str(error)))
 
@@ -193,6 +240,13 @@ class Command:
     def _folder_is_typed(self) -> bool:
         """Whether the same command finds the run again; otherwise the clock named its folder."""
         return any(argument.startswith(f"{self._folder[0]}=") for argument in self._typed)
+
+
+def _an_error(error: BaseException) -> Exception:
+    """Return what failed with the name of its type, where that is not ours."""
+    if isinstance(error, InputError | RunError | OSError):
+        return error
+    return RunError(f"{type(error).__name__}: {error}")
 
 
 def _reader_is_gone(error: BaseException) -> bool:

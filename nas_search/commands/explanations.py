@@ -30,7 +30,7 @@ def from_comments(file: Path) -> Explained:
             in_comment = True
             continue
         in_comment = False
-        found = re.match(r"( *)([\w]+):", line)
+        found = re.match(r"( *)\"?(\w+)\"?:", line)  # yaml reads a bare "on" as true
         if not found:
             if not text:
                 comment = []

@@ -7,14 +7,18 @@ from collections.abc import Hashable, Iterator
 import numpy as np
 
 from nas_search.core.errors import InputError
-from nas_search.scoring import ScoringTask
-from nas_search.spaces import Cost
+from nas_search.costs import COSTS, bound_keys
+from nas_search.scoring import Constraints, ScoringTask
+from nas_search.scoring.constraints import number
 
 SAMPLES = 50
-"""Random candidates that are looked at first; where one is small enough, nothing else happens."""
+"""Random candidates that are looked at first; where one is allowed, nothing else happens."""
+
+WALKS = 3
+"""Walks towards the bounds, each from the nearest of as many random candidates."""
 
 STEPS = 200
-"""Mutations of the smallest so far that are looked at next, to find how small networks can be."""
+"""Mutations per walk."""
 
 
 def check_constraints(task: ScoringTask) -> None:
@@ -22,42 +26,64 @@ def check_constraints(task: ScoringTask) -> None:
 
     Raises:
         InputError: none of the candidates that were looked at meets them; the message has the
-            smallest one.
+            nearest one and what each broken bound reaches by itself.
     """
     bounds = task.constraints
-    if bounds.max_params is None and bounds.max_macs is None:
+    if not bounds.bounds:
         return
-    smallest, least = Cost(0, 0), float("inf")
-    for cost in _ever_smaller(task):
-        if not bounds.violation(cost):
-            return
-        if _excess(task, cost) < least:
-            smallest, least = cost, _excess(task, cost)
-    broken = bounds.violation(smallest)
-    kind, count = (
-        ("MACs", smallest.macs) if "max_macs" in broken else ("parameters", smallest.params)
-    )
-    key = "max_macs" if "max_macs" in broken else "max_params"
+    nearest, seen = _look(task, bounds)
+    if nearest is None:
+        return
+    parts = [_said(bounds, key, nearest, task) for key in bounds.excesses(nearest)]
+    names = ", ".join(f"constraints.{key}" for key in bounds.excesses(nearest))
     raise InputError(
-        f"the smallest of {SAMPLES + STEPS} candidates has {count:,} {kind}; raise "
-        f"constraints.{key}={getattr(bounds, key)}, or lower the sizes of search_space"
+        f"none of the {seen:,} candidates that were looked at meets the constraints; the nearest "
+        f"has {' and '.join(parts)}; change {names}, the sizes of search_space, or those at which "
+        "costs are counted (constraints.at)"
     )
 
 
-def _ever_smaller(task: ScoringTask) -> Iterator[Cost]:
-    """Yield the costs of random candidates, then of mutations of the one nearest to the bounds."""
+def _look(task: ScoringTask, bounds: Constraints) -> tuple[dict[str, float] | None, int]:
+    """Return the costs nearest to the bounds, None if some are within, and how many were seen."""
+    nearest: dict[str, float] = {}
+    seen = 0
+    for costs in _ever_nearer(task, bounds):
+        seen += 1
+        if not bounds.excess(costs):
+            return None, seen
+        if not nearest or bounds.excess(costs) < bounds.excess(nearest):
+            nearest = costs
+    return nearest, seen
+
+
+def _ever_nearer(task: ScoringTask, bounds: Constraints) -> Iterator[dict[str, float]]:
+    """Yield the costs of random candidates, then of mutations of those nearest to the bounds."""
     rng = np.random.default_rng(0)
-    best: Hashable = task.space.sample(rng)
-    least = _excess(task, task.cost(best))
-    for number in range(SAMPLES + STEPS):
-        candidate = task.space.sample(rng) if number < SAMPLES else task.space.mutate(best, rng)
-        cost = task.cost(candidate)
-        yield cost
-        if _excess(task, cost) <= least:
-            best, least = candidate, _excess(task, cost)
+    for _ in range(WALKS):
+        best: Hashable | None = None
+        least = float("inf")
+        for step in range(SAMPLES + STEPS):
+            sample = step < SAMPLES or best is None
+            candidate = task.space.sample(rng) if sample else task.space.mutate(best, rng)
+            costs = task.costs(candidate)
+            yield costs
+            if bounds.excess(costs) <= least:
+                best, least = candidate, bounds.excess(costs)
 
 
-def _excess(task: ScoringTask, cost: Cost) -> float:
-    """Return by which factor ``cost`` exceeds the bounds; 1 or less is within them."""
-    pairs = ((cost.params, task.constraints.max_params), (cost.macs, task.constraints.max_macs))
-    return max(count / max(bound, 1e-9) for count, bound in pairs if bound is not None)
+def _said(bounds: Constraints, key: str, nearest: dict[str, float], task: ScoringTask) -> str:
+    """Return what the nearest candidate has where a bound is broken, and what that bound allows."""
+    name, _ = bound_keys()[key]
+    record, bound = COSTS.get(name), bounds.bounds[key]
+    said = f"{record.text(nearest[name])} (constraints.{key}={number(bound)}"
+    if len(bounds.bounds) == 1:
+        return f"{said})"
+    only = Constraints({key: bound}, at=bounds.at)
+    alone, _ = _look(_with(task, only), only)
+    if alone is None:
+        return f"{said}, which can be met without the others)"
+    return f"{said}, by itself {record.text(alone[name])} at best)"
+
+
+def _with(task: ScoringTask, bounds: Constraints) -> ScoringTask:
+    return ScoringTask(**{**task.__dict__, "constraints": bounds})

@@ -50,8 +50,8 @@ class Beside:
     """Keys of the configuration that stand beside the groups.
 
     Attributes:
-        to: file to write.
         paths: directories of runs, and tables.
+        to: file to write.
         on: name of a shipped prior or file of one, to start from.
         table: columns of the tables.
         weights: of protocols.
@@ -59,8 +59,8 @@ class Beside:
         plugins: modules to import first.
     """
 
-    to: str
     paths: list[str] = field(default_factory=list)
+    to: str | None = None
     on: str | None = None
     table: Columns = field(default_factory=Columns)
     weights: dict[str, float] | None = None
@@ -111,10 +111,15 @@ def read_learn_config(config: DictConfig) -> LearnConfig:
             "say what to learn from: directories of runs with trained finalists, or tables: "
             "python -m nas_search.learn PATH [PATH ...] to=FILE"
         )
+    if not what.to:
+        raise InputError("say where the prior goes: to=FILE")
     to = user_path(what.to, "to")
     if to.is_dir() or not to.absolute().parent.is_dir():
         raise InputError(f"to={what.to}: there is no folder for such a file")
     paths = [user_path(path, "paths") for path in what.paths]
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"there is no file or folder {path}")
     of_runs, names = _read_runs([path for path in paths if path.is_dir()])
     space = _space(config, what.on, names)
     rows = of_runs
@@ -184,8 +189,6 @@ def _base(name: str | None, space: SearchSpace[Any]) -> Prior | None:
 
 
 def _read_table(file: Path, columns: Columns, space: SearchSpace[Any], several: bool) -> Rows:
-    if not file.is_file():
-        raise InputError(f"there is no file or folder {file}")
     cells = read_columns(file)
     wanted = (columns.architecture, columns.accuracy, columns.protocol)
     for name, key in zip(wanted, ("architecture", "accuracy", "protocol"), strict=True):

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from nas_search.commands.fitness import open_prior
 from nas_search.commands.groups import read_choice, read_space, read_table
+from nas_search.commands.measured_together import BASELINES
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import (
     as_composed,
@@ -34,9 +35,6 @@ from nas_search.spaces import SearchSpace
 from nas_search.tables import Table
 
 GROUPS = ("search_space", "dataset", "executor", "benchmark")
-
-BASELINES = ("params", "flops", "depth", "random")
-"""What is ranked beside the scores, always: what a score must beat to mean anything."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def write_ranking(
                 column.name, column.values, accuracies, directory / f"scatter_{column.name}.png"
             )
         report.score_heatmap(rows, directory / "heatmap.png")
+        report.equal_size_plot(rows, directory / "equal_size.png")
     except OSError as error:
         raise RunError(
             f"cannot write the report to {directory} ({error.strerror}); every score is in its "
@@ -86,6 +87,8 @@ def print_ranking(
     for part in report.ranking_tables(rows):
         console.print(part)
         console.print()
+    for note in report.ranking_notes(rows):
+        console.print(note, highlight=False, soft_wrap=True)
     console.print(
         f"{count} architectures, seeds {', '.join(map(str, seeds))}; results in {directory}",
         highlight=False,

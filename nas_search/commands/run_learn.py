@@ -8,14 +8,14 @@ from rich.console import Console
 from nas_search.commands.learn_schema import LearnConfig
 from nas_search.core.errors import InputError, RunError
 from nas_search.priors import Prior, fit_prior
-from nas_search.priors.held_out import HeldOut, cross_validated, judged
+from nas_search.priors.held_out import HeldOut, Rows, cross_validated, judged
 from nas_search.priors.shipped import shipped_names, shipped_prior
 from nas_search.tables import Array
 
 FEWEST_JUDGED = 20
 """Trainings of a protocol below which a figure would say nothing."""
 
-JUDGED_TREES = 100
+JUDGED_TREES = 50
 """Trees of the priors of cross-validation: more change little, and take time ten times."""
 
 
@@ -88,7 +88,7 @@ def _figures(config: LearnConfig) -> list[HeldOut]:
             continue
         keys = [config.space.canonical(one) for one in config.architectures]
 
-        def predict(train: Array, test: Array, name: str = name) -> Array:
+        def predict(train: Rows, test: Rows) -> Array:
             known = {
                 own: np.where(train, values, np.nan) for own, values in config.accuracies.items()
             }
@@ -97,13 +97,13 @@ def _figures(config: LearnConfig) -> list[HeldOut]:
                 prior = _fitted(config, taught, JUDGED_TREES)
             except InputError:  # too few are left
                 return np.zeros(int(test.sum()))
-            chosen = [config.architectures[row] for row in np.flatnonzero(test)]
+            chosen = [config.architectures[row] for row in np.flatnonzero(test).tolist()]
             return prior.predict(chosen)[0]
 
         predicted = cross_validated(keys, rows, predict)
         figures.append(judged(name, "cross-validation", predicted, column[rows]))
         if config.base is not None:
-            alone = config.base.predict([config.architectures[row] for row in rows])[0]
+            alone = config.base.predict([config.architectures[row] for row in rows.tolist()])[0]
             figures.append(judged(name, "the prior that it starts from", alone, column[rows]))
     return figures
 

@@ -6,9 +6,7 @@ need other images or another number of draws are measured by tasks of their own.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,22 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
-from nas_search.commands.rank_schema import BASELINES, RankConfig
+from nas_search.commands.measured_together import measured_together
+from nas_search.commands.rank_schema import RankConfig
 from nas_search.commands.ranking_report import print_ranking, write_ranking
 from nas_search.commands.run_folder import keep_configuration
-from nas_search.commands.settings import Settings, probe_digest, scoring_task
+from nas_search.commands.said_of_data import say
+from nas_search.commands.settings import probe_digest, scoring_task
 from nas_search.core.device import resolve_device
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.garbage import keep_imports
+from nas_search.core.objectives import Objective
 from nas_search.core.versions import versions
-from nas_search.data import ImageData, fingerprint
+from nas_search.data import ImageData, fingerprint, probe_notes
 from nas_search.proxies import PROXIES
 from nas_search.ranking import ranking
 from nas_search.ranking.fitted import fitted_columns
+from nas_search.ranking.noise_ceiling import noise_of
 from nas_search.ranking.ranking import RankingRow
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, start_workers
@@ -56,9 +58,12 @@ def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[R
     numbers = ranking.select_rows(table, study.architectures, study.sample_seed)
     genotypes = [table.architectures[row] for row in numbers]
     data = config.dataset.load(config.dataset_options)
-    evaluations = {
-        seed: _scored(config, data, seed, genotypes, directory, console) for seed in study.seeds
-    }
+    evaluations: dict[int, list[Evaluation]] = {}
+    for seed in study.seeds:
+        tasks = ranking_tasks(config, data, seed)
+        if not evaluations:
+            say(data, console, probe_notes(tasks[0].images))
+        evaluations[seed] = _scored(config, data, seed, tasks, genotypes, directory, console)
     groups = {name: ranking.group_of(PROXIES.get(name)) for name in study.measured}
     columns = ranking.columns(evaluations, groups, study.combined)
     if config.prior:
@@ -74,46 +79,11 @@ def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[R
         np.array([e.macs for e in first], dtype=np.float64),
         np.array([not ranking.has_dead_branch(config.space.graphs(g)) for g in genotypes]),
         study.bootstrap,
+        {name: noise for name in accuracies if (noise := noise_of(table, name, numbers))},
     )
     write_ranking(rows, columns, accuracies, evaluations, directory)
     print_ranking(rows, len(genotypes), study.seeds, directory, console)
     return rows
-
-
-@dataclass(frozen=True)
-class MeasuredTogether:
-    """Scores that take the same number of images and of draws.
-
-    Attributes:
-        settings: how they are measured; what is None differs from score to score.
-        scores: their names.
-    """
-
-    settings: Settings
-    scores: tuple[str, ...]
-
-
-def measured_together(scores: Sequence[str], settings: Settings) -> list[MeasuredTogether]:
-    """Return which of ``scores`` are measured in the same task.
-
-    The baselines (:data:`.rank_schema.BASELINES`) depend neither on the images nor on the number of
-    draws, so they take no task of their own: they join the one with the fewest draws.
-    """
-    names: dict[tuple[int, int], list[str]] = {}
-    for name in scores:
-        own = settings.of(PROXIES.get(name))
-        if name not in BASELINES:
-            names.setdefault((own.repeats or 1, own.batch_size or 0), []).append(name)
-    if not names:
-        own = settings.of(PROXIES.get(BASELINES[0]))
-        names[own.repeats or 1, own.batch_size or 0] = []
-    names[min(names)] += [name for name in scores if name in BASELINES]
-    return [
-        MeasuredTogether(
-            dataclasses.replace(settings, repeats=repeats, batch_size=batch_size), tuple(together)
-        )
-        for (repeats, batch_size), together in names.items()
-    ]
 
 
 def ranking_tasks(config: RankConfig, data: ImageData, seed: int) -> list[ScoringTask]:
@@ -158,12 +128,12 @@ def _scored(
     config: RankConfig,
     data: ImageData,
     seed: int,
+    tasks: Sequence[ScoringTask],
     genotypes: Sequence[Hashable],
     directory: Path,
     console: Console,
 ) -> list[Evaluation]:
     """Return the evaluations of all genotypes with one seed; only those not recorded are made."""
-    tasks = ranking_tasks(config, data, seed)
     tasks[0].check_sizes(genotypes[0])
     with Store(directory / f"scores_seed{seed}.sqlite") as store:
         facts = {**ranking_facts(config, data), "seed": seed, "probe_batch": probe_digest(tasks)}
@@ -193,9 +163,10 @@ def _score_the_rest(
 ) -> None:
     """Append to ``evaluations``, and to ``store`` first, until every genotype has one."""
     workers = start_workers(config.executor, *tasks)
-    score, elapsed, count = config.study.measured[0], store.elapsed(), len(genotypes)
+    shown = Objective(config.study.measured[0])
+    elapsed, count = store.elapsed(), len(genotypes)
     try:
-        with report.Progress(console, score, count, None, (len(evaluations), -np.inf)) as progress:
+        with report.Progress(console, shown, count, None, (len(evaluations), ())) as progress:
             while (done := len(evaluations)) < count:
                 stop = done - done % LOOKAHEAD + LOOKAHEAD
                 for evaluation in workers.evaluate(genotypes, done, stop):

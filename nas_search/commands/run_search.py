@@ -11,9 +11,11 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
+from nas_search.commands.constraints import constraint_facts, resolve_constraints
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
-from nas_search.commands.finalists import finalists_of
+from nas_search.commands.finalists import finalists_of, ranked_by
+from nas_search.commands.latency import Latency, measure_best, prepare_latency
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.run_training import run_training
 from nas_search.commands.said_of_data import say
@@ -26,10 +28,11 @@ from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.garbage import keep_imports
 from nas_search.core.versions import versions
+from nas_search.costs import At
 from nas_search.data import ImageData, fingerprint, probe_notes
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
-from nas_search.search import Algorithm, SearchOutcome, run_loop
+from nas_search.search import Algorithm, FeasibleGenotypes, Genotypes, SearchOutcome, run_loop
 from nas_search.search.guided import TRAINED
 
 LOOKAHEAD = 256
@@ -53,18 +56,22 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     """
     keep_imports()
     data = config.dataset.load(config.dataset_options)
-    task = search_task(config, data)
+    tasks = search_tasks(config, data)
+    tasks, latency = _with_latency(config, tasks, directory, console)
+    task = tasks[0]
     task.check_sizes(config.space.sample(np.random.default_rng(0)))
     say(data, console, probe_notes(task.images))
     check_constraints(task)
-    facts = search_facts(config, task, data)
+    facts = search_facts(config, tasks, data)
+    facts |= {"latency": latency.facts()} if latency else {}
     guide = None
     if config.learning is not None:
         guide = config.learning.guide(config.space, config.proxy.name, facts["protocol"])
+    space = feasible_space(task)
     algorithm: Any = config.algorithm.algorithm(
-        config.space,
+        space,
         np.random.default_rng([config.seed, *b"search"]),
-        config.proxy.name,
+        config.objectives,
         config.algorithm_options,
     )
     if guide is not None:
@@ -73,8 +80,11 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         with Store(directory / "run.sqlite") as store:
             store.claim(facts, search_notes(config))
             keep_configuration(config.composed, directory)
-            outcome = _search(config, task, data, algorithm, store, console)
-            result = SearchResult(config, task, outcome, algorithm.duplicates, facts, guide)
+            outcome = _search(config, tasks, data, algorithm, store, console)
+            proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
+            result = SearchResult(
+                config, task, outcome, algorithm.duplicates, facts, proposals, guide
+            )
             if guide is not None:
                 ranking = [number for number, _ in result.ranked]
                 store.claim(facts, {**search_notes(config), "ranking": ranking})
@@ -84,6 +94,10 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         raise
     write_report(result, directory)
     print_report(result, directory, console)
+    if latency and outcome.stop != "interrupted":
+        best = [e.genotype for _, e in result.ranked[: config.latency.best]]
+        most = config.constraints.bounds.get("max_latency_ms")
+        measure_best(latency, config.space, best, most, console)
     remark = failure_remark(outcome.evaluations)
     if outcome.stop != "interrupted":
         if not result.ranked:
@@ -99,27 +113,65 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     return outcome
 
 
-def search_task(config: SearchConfig, data: ImageData) -> ScoringTask:
-    """Return what workers must know to score candidates of ``config``; reads the probe batch.
+def _with_latency(
+    config: SearchConfig, tasks: list[ScoringTask], directory: Path, console: Console
+) -> tuple[list[ScoringTask], Latency | None]:
+    """Return the tasks with what tells latencies, if any are asked for.
+
+    Raises:
+        InputError: the other bounds cannot be met, or the device or the table is not there.
+    """
+    task, constraints = tasks[0], tasks[0].constraints
+    if "latency" not in constraints.names:
+        return tasks, None
+    # The other bounds first: what they rule out need not wait for measurements.
+    others = {key: bound for key, bound in constraints.bounds.items() if "latency" not in key}
+    counted = dataclasses.replace(constraints, bounds=others, also=())
+    check_constraints(dataclasses.replace(task, constraints=counted))
+    latency = prepare_latency(
+        config.latency, config.space, task.at, config.seed, directory, console
+    )
+    at = dataclasses.replace(task.at, latency=latency.model)
+    known = dataclasses.replace(constraints, at=at)
+    return [dataclasses.replace(one, constraints=known) for one in tasks], latency
+
+
+def search_tasks(config: SearchConfig, data: ImageData) -> list[ScoringTask]:
+    """Return what workers must know to score candidates of ``config``; reads the probe batches.
 
     Raises:
         InputError: the data is too small, or the device does not exist.
     """
     device = resolve_device(config.device)
-    return scoring_task(
-        data,
-        config.proxy.measured,
-        config.proxy.settings,
-        config.seed,
-        space=config.space,
-        macro=config.macro,
-        constraints=config.constraints,
-        device=device,
-        precision=config.precision,
-    )
+    scored = At(data.input_shape, data.num_classes, config.macro)
+    constraints = resolve_constraints(config.constraints, config.space, scored, config.recipe)
+    return [
+        scoring_task(
+            data,
+            one.scores,
+            one.settings,
+            config.seed,
+            space=config.space,
+            macro=config.macro,
+            constraints=constraints,
+            device=device,
+            precision=config.precision,
+        )
+        for one in config.proxy.measured()
+    ]
 
 
-def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> dict[str, Any]:
+def feasible_space(task: ScoringTask) -> Genotypes:
+    """Return the space of ``task``, with moves that lead back where a bound is broken."""
+    bounds = task.constraints
+    if not bounds.bounds:
+        return task.space
+    return FeasibleGenotypes(task.space, lambda genotype: bounds.excess(task.costs(genotype)))
+
+
+def search_facts(
+    config: SearchConfig, tasks: Sequence[ScoringTask], data: ImageData
+) -> dict[str, Any]:
     """Return what defines the history of a search; budget, workers and device may change."""
     return {
         "seed": config.seed,
@@ -131,13 +183,14 @@ def search_facts(config: SearchConfig, task: ScoringTask, data: ImageData) -> di
             "batch": config.batch,
         },
         "dataset": config.dataset.name,
-        "num_classes": task.num_classes,
+        "num_classes": tasks[0].num_classes,
         "data": fingerprint(data),
-        "probe_batch": probe_digest([task]),
-        "constraints": dataclasses.asdict(config.constraints),
+        "probe_batch": probe_digest(tasks),
+        "constraints": constraint_facts(tasks[0].constraints, tasks[0].at),
         **_learning_facts(config, data),
-        # Of other precision only: what was recorded before there was a choice can be continued.
-        **({"precision": task.precision} if task.precision != "fp32" else {}),
+        # Only where they differ: what was recorded before there was a choice can be continued.
+        **({"precision": config.precision} if config.precision != "fp32" else {}),
+        **({"objectives": list(map(str, config.objectives))} if config.several else {}),
     }
 
 
@@ -161,36 +214,35 @@ def search_notes(config: SearchConfig) -> dict[str, Any]:
 
 def _search(
     config: SearchConfig,
-    task: ScoringTask,
+    tasks: Sequence[ScoringTask],
     data: ImageData,
     algorithm: Algorithm,
     store: Store,
     console: Console,
 ) -> SearchOutcome:
     """Run the loop on what ``store`` does not hold yet."""
-    score = config.proxy.name
+    objective = config.objectives[0]
     recorded, elapsed = store.evaluations(), store.elapsed()
     if recorded:
         console.print(f"continuing after {len(recorded)} evaluations in {store.path.parent}")
     scored = [e for e in recorded if TRAINED not in e.scores]
-    best = max((e.scores[score] for e in scored if e.status == "ok"), default=-np.inf)
     done = sum(e.status != "rejected" for e in scored)
     trained = [e.scores[TRAINED] for e in recorded if TRAINED in e.scores]
     minutes = config.budget.minutes
     seconds = None if minutes is None else 60 * minutes
     learning, budget = config.learning, config.budget
-    workers = _LateWorkers(lambda: config.proxy.start(config.executor, task))
+    workers = _LateWorkers(lambda: config.proxy.start(config.executor, tasks))
     trainers = None
     if learning is not None:
         run = store.path.parent
-        trainers = _LateWorkers(lambda: learning.start(config.executor, task, data, run))
+        trainers = _LateWorkers(lambda: learning.start(config.executor, tasks[0], data, run))
     try:
         with report.Progress(
             console,
-            score,
+            objective,
             budget.evaluations if learning is None else None,
             seconds,
-            (done, best),
+            (done, scored),
             None if learning is None else (TRAINED, trained),
         ) as progress:
             return run_loop(
@@ -239,9 +291,13 @@ def _train_finalists(
     config = result.config
     if not config.finalists.k or config.recipe is None:
         return
+    numbers = [number for number, _ in result.ranked] if result.guide is not None else ()
+    ranked, score = ranked_by(
+        result.outcome.evaluations, config.objectives, config.finalists.by, config.space, numbers
+    )
     candidates = finalists_of(
-        result.ranked,
-        config.proxy.name,
+        ranked,
+        score,
         result.architecture(""),
         config.finalists,
         data,

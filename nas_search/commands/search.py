@@ -13,9 +13,10 @@ from nas_search.commands.command import CONF, Command
 
 def _after_sweep(directory: Path) -> None:
     from nas_search.commands.screen import screen
-    from nas_search.commands.sweep_report import print_sweep
+    from nas_search.commands.sweep_report import print_sweep, write_sweep
 
-    print_sweep(directory, screen())
+    jobs = print_sweep(directory, screen())
+    write_sweep(directory, jobs)
 
 
 _COMMAND = Command("nas_search", _after_sweep)
@@ -23,7 +24,9 @@ _COMMAND = Command("nas_search", _after_sweep)
 
 @hydra.main(config_path=CONF, config_name="config", version_base="1.3")
 def _search(config: DictConfig) -> None:
-    with _COMMAND.job() as directory:
+    if _COMMAND.is_finished(config):
+        return
+    with _COMMAND.job(config) as directory:
         from nas_search.commands.search_values import refuse_early
 
         refuse_early(config)

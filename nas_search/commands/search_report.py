@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,18 @@ from rich.console import Console
 
 from nas_search import report
 from nas_search.commands.closing import closing_lines, why_ended
+from nas_search.commands.front_report import front_facts, write_front
 from nas_search.commands.search_schema import SearchConfig
 from nas_search.core.errors import RunError
 from nas_search.core.evaluation import STATUSES, Evaluation
 from nas_search.core.files import write_csv, write_json
 from nas_search.core.versions import versions
+from nas_search.costs import COSTS, bound_keys
 from nas_search.runs.architecture import Architecture
 from nas_search.scoring import ScoringTask
+from nas_search.scoring.constraints import number
 from nas_search.search import SearchOutcome
+from nas_search.search.fronts import Ranked, ranked_by_fronts
 from nas_search.search.guided import TRAINED, Guide
 from nas_search.search.standings import Standing, again_of, standings
 from nas_search.tables import Table, truth
@@ -40,6 +44,7 @@ class SearchResult:
         outcome: every evaluation, and why the search ended.
         duplicates: proposals that were skipped because they had been evaluated.
         facts: what defines the search, see :func:`.run_search.search_facts`.
+        proposals: how many genotypes were drawn to stay within the bounds; empty without bounds.
         guide: of a search that trains; None for others.
     """
 
@@ -48,6 +53,7 @@ class SearchResult:
     outcome: SearchOutcome
     duplicates: int
     facts: dict[str, Any]
+    proposals: dict[str, Any] = field(default_factory=dict)
     guide: Guide | None = None
 
     @cached_property
@@ -60,13 +66,20 @@ class SearchResult:
 
     @cached_property
     def ranked(self) -> Sequence[tuple[int, Evaluation]]:
-        """Numbers and evaluations of all that have a score, best first.
+        """Numbers and evaluations of all that have the objectives, in the leaderboard's order.
 
-        By the score; where the search trained, by its last model.
+        By the score, or along the fronts; where the search trained, by its last model.
         """
         if self.guide is not None:
             return [(one.number, one.evaluation) for one in self.standings]
+        if self.config.several:
+            return [(one.number, one.evaluation) for one in self.fronts]
         return report.best_first(self.outcome.evaluations, self.config.proxy.name)
+
+    @cached_property
+    def fronts(self) -> list[Ranked]:
+        """The same with several objectives, each with its front."""
+        return ranked_by_fronts(self.outcome.evaluations, self.config.objectives)
 
     @cached_property
     def truths(self) -> list[dict[str, float | None]]:
@@ -93,14 +106,17 @@ class SearchResult:
         statuses: Counter[str] = Counter(
             e.status for e in outcome.evaluations if id(e) not in again
         )
-        regrets = config.table and ranked and truth.regrets(config.table, ranked[0][1].genotype)
+        alone = config.table is not None and ranked and not config.several
+        regrets = alone and truth.regrets(config.table, ranked[0][1].genotype)  # type: ignore[arg-type]
         return {
             "stop": outcome.stop,
             "best_score": ranked[0][1].scores[config.proxy.name] if ranked else None,
+            **({"front": front_facts(self.fronts, config.objectives)} if config.several else {}),
             **({"benchmark": regrets} if regrets else {}),
             "candidates": {status: statuses[status] for status in STATUSES if statuses[status]},
             **({"trainings": self.trainings} if self.guide is not None else {}),
             "duplicates_skipped": self.duplicates,
+            **({"proposals": self.proposals} if self.proposals else {}),
             "search_seconds": round(outcome.seconds, 3),
             "scoring_seconds": round(sum(e.seconds for e in outcome.evaluations), 3),
             "device": self.task.device,
@@ -140,7 +156,10 @@ def write_report(result: SearchResult, directory: Path) -> None:
 def print_report(result: SearchResult, directory: Path, console: Console) -> None:
     """Print the leaderboard, what a table knows of number 1, how the search ended, what is next."""
     config, summary = result.config, result.summary
-    if result.ranked:
+    if result.ranked and config.several:
+        table = report.front_table(result.fronts, config.objectives, config.top, result.truths)
+        console.print(table)
+    elif result.ranked:
         console.print(
             report.leaderboard_table(result.ranked, config.proxy.name, config.top, result.truths)
         )
@@ -155,6 +174,13 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
         highlight=False,
         soft_wrap=True,
     )
+    if result.proposals:
+        drawn, wasted = result.proposals["drawn"], result.proposals["wasted"]
+        console.print(
+            f"to stay within the bounds {drawn:,} architectures were drawn, {wasted:.1%} in vain",
+            highlight=False,
+            soft_wrap=True,
+        )
     if result.ranked:
         lead = result.standings[0] if result.standings else None
         for line in closing_lines(config, result.outcome, directory, lead):
@@ -171,14 +197,34 @@ def _truth_line(column: str, facts: dict[str, float | None]) -> str:
 
 
 def _write_tables(result: SearchResult, directory: Path) -> None:
-    score, evaluations = result.config.proxy.name, result.outcome.evaluations
+    config, evaluations = result.config, result.outcome.evaluations
     write_json(directory / "summary.json", result.summary)
-    told = [*result.config.proxy.scores, *([TRAINED] if result.guide is not None else [])]
+    told = [*config.proxy.scores, *([TRAINED] if result.guide is not None else [])]
     report.write_history(directory / "history.csv", evaluations, told)
-    report.write_leaderboard(directory / "leaderboard.csv", result.ranked, score, result.truths)
+    leaderboard = directory / "leaderboard.csv"
+    if config.several:
+        report.write_front_leaderboard(leaderboard, result.fronts, config.objectives, result.truths)
+    else:
+        report.write_leaderboard(leaderboard, result.ranked, config.proxy.name, result.truths)
 
 
 def _write_pictures(result: SearchResult, directory: Path) -> None:
+    if result.config.several:
+        marked = result.config.finalists.k or DRAWINGS
+        write_front(result.fronts, result.config.objectives, directory, marked)
+    else:
+        _write_curves(result, directory)
+    space = result.config.space
+    for rank, (_, evaluation) in reversed(list(enumerate(result.ranked[:DRAWINGS], 1))):
+        for graph in space.graphs(space.parse(evaluation.genotype)):
+            report.draw_cell(
+                graph,
+                directory / f"cell_{rank}_{graph.name}.svg",
+                title=f"{graph.name} cell of number {rank}",
+            )
+
+
+def _write_curves(result: SearchResult, directory: Path) -> None:
     config, evaluations = result.config, result.outcome.evaluations
     score = config.proxy.name
     report.search_curve(
@@ -194,13 +240,23 @@ def _write_pictures(result: SearchResult, directory: Path) -> None:
     )
     if config.table:
         _write_truth(config.table, evaluations, score, directory)
-    for rank, (_, evaluation) in reversed(list(enumerate(result.ranked[:DRAWINGS], 1))):
-        for graph in config.space.graphs(config.space.parse(evaluation.genotype)):
-            report.draw_cell(
-                graph,
-                directory / f"cell_{rank}_{graph.name}.svg",
-                title=f"{graph.name} cell of number {rank}",
-            )
+    _write_costs(result, directory)
+
+
+def _write_costs(result: SearchResult, directory: Path) -> None:
+    """Draw the scores against the costs that were asked for, if any were."""
+    constraints, score = result.task.constraints, result.config.proxy.name
+    bounds: dict[str, list[tuple[str, float]]] = {}
+    for key, value in constraints.bounds.items():
+        bounds.setdefault(bound_keys()[key][0], []).append((f"{key}={number(value)}", value))
+    if result.ranked and constraints.names:
+        report.cost_scatter(
+            [(e.scores[score], e.costs) for _, e in result.ranked],
+            {name: COSTS.get(name).unit for name in constraints.names},
+            bounds,
+            directory / "costs.png",
+            score_name=score,
+        )
 
 
 def _write_truth(
@@ -227,6 +283,8 @@ def _write_best(result: SearchResult, directory: Path) -> None:
         return
     number, best = result.ranked[0]
     measured: dict[str, Any] = {"params": best.params, "macs": best.macs, "number": number}
+    if best.costs:
+        measured |= {"costs": best.costs, "costs_at": result.task.at.as_dict()}
     if result.standings:
         accuracy = result.standings[0].accuracy
         measured[TRAINED] = None if math.isnan(accuracy) else accuracy

@@ -7,15 +7,20 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from nas_search.commands.constraints import ConstraintsConfig, keeping, read_constraints
+from nas_search.commands.finalists_by import check_by
 from nas_search.commands.fitness import ProxyConfig, read_proxy
 from nas_search.commands.groups import read_choice, read_space, read_table
+from nas_search.commands.latency import LatencyConfig, read_latency
 from nas_search.commands.learning import LearningConfig, read_learning
+from nas_search.commands.objectives import costs_of
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import as_composed, read_as, read_group
 from nas_search.commands.search_values import GROUPS, read_beside, read_evolution
 from nas_search.core.device import Precision
+from nas_search.core.objectives import Objectives
 from nas_search.data import DATASETS, DatasetRecord
-from nas_search.scoring import Constraints, Executor
+from nas_search.scoring import Executor
 from nas_search.search import AlgorithmRecord, Budget
 from nas_search.spaces import SearchSpace
 from nas_search.tables import Table
@@ -34,13 +39,15 @@ class SearchConfig:
         space_options: what it was built with, for the record of the run.
         macro: sizes of the networks that are scored.
         proxy: the fitness.
+        objectives: what is searched for: the fitness alone, or several scores and costs.
         algorithm: the registered algorithm; ``algorithm_options`` its options.
         batch: genotypes that the algorithm proposes at a time; 1 is the published algorithm.
         learning: how an algorithm that trains does it, and what it knows; None for others.
         budget: when to end.
         dataset: the registered data set; ``dataset_options`` its options.
         executor: which workers evaluate.
-        constraints: bounds on candidates.
+        constraints: bounds on the costs of candidates.
+        latency: where latency is measured, if a bound or the user asks for it.
         precision: of the scores' arithmetic.
         top: architectures in the table at the end and with drawings.
         table: accuracies to report of what is found; None when no benchmark is chosen.
@@ -56,6 +63,7 @@ class SearchConfig:
     space_options: dict[str, Any]
     macro: dict[str, Any]
     proxy: ProxyConfig
+    objectives: Objectives
     algorithm: AlgorithmRecord
     algorithm_options: Any
     batch: int
@@ -63,7 +71,8 @@ class SearchConfig:
     dataset: DatasetRecord
     dataset_options: Any
     executor: Executor
-    constraints: Constraints = field(default_factory=Constraints)
+    constraints: ConstraintsConfig = field(default_factory=ConstraintsConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
     precision: Precision = "fp32"
     top: int = 10
     table: Table | None = None
@@ -72,6 +81,11 @@ class SearchConfig:
     learning: LearningConfig | None = None
     plugins: tuple[str, ...] = ()
     composed: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives, and the result is a front."""
+        return len(self.objectives) > 1
 
 
 def read_config(config: DictConfig) -> SearchConfig:
@@ -83,12 +97,14 @@ def read_config(config: DictConfig) -> SearchConfig:
     """
     top = read_beside(config)
     import_plugins(top.plugins)
-    evolution = read_evolution(config)
+    evolution = read_evolution(config, top.objectives)
     group = {name: read_group(config, name) for name in GROUPS}
     dataset, dataset_options = read_choice(DATASETS, "dataset", group["dataset"])
     space, macro, space_options = read_space(group["search_space"])
     table = read_table(space, group["benchmark"])
-    proxy = read_proxy(group["proxy"], table, space)
+    proxy, objectives = read_proxy(group["proxy"], table, space, top.objectives)
+    finalists = read_as(FinalistsConfig, "finalists", group["finalists"])
+    check_by(finalists.by, objectives, space)  # now, not after the search
     learning = None
     if evolution.learning is not None:
         learning = read_learning(evolution.learning, space, proxy, table)
@@ -100,6 +116,7 @@ def read_config(config: DictConfig) -> SearchConfig:
         space_options=space_options,
         macro=macro,
         proxy=proxy,
+        objectives=objectives,
         algorithm=evolution.algorithm,
         algorithm_options=evolution.options,
         batch=evolution.batch,
@@ -107,10 +124,11 @@ def read_config(config: DictConfig) -> SearchConfig:
         dataset=dataset,
         dataset_options=dataset_options,
         executor=read_as(Executor, "executor", group["executor"]),
-        constraints=read_as(Constraints, "constraints", group["constraints"]),
+        constraints=keeping(read_constraints(group["constraints"]), costs_of(objectives)),
+        latency=read_latency(group["latency"]),
         top=top.top,
         table=table,
-        finalists=read_as(FinalistsConfig, "finalists", group["finalists"]),
+        finalists=finalists,
         recipe=read_as(Recipe, "recipe", group["recipe"]),
         learning=learning,
         plugins=tuple(top.plugins),

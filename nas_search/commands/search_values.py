@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,7 @@ GROUPS = (
     "dataset",
     "executor",
     "constraints",
+    "latency",
     "benchmark",
     "finalists",
     "recipe",
@@ -42,6 +44,7 @@ class Beside:
     device: str
     precision: Precision
     plugins: list[str]
+    objectives: list[str]
     seed: int = at_least(0)
     top: int = at_least(1)
 
@@ -134,11 +137,15 @@ def read_beside(config: DictConfig) -> Beside:
     return read_as(Beside, "", beside(config, GROUPS))
 
 
-def read_evolution(config: DictConfig) -> Evolution:
+def read_evolution(config: DictConfig, objectives: Sequence[str] = ()) -> Evolution:
     """Return the groups ``algorithm`` and ``budget``.
 
+    Args:
+        config: the composed configuration.
+        objectives: what is searched for, as the user names it; empty for the score alone.
+
     Raises:
-        InputError: there is no such algorithm, key or value, or the two do not fit each other.
+        InputError: there is no such algorithm, key or value, or they do not fit each other.
     """
     values = read_group(config, "algorithm")
     algorithm = ALGORITHMS.get(read_name(values, "algorithm"))
@@ -148,10 +155,36 @@ def read_evolution(config: DictConfig) -> Evolution:
         *([Learning] if algorithm.trains else []),
     ]
     proposing, options, *learning = read_parts("algorithm", nameless(values), *schemas)
+    check_count(objectives, algorithm)
     budget, _ = read_parts("budget", read_group(config, "budget"), Budget, _Advice)
     if not algorithm.trains:
         budget = dataclasses.replace(budget, trainings=None)
     return Evolution(algorithm, options, proposing.batch, budget, *learning)
+
+
+def check_count(names: Sequence[str], algorithm: AlgorithmRecord) -> None:
+    """Refuse a number of objectives that an algorithm cannot search for; none given are one.
+
+    Raises:
+        InputError: it is too small or too large, or one is given twice.
+    """
+    least, most = algorithm.objectives
+    given = f"objectives=[{','.join(names)}]"
+    if len(names) == 1:
+        score = "NAME" if ":" in names[0] else names[0]
+        raise InputError(f"{given} is one: choose it by proxy={score}, or name another")
+    if not names and least > 1:
+        raise InputError(
+            f"algorithm={algorithm.name} trades several objectives off: name two or more, e.g. "
+            "'objectives=[gradalign,macs]'"
+        )
+    if len(names) > most == 1:
+        raise InputError(
+            f"algorithm={algorithm.name} has one objective, {given} are {len(names)}: choose "
+            "algorithm=nsga2, or one score and bounds on costs: constraints.max_macs=..."
+        )
+    if len(names) > most:
+        raise InputError(f"{given} are {len(names)}: algorithm={algorithm.name} takes {most}")
 
 
 def refuse_early(config: DictConfig) -> None:
@@ -160,5 +193,6 @@ def refuse_early(config: DictConfig) -> None:
     Raises:
         InputError: there is one.
     """
-    if not read_beside(config).plugins:  # which may bring the algorithm
-        read_evolution(config)
+    top = read_beside(config)
+    if not top.plugins:  # which may bring the algorithm
+        read_evolution(config, top.objectives)

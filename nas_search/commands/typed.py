@@ -54,18 +54,19 @@ def gathered(arguments: Sequence[str], key: str) -> list[str]:
         arguments: as typed, without the program.
         key: of the list.
     """
-    previous = ("", *arguments)
-    bare = [
-        argument
-        for before, argument in zip(previous, arguments, strict=False)
-        if before not in _FLAGS_WITH_VALUE
-        and not argument.startswith(("-", "~"))
-        and not _KEY.fullmatch(argument.partition("=")[0] if "=" in argument else "=")
-    ]
-    if not bare:
-        return list(arguments)
-    rest = [argument for argument in arguments if argument not in bare]
-    return [*rest, f"{key}=[{','.join(map(quoted, bare))}]"]
+    rest: list[str] = []
+    bare: list[str] = []
+    place = 0
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        name, equals, _ = argument.partition("=")
+        has_key = bool(equals) and _KEY.fullmatch(name) is not None
+        if before in _FLAGS_WITH_VALUE or has_key or argument.startswith(("-", "~")):
+            rest.append(argument)
+        else:
+            place = place if bare else len(rest)
+            bare.append(argument)
+    together = [f"{key}=[{','.join(map(quoted, bare))}]"] if bare else []
+    return [*rest[:place], *together, *rest[place:]]  # argparse wants overrides in one row
 
 
 def quoted(value: str) -> str:

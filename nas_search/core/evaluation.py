@@ -30,6 +30,8 @@ class Evaluation:
         seconds: wall-clock time of the evaluation.
         reason: one line on why it is not ``ok``; names the missing scores if several were
             requested.
+        costs: costs by name (:mod:`nas_search.costs`) that were asked for, lower is better, of the
+            network at the sizes that ``constraints.at`` names.
     """
 
     genotype: str
@@ -40,3 +42,4 @@ class Evaluation:
     macs: int | None = None
     seconds: float = 0.0
     reason: str = ""
+    costs: dict[str, float] = field(default_factory=dict)

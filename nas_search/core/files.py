@@ -7,12 +7,12 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from nas_search.core.errors import InputError
+from nas_search.core.errors import InputError, RunError
 
 FORMULA = ("=", "+", "@", "\t", "\r")
 """Beginnings of a cell that spreadsheets calculate."""
@@ -38,6 +38,25 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file atomically: a killed process or a full disk leaves the previous file.
+
+    Raises:
+        RunError: the disk refuses; the previous file is kept.
+    """
+    try:
+        with replacing(path) as new, new.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into RuntimeError
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise RunError(
+            f"cannot write {path} ({reason}); free space and repeat the command: it continues "
+            "after the last epoch that was written"
+        ) from error
 
 
 def user_path(text: str | Path, key: str = "") -> Path:

@@ -115,7 +115,7 @@ def _counts(kind: CellKind, graphs: Sequence[OperationGraph]) -> tuple[Array, Ar
     return _histogram(read, shape), _histogram(written, (shape[0], *shape[2:]))
 
 
-def _histogram(indices: list[tuple[int, ...]], shape: tuple[int, ...]) -> Array:
+def _histogram(indices: Sequence[tuple[int, ...]], shape: tuple[int, ...]) -> Array:
     if not indices:
         return np.zeros(shape)
     flat = np.ravel_multi_index(tuple(np.array(indices).T), shape)

@@ -65,7 +65,9 @@ def graph_features(space: SearchSpace[Any], architectures: Sequence[Hashable]) -
         InputError: the space has neither cells nor choices, or a text is no architecture of it.
     """
     names = feature_names(space)
-    genotypes = [space.parse(one) if isinstance(one, str) else one for one in architectures]
+    genotypes: list[Any] = [
+        space.parse(one) if isinstance(one, str) else one for one in architectures
+    ]
     if not genotypes:
         return Features(names, np.empty((0, len(names))))
     if not space.cells:

@@ -27,7 +27,8 @@ def write_archive(
     """Write a record and arrays to ``path``, compressed; equal contents give equal files."""
     text = json.dumps(record, allow_nan=False).encode()
     with path.open("wb") as file:
-        np.savez_compressed(file, **{RECORD: np.frombuffer(text, np.uint8)}, **arrays)
+        contents: dict[str, Any] = {RECORD: np.frombuffer(text, np.uint8), **arrays}
+        np.savez_compressed(file, **contents)
 
 
 def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

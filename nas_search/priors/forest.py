@@ -57,8 +57,13 @@ class Forest:
         if trees >= self.trees:
             return self
         end = self.roots[trees]
-        arrays = (self.feature, self.threshold, self.right, self.value)
-        return Forest(*(one[:end] for one in arrays), self.roots[:trees])
+        return Forest(
+            feature=self.feature[:end],
+            threshold=self.threshold[:end],
+            right=self.right[:end],
+            value=self.value[:end],
+            roots=self.roots[:trees],
+        )
 
     def compact(self) -> Forest:
         """Return the forest in the numbers that a file holds: float32 and float16."""
@@ -104,9 +109,13 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], features: int) -> Forest:
         ValueError: they are no forest of so many features; no prediction could end, or be right.
         KeyError: one is missing.
     """
-    integers = {name: arrays[name].astype(np.int64) for name in ("feature", "right", "roots")}
-    floats = {name: arrays[name].astype(np.float64) for name in ("threshold", "value")}
-    forest = Forest(**integers, **floats)
+    forest = Forest(
+        feature=arrays["feature"].astype(np.int64),
+        threshold=arrays["threshold"].astype(np.float64),
+        right=arrays["right"].astype(np.int64),
+        value=arrays["value"].astype(np.float64),
+        roots=arrays["roots"].astype(np.int64),
+    )
     nodes = len(forest.feature)
     inner = forest.feature != LEAF
     children = np.arange(nodes) + forest.right

@@ -21,6 +21,7 @@ MOST_JUDGED = 2000
 DRAWS = 500
 
 Rows = NDArray[np.bool_]
+Numbers = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,11 @@ def cross_validated(
 
 
 def judged(
-    protocol: str, how: str, predicted: Array, accuracy: Array, params: Array | None = None
+    protocol: str,
+    how: str,
+    predicted: Numbers,
+    accuracy: Numbers,
+    params: Numbers | None = None,
 ) -> HeldOut:
     """Return how well ``predicted`` (n,) orders accuracies (n,).
 
@@ -125,7 +130,7 @@ def judged(
     )
 
 
-def _pairs(predicted: Array, accuracy: Array, params: Array | None) -> tuple[Array, Array]:
+def _pairs(predicted: Numbers, accuracy: Numbers, params: Numbers | None) -> tuple[Array, Array]:
     """Return (n, n): 1 where a counted pair is in the right order, 1/2 where tied; and all counted.
 
     Pairs of equal accuracy have no order.

@@ -16,6 +16,8 @@ from nas_search.core.text import quote
 from nas_search.proxies import ProxyRecord
 from nas_search.ranking import correlation
 from nas_search.ranking.aggregates import Combine
+from nas_search.ranking.equal_size import WITHIN, equal_size_pairs
+from nas_search.ranking.noise_ceiling import Noise, noise_ceiling
 from nas_search.spaces import CellGraph
 from nas_search.tables import Array
 from nas_search.tables.table import Table
@@ -71,6 +73,13 @@ class RankingRow:
         dead: number of those without a score; they are ranked last, tied.
         tau: Kendall's tau-b; ``tau_low`` and ``tau_high`` are its 95 % bootstrap interval.
         rho: Spearman's rho.
+        equal_params: share of the pairs of architectures of equal parameters (10 % at most) that
+            are ordered rightly, see :mod:`.equal_size`; ``equal_params_low`` and
+            ``equal_params_high`` are its 95 % interval, ``equal_params_pairs`` their number.
+        ceiling_tau: tau of a perfect predictor of the true mean accuracy, see
+            :mod:`.noise_ceiling`; ``ceiling_equal_params`` its share of those pairs; NaN where the
+            table has no repeated training. ``ceiling_tau_single`` and
+            ``ceiling_equal_params_single``: the same against one training of each architecture.
         ndcg: normalized discounted cumulative gain over all n.
         argmax_accuracy: accuracy (%) of the network of highest score.
         top10_accuracy: mean accuracy (%) of the ten networks of highest score.
@@ -93,6 +102,14 @@ class RankingRow:
     tau_low: float
     tau_high: float
     rho: float
+    equal_params: float
+    equal_params_low: float
+    equal_params_high: float
+    equal_params_pairs: int
+    ceiling_tau: float
+    ceiling_equal_params: float
+    ceiling_tau_single: float
+    ceiling_equal_params_single: float
     ndcg: float
     argmax_accuracy: float
     top10_accuracy: float
@@ -194,6 +211,7 @@ def ranking_rows(
     macs: Array,
     connected: NDArray[np.bool_],
     draws: int,
+    noise: Mapping[str, Noise] | None = None,
 ) -> list[RankingRow]:
     """Return one row per score, seed, column of accuracies and subset.
 
@@ -205,10 +223,16 @@ def ranking_rows(
         connected: (n,) whether a cell has no dead branch. If no cell has one, only the full set is
             reported.
         draws: number of resamples for the interval.
+        noise: of the columns whose architectures were trained repeatedly.
     """
     subsets = {FULL: np.ones(len(params), dtype=bool)}
     if not connected.all():
         subsets[NO_DEAD] = connected
+    ceilings = {
+        (name, subset): _ceilings(accuracy, inside, params, (noise or {}).get(name))
+        for name, accuracy in accuracies.items()
+        for subset, inside in subsets.items()
+    }
     rows = []
     for column in score_columns:
         seeds = [c.values for c in score_columns if c.name == column.name and c.seed != MEAN]
@@ -227,6 +251,7 @@ def ranking_rows(
                         seed_tau=correlation.mean_tau([values[included] for values in seeds])
                         if column.seed == MEAN
                         else math.nan,
+                        **ceilings[name, subset],
                         **_statistics(
                             column.values[included],
                             accuracy[included],
@@ -245,12 +270,17 @@ def _statistics(
     """Return the fields of :class:`RankingRow` from ``dead`` to ``partial_rho_size``."""
     scores = correlation.failures_last(values)
     low, high = correlation.bootstrap_tau(scores, accuracy, draws)
+    equal = equal_size_pairs(values, accuracy, params)
     return {
         "dead": int((~np.isfinite(values)).sum()),
         "tau": correlation.kendall_tau(scores, accuracy),
         "tau_low": low,
         "tau_high": high,
         "rho": correlation.spearman_rho(scores, accuracy),
+        "equal_params": equal.share,
+        "equal_params_low": equal.low,
+        "equal_params_high": equal.high,
+        "equal_params_pairs": equal.pairs,
         "ndcg": correlation.ndcg(scores, accuracy),
         "argmax_accuracy": correlation.top_mean(scores, accuracy, 1),
         "top10_accuracy": correlation.top_mean(scores, accuracy, TOP),
@@ -258,6 +288,20 @@ def _statistics(
         "partial_rho": correlation.partial_spearman(scores, accuracy, params),
         "partial_rho_size": correlation.partial_spearman(scores, accuracy, params, macs),
     }
+
+
+def _ceilings(
+    accuracy: Array, inside: NDArray[np.bool_], params: Array, noise: Noise | None
+) -> dict[str, Any]:
+    """Return the fields of :class:`RankingRow` from ``ceiling_tau`` on."""
+    names = ("tau", "equal_params", "tau_single", "equal_params_single")
+    if noise is None:
+        return {f"ceiling_{name}": math.nan for name in names}
+    known = inside & np.isfinite(accuracy)
+    columns = accuracy[known], noise.variance[known], noise.trainings[known], params[known]
+    every, equal = (noise_ceiling(*columns, within) for within in (math.inf, WITHIN))
+    values = (2 * every.share - 1, equal.share, 2 * every.single - 1, equal.single)
+    return {f"ceiling_{name}": value for name, value in zip(names, values, strict=True)}
 
 
 def has_dead_branch(graphs: Iterable[CellGraph]) -> bool:

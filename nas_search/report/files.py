@@ -20,9 +20,21 @@ def best_first(evaluations: Sequence[Evaluation], score: str) -> list[tuple[int,
     return sorted(scored, key=lambda pair: -pair[1].scores[score])
 
 
+def cost_names(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return the costs that were asked for, which all evaluations of a run have."""
+    return list(evaluations[0].costs) if evaluations else []
+
+
+def cost_column(name: str) -> str:
+    """Return the column of a cost; ``params`` and ``macs`` alone are of the scored network."""
+    return f"cost_{name}"
+
+
 def write_history(path: Path, evaluations: Sequence[Evaluation], scores: Sequence[str]) -> None:
     """Write one row per evaluation, in the order in which candidates were proposed."""
-    header = ["number", "status", *scores, "params", "macs", "seconds", "genotype", "reason"]
+    costs = cost_names(evaluations)
+    header = ["number", "status", *scores, "params", "macs", *map(cost_column, costs)]
+    header += ["seconds", "genotype", "reason"]
     rows = [
         [
             number,
@@ -30,6 +42,7 @@ def write_history(path: Path, evaluations: Sequence[Evaluation], scores: Sequenc
             *(e.scores.get(name, "") for name in scores),
             e.params,
             e.macs,
+            *(e.costs.get(name, "") for name in costs),
             f"{e.seconds:.4f}",
             e.genotype,
             e.reason,
@@ -54,6 +67,7 @@ def write_leaderboard(
         truths: further columns of each architecture, e.g. true accuracies from a table.
     """
     columns = list(truths[0]) if truths else []
+    costs = cost_names([e for _, e in ranked])
     rows = [
         [
             rank,
@@ -61,9 +75,11 @@ def write_leaderboard(
             *(truths[rank - 1][column] for column in columns),
             e.params,
             e.macs,
+            *(e.costs.get(name, "") for name in costs),
             number,
             e.genotype,
         ]
         for rank, (number, e) in enumerate(ranked, 1)
     ]
-    write_csv(path, ["rank", score, *columns, "params", "macs", "number", "genotype"], rows)
+    header = ["rank", score, *columns, "params", "macs", *map(cost_column, costs)]
+    write_csv(path, [*header, "number", "genotype"], rows)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from time import monotonic
 
 from rich import progress
 from rich.console import Console
 
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.objectives import Objective, values_of
 
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -20,10 +22,10 @@ class Progress:
 
     Args:
         console: console to write to.
-        score: name of the fitness.
+        objective: what the best is the best of; of several, the first.
         evaluations: evaluations in the budget, or None.
         seconds: seconds in the budget, or None.
-        done: number of evaluations and best score of a run that is continued.
+        done: number of evaluations that count of a run that is continued, and its evaluations.
         trained: name of what trainings tell, and accuracies (%) of a run that is continued; None
             where nothing is trained.
     """
@@ -31,17 +33,20 @@ class Progress:
     def __init__(
         self,
         console: Console,
-        score: str,
+        objective: Objective,
         evaluations: int | None,
         seconds: float | None,
-        done: tuple[int, float] = (0, -math.inf),
+        done: tuple[int, Sequence[Evaluation]] = (0, ()),
         trained: tuple[str, list[float]] | None = None,
     ) -> None:
         self._console = console
-        self._score = score
+        self._objective = objective
         self._evaluations = evaluations
         self._seconds = seconds
-        self._done, self._best = done
+        self._done, earlier = done
+        self._best = math.nan
+        for evaluation in earlier:
+            self._see(evaluation)
         self._new = self._rejected = 0
         self._training, self._accuracies = trained or ("", [])
         self._start = self._last_line = monotonic()
@@ -72,7 +77,7 @@ class Progress:
         self._new += counts
         self._rejected += not counts
         self._done += counts
-        self._best = max(self._best, evaluation.scores.get(self._score, -math.inf))
+        self._see(evaluation)
         self._show(seconds)
 
     def _show(self, seconds: float) -> None:
@@ -83,6 +88,11 @@ class Progress:
         elif monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or finished:
             self._last_line = monotonic()
             self._console.print(line, highlight=False, soft_wrap=True)
+
+    def _see(self, evaluation: Evaluation) -> None:
+        values = values_of((self._objective,), evaluation)
+        if values and not self._objective.weight * (values[0] - self._best) <= 0:  # also from NaN
+            self._best = values[0]
 
     def _fraction(self, seconds: float) -> float:
         spent, left = max(seconds, 1e-9), self._seconds_left(seconds)
@@ -113,6 +123,6 @@ class Progress:
             most = f", best {max(self._accuracies):.2f} %" if self._accuracies else ""
             trained = f"  {len(self._accuracies)} trained{most}"
         return (
-            f"{self._done}{of} evaluations{rejected}  {self._rate():.2f}/s  best {self._score} "
-            f"{best}{trained}  ETA {eta}"
+            f"{self._done}{of} evaluations{rejected}  {self._rate():.2f}/s  best "
+            f"{self._objective.name} {best}{trained}  ETA {eta}"
         )

@@ -19,7 +19,7 @@ from nas_search.report.figure import FAINT, INK, MUTED, save, style
 if TYPE_CHECKING:  # the report room does not import torch
     from nas_search.ranking.ranking import RankingRow
 
-TABLE_WIDTH = 146
+TABLE_WIDTH = 166
 """Width of the table in characters."""
 
 COLUMNS = 3
@@ -49,15 +49,16 @@ def _table(rows: Sequence[RankingRow]) -> Table:
     title = f"{first.column}, {SUBSETS[first.subset]} (n = {first.n:,})"
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left")
     table.add_column("score", no_wrap=True)
-    for heading in ("tau", "95 %", "rho", "rho|params", "rho|size", "nDCG", "argmax", "top 10",
-                    "tau of top", "seeds", "s", "dead"):  # fmt: skip
-        table.add_column(heading, justify="right", no_wrap=heading == "95 %")
+    for heading in ("tau", "95 %", "equal size", "rho", "rho|params", "rho|size", "nDCG", "argmax",
+                    "top 10", "tau of top", "seeds", "s", "dead"):  # fmt: skip
+        table.add_column(heading, justify="right", no_wrap=heading in ("95 %", "equal size"))
     for group in GROUPS:
         part = [row for row in rows if row.group == group]
         for row in sorted(part, key=lambda row: -np.nan_to_num(row.tau, nan=-2)):
             table.add_row(
                 row.proxy + ("" if group == "single" else f" ({group})"),
                 _number(row.tau), f"{_number(row.tau_low, 2)} to {_number(row.tau_high, 2)}",
+                _share(row),
                 _number(row.rho), _number(row.partial_rho), _number(row.partial_rho_size),
                 _number(row.ndcg),
                 _number(row.argmax_accuracy, 2), _number(row.top10_accuracy, 2),
@@ -66,6 +67,37 @@ def _table(rows: Sequence[RankingRow]) -> Table:
             )  # fmt: skip
         table.add_section()
     return table
+
+
+def _share(row: RankingRow) -> str:
+    if math.isnan(row.equal_params):
+        return "-"
+    low, high = _number(row.equal_params_low, 2), _number(row.equal_params_high, 2)
+    return f"{_number(row.equal_params)} [{low}, {high}]"
+
+
+def ranking_notes(rows: Sequence[RankingRow]) -> list[str]:
+    """Return what a reader must know of the tables: sentences, without line breaks."""
+    notes = [
+        "equal size: of two networks whose parameters differ by 10 % at most, how often the one of "
+        "higher score is the more accurate (0.5 is a coin's), with its 95 % interval"
+    ]
+    for row in {(row.column, row.subset): row for row in rows}.values():
+        if math.isnan(row.ceiling_tau):
+            continue
+        where = row.column if row.subset == FULL else f"{row.column}, {SUBSETS[row.subset]}"
+        shares = (row.ceiling_equal_params, row.ceiling_equal_params_single)
+        single = ""
+        if row.ceiling_tau_single < row.ceiling_tau - 5e-4:
+            single = f" (against single trainings {_number(row.ceiling_tau_single)}"
+            single += "" if math.isnan(shares[1]) else f" and {_number(shares[1])}"
+            single += ")"
+        pairs = "" if math.isnan(shares[0]) else f" and equal size {_number(shares[0])}"
+        notes.append(
+            f"{where}: trainings of one network differ, so that a score that knew the true mean "
+            f"accuracy would have tau {_number(row.ceiling_tau)}{pairs}{single}"
+        )
+    return notes
 
 
 def _number(value: float, digits: int = 3) -> str:

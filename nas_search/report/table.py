@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 
 from nas_search.core.evaluation import Evaluation
+from nas_search.report.files import cost_column, cost_names
 
 
 def leaderboard_table(
@@ -22,7 +23,9 @@ def leaderboard_table(
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     columns = list(truths[0]) if truths else []
-    for heading in ("rank", score, *columns, "params", "MACs", "found as no."):
+    costs = cost_names([evaluation for _, evaluation in ranked])
+    headings = ("rank", score, *columns, "params", "MACs", *map(cost_column, costs))
+    for heading in (*headings, "found as no."):
         table.add_column(heading, justify="right", overflow="fold")
     for rank, (number, evaluation) in enumerate(ranked[:top], 1):
         table.add_row(
@@ -31,6 +34,7 @@ def leaderboard_table(
             *(_accuracy(truths[rank - 1][column]) for column in columns),
             human(evaluation.params),
             human(evaluation.macs),
+            *(human(evaluation.costs[name]) for name in costs),
             str(number),
         )
     return table
@@ -40,11 +44,11 @@ def _accuracy(value: float | None) -> str:
     return "?" if value is None else f"{value:.2f}"
 
 
-def human(count: int | None) -> str:
-    """Return a count in thousands or millions with three digits, e.g. ``"3.35 M"``."""
+def human(count: float | None) -> str:
+    """Return a number in thousands or millions with three digits, e.g. ``"3.35 M"``."""
     if count is None:
         return "?"
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if count >= size:
             return f"{count / size:.3g} {unit}"
-    return str(count)
+    return str(count) if isinstance(count, int) else f"{count:.3g}"

@@ -27,14 +27,18 @@ CREATE TABLE IF NOT EXISTS evaluations (
     seconds REAL NOT NULL,
     elapsed REAL NOT NULL,
     reason TEXT NOT NULL,
+    costs TEXT NOT NULL,
     digest TEXT NOT NULL
 );
 """
 
 COLUMNS = (
     *("number", "genotype", "key", "status", "scores", "params", "macs", "seconds", "elapsed"),
-    "reason",
+    *("reason", "costs"),
 )
+
+VERSION = 1
+"""Version of the schema, SQLite's ``user_version``. Version 0 has no costs."""
 
 
 def digest(values: Sequence[Any]) -> str:
@@ -49,6 +53,7 @@ def row(number: int, evaluation: Evaluation, elapsed: float) -> list[Any]:
         *(json.dumps(evaluation.scores), evaluation.params, evaluation.macs),
         *(float(evaluation.seconds), float(elapsed)),
         evaluation.reason.encode("utf-8", "backslashreplace").decode(),
+        json.dumps(evaluation.costs),
     ]
     return [*values, digest(values)]
 
@@ -57,20 +62,69 @@ def select_evaluations(connection: sqlite3.Connection) -> tuple[list[Evaluation]
     """Return all evaluations and the search time at the last one.
 
     Raises:
-        ValueError: a row was changed or lost.
+        ValueError: a row was changed or lost, or a later version wrote them.
         sqlite3.Error: they cannot be read.
     """
-    query = f"SELECT {', '.join(COLUMNS)}, digest FROM evaluations ORDER BY number"
+    columns = COLUMNS if version_of(connection) else COLUMNS[:-1]
+    query = f"SELECT {', '.join(columns)}, digest FROM evaluations ORDER BY number"
     evaluations, last = [], 0.0
     for count, (*values, stored) in enumerate(connection.execute(query), 1):
-        number, genotype, key, status, scores, params, macs, seconds, elapsed, reason = values
+        number, genotype, key, status, scores, params, macs, seconds, elapsed, reason = values[:10]
+        costs = values[10] if len(values) > 10 else "{}"
         if number != count or digest(values) != stored or status not in STATUSES:
             raise ValueError(f"evaluation {count} is damaged")
         evaluations.append(
-            Evaluation(genotype, key, status, json.loads(scores), params, macs, seconds, reason)
+            Evaluation(
+                genotype=genotype,
+                key=key,
+                status=status,
+                scores=json.loads(scores),
+                params=params,
+                macs=macs,
+                seconds=seconds,
+                reason=reason,
+                costs=json.loads(costs),
+            )
         )
         last = max(last, elapsed)
     return evaluations, last
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of the schema of a store.
+
+    Raises:
+        ValueError: a later version of the package wrote it.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise ValueError(f"a later nas_search wrote it, schema {version} > {VERSION}: update")
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a store to the schema of this version; one transaction, so that all of it is done.
+
+    Raises:
+        ValueError: a row was changed or lost, or a later version wrote the store.
+        sqlite3.Error: it cannot be read or written.
+    """
+    made = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'evaluations'").fetchone()
+    if made and version_of(connection) == 0:
+        query = f"SELECT {', '.join(COLUMNS[:-1])}, digest FROM evaluations ORDER BY number"
+        rows = connection.execute(query).fetchall()
+        select_evaluations(connection)  # nothing that is damaged gets a new digest
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
+            column = "costs TEXT NOT NULL DEFAULT '{}'"
+            connection.execute(f"ALTER TABLE evaluations ADD COLUMN {column}")
+            connection.executemany(
+                "UPDATE evaluations SET digest = ? WHERE number = ?",
+                [(digest([*values, "{}"]), values[0]) for *values, _ in rows],
+            )
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+    elif not made:
+        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
 def select_record(connection: sqlite3.Connection) -> dict[str, Any]:

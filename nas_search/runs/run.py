@@ -12,6 +12,7 @@ from typing import Any
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.files import user_path
+from nas_search.core.objectives import Objective, Objectives, parse_objective
 from nas_search.runs.architecture import Architecture, load
 from nas_search.runs.rows import read_store
 
@@ -38,8 +39,14 @@ class Run:
 
     @property
     def score(self) -> str:
-        """Name of the search's fitness."""
+        """Name of the search's fitness; of several scores, the one that the search is named by."""
         return str(self.config["proxy"]["name"])
+
+    @property
+    def objectives(self) -> Objectives:
+        """What the search is after: its score, or several scores and costs."""
+        several = self.config.get("objectives") or []
+        return tuple(map(parse_objective, several)) or (Objective(self.score),)
 
     @cached_property
     def best(self) -> Architecture | None:

@@ -18,8 +18,8 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.runs.lock import Lock, cannot_write, refuse_link
 from nas_search.runs.rows import (
     COLUMNS,
-    SCHEMA,
     digest,
+    migrate,
     row,
     select_evaluations,
     select_record,
@@ -49,10 +49,10 @@ class Store:
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 # With WAL, NORMAL survives a killed process; only a power cut can lose last rows.
                 self._connection.execute("PRAGMA synchronous=NORMAL")
-                self._connection.executescript(SCHEMA)
                 (check,) = self._connection.execute("PRAGMA quick_check").fetchone()
                 if check != "ok":
                     raise sqlite3.DatabaseError(check)
+                migrate(self._connection)
                 self._evaluations, self._elapsed = select_evaluations(self._connection)
         except BaseException:
             self._lock.close()

@@ -2,11 +2,12 @@
 
 from nas_search.layers.initial_weights import SCHEMES, Scheme
 from nas_search.passes import DeadNetwork
+from nas_search.scoring.constraints import Constraints
 from nas_search.scoring.executor import Executor
 from nas_search.scoring.initialize import initialize
 from nas_search.scoring.measure import Measuring, measure
 from nas_search.scoring.scorer import Scorer
-from nas_search.scoring.task import Constraints, ScoringTask
+from nas_search.scoring.task import ScoringTask
 from nas_search.scoring.workers import Workers, start_workers
 
 __all__ = [

@@ -107,5 +107,6 @@ def failed(task: ScoringTask | Work, genotype: Hashable, reason: str) -> Evaluat
         status="failed",
         params=cost.params,
         macs=cost.macs,
+        costs=task.costs(genotype),
         reason=reason,
     )

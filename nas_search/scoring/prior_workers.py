@@ -41,6 +41,7 @@ class PriorWorkers:
                 scores={} if one.violation else {PRIOR: next(predictions)},
                 params=one.cost.params,
                 macs=one.cost.macs,
+                costs=dict(one.costs),
                 seconds=seconds,
                 reason=one.violation,
             )
@@ -50,18 +51,18 @@ class PriorWorkers:
 
 
 class ScoreAndPriorWorkers:
-    """Adds the prior, and both in one number, to the evaluations of other workers.
+    """Adds the prior, alone and joined with a score, to the evaluations of other workers.
 
     Args:
-        workers: they measure the score of :data:`.SCORE_AND_PRIOR`.
-        prior: has a reference of that score.
-        name: of the combined number.
+        workers: they measure the scores of :data:`.SCORE_AND_PRIOR` that are joined.
+        prior: has a reference of each of these scores.
+        joined: names of the combined numbers; may be none.
     """
 
-    def __init__(self, workers: Workers, prior: Prior, name: str) -> None:
+    def __init__(self, workers: Workers, prior: Prior, joined: Sequence[str]) -> None:
         self._workers = workers
         self._prior = prior
-        self._name = name
+        self._joined = joined
 
     def evaluate(
         self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
@@ -80,8 +81,9 @@ class ScoreAndPriorWorkers:
         if evaluation.status == "rejected":
             return evaluation
         scores = {**evaluation.scores, PRIOR: prediction}
-        score = SCORE_AND_PRIOR[self._name]
-        if score in scores:
-            both = combined(self._prior, np.array([prediction]), score, [scores[score]])
-            scores = {self._name: float(both[0]), **scores}
+        for name in self._joined:
+            score = SCORE_AND_PRIOR[name]
+            if score in scores:
+                both = combined(self._prior, np.array([prediction]), score, [scores[score]])
+                scores = {name: float(both[0]), **scores}
         return replace(evaluation, scores=scores)

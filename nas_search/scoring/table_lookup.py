@@ -37,10 +37,10 @@ class OracleWorkers:
 
     def _evaluate(self, genotype: Hashable) -> Evaluation:
         start = perf_counter()
-        cost = self._task.cost(genotype)
+        cost, costs = self._task.cost(genotype), self._task.costs(genotype)
         status: Status = "ok"
         scores: dict[str, float] = {}
-        reason = self._task.constraints.violation(cost)
+        reason = self._task.constraints.violation(costs)
         if reason:
             status = "rejected"
         else:
@@ -57,6 +57,7 @@ class OracleWorkers:
             scores=scores,
             params=cost.params,
             macs=cost.macs,
+            costs=costs,
             seconds=perf_counter() - start,
             reason=reason,
         )

@@ -68,12 +68,14 @@ class Candidate:
         genotype: itself.
         key: its canonical form.
         cost: size of the network that is scored.
+        costs: costs that were asked for, by name, at the sizes that the task names.
         violation: which constraint rules it out; empty when none does.
     """
 
     genotype: Hashable
     key: str
     cost: Cost
+    costs: Mapping[str, float]
     violation: str
 
     def evaluation(self, tally: Tally, seconds: float) -> Evaluation:
@@ -87,7 +89,17 @@ class Candidate:
             status = "ok" if not missing else "dead" if died else "failed"
             reason = _why(missing, several=len(scores) + len(missing) > 1)
         cost, text = self.cost, str(self.genotype)
-        return Evaluation(text, self.key, status, scores, cost.params, cost.macs, seconds, reason)
+        return Evaluation(
+            genotype=text,
+            key=self.key,
+            status=status,
+            scores=scores,
+            params=cost.params,
+            macs=cost.macs,
+            costs=dict(self.costs),
+            seconds=seconds,
+            reason=reason,
+        )
 
 
 def _why(missing: Mapping[str, Exception], several: bool) -> str:

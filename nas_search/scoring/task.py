@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.costs import COSTS, At
 from nas_search.gradients import Normalization, Parameters, Scheme
 from nas_search.passes import PASSES, Facts, pass_of
 from nas_search.passes.base import NARROW_IMAGE
 from nas_search.proxies import PROXIES, ProxyRecord
+from nas_search.scoring.constraints import Constraints
 from nas_search.scoring.initialize import derived_seed, initialize
 from nas_search.scoring.measure import Measuring
 from nas_search.scoring.networks import ordinary_networks
@@ -25,27 +27,6 @@ from nas_search.scoring.rounds import Round, by_normalization
 from nas_search.scoring.scorer import Scorer
 from nas_search.scoring.tally import Candidate, Tally
 from nas_search.spaces import SPACES, Cost, SearchSpace
-
-
-@dataclass(frozen=True)
-class Constraints:
-    """Upper bounds that are checked before a candidate is scored; None means no bound.
-
-    Attributes:
-        max_params: trainable parameters of the network that is scored.
-        max_macs: multiply-accumulates of that network for one image.
-    """
-
-    max_params: int | None = None
-    max_macs: int | None = None
-
-    def violation(self, cost: Cost) -> str:
-        """Return which bound ``cost`` breaks, as one line; empty when it breaks none."""
-        if self.max_params is not None and cost.params > self.max_params:
-            return f"{cost.params} parameters, more than constraints.max_params={self.max_params}"
-        if self.max_macs is not None and cost.macs > self.max_macs:
-            return f"{cost.macs} MACs, more than constraints.max_macs={self.max_macs}"
-        return ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +45,7 @@ class ScoringTask:
         seed: seed of the initial weights.
         init: distribution of the initial weights; None means that of each proxy's own definition.
         repeats: number of initial draws over which each score is averaged, 1 or more.
-        constraints: bounds checked before scoring.
+        constraints: bounds checked before scoring, and costs that evaluations keep.
         device: torch device on which networks are scored.
         precision: of the arithmetic there.
         seconds: time that scoring one candidate may take, with all draws and all tasks that are
@@ -123,6 +104,19 @@ class ScoringTask:
         """Return the size of the network that is scored for ``genotype``."""
         return self.space.cost(genotype, self.input_shape, self.num_classes, **self.macro)
 
+    @property
+    def at(self) -> At:
+        """The network whose costs are bounded and kept."""
+        scored = At(self.input_shape, self.num_classes, self.macro)
+        return self.constraints.at or scored
+
+    def costs(self, genotype: Hashable) -> dict[str, float]:
+        """Return the costs that were asked for of the network of ``genotype`` at those sizes."""
+        at = self.at
+        return {
+            name: COSTS.get(name).cost(self.space, genotype, at) for name in self.constraints.names
+        }
+
     def check_sizes(self, genotype: Hashable) -> None:
         """Refuse sizes of networks that no ``genotype`` can be built in.
 
@@ -133,6 +127,10 @@ class ScoringTask:
             self.cost(genotype)
         except (InputError, RuntimeError, OverflowError, MemoryError) as error:
             raise InputError(f"search_space={self.space.name}: {error}") from None
+        try:
+            self.costs(genotype)
+        except (InputError, RuntimeError, OverflowError, MemoryError) as error:
+            raise InputError(f"constraints.at: {error}") from None
 
     def to_device(self) -> ScoringTask:
         """Return the task with its batch on its device."""
@@ -200,8 +198,8 @@ class ScoringTask:
         Raises:
             InputError: no candidate of this task can be scored, e.g. the images are too small.
         """
-        key, cost = self.space.canonical(genotype), self.cost(genotype)
-        return Candidate(genotype, key, cost, self.constraints.violation(cost))
+        key, cost, costs = self.space.canonical(genotype), self.cost(genotype), self.costs(genotype)
+        return Candidate(genotype, key, cost, costs, self.constraints.violation(costs))
 
     def tally(self) -> Tally:
         """Return a tally of the task's scores, empty."""

@@ -47,6 +47,10 @@ class Work(Protocol):
         """Return the size of the network that an evaluation tells for ``genotype``."""
         ...
 
+    def costs(self, genotype: Hashable) -> dict[str, float]:
+        """Return the costs that an evaluation of ``genotype`` keeps."""
+        ...
+
     def evaluator(self, executor: Executor) -> Evaluator:
         """Return what does the work in this process, on :attr:`device`."""
         ...

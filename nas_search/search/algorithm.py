@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -12,14 +11,19 @@ import numpy as np
 from deap import base, tools
 
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.objectives import Objective, as_objectives, values_of
 from nas_search.core.registry import Registry
-from nas_search.search.individual import Individual, same_network
+from nas_search.search.individual import Individual, fitness_of, same_network
 
 Step = Literal["score", "train"]
 """What genotypes are asked for: to be scored at initialization, or to be trained."""
 
 HALL_OF_FAME = 100
 """Number of best individuals that an algorithm keeps."""
+
+
+MOST_OBJECTIVES = 6
+"""Of a front: its hypervolume takes time that grows exponentially with their number."""
 
 
 class Genotypes(Protocol):
@@ -37,6 +41,10 @@ class Genotypes(Protocol):
         """Return a child of two genotypes."""
         ...
 
+    def neighbors(self, genotype: Any, /) -> Iterable[Any]:
+        """Return every genotype one mutation away, each once."""
+        ...
+
     def canonical(self, genotype: Any, /) -> str:
         """Return a text that is equal exactly for genotypes of the same network."""
         ...
@@ -50,13 +58,16 @@ class Algorithm(ABC):
     Args:
         space: the search space.
         rng: the run's generator; all randomness of the search comes from it.
-        objective: name of the fitness score.
+        objectives: what it searches for, or the name of one score to maximize.
         options: the algorithm's own options.
 
     Attributes:
         toolbox: DEAP toolbox with the operators of the algorithm.
-        hall_of_fame: the best individuals so far, best first.
-        logbook: one DEAP record per step: evaluations so far and statistics of the population.
+        objectives: what it searches for, one or more.
+        hall_of_fame: the best individuals so far, best first; with several objectives all that no
+            other dominates.
+        logbook: one DEAP record per step: evaluations so far and statistics of the population's
+            first objective.
     """
 
     tries: ClassVar[int] = 1000
@@ -66,14 +77,23 @@ class Algorithm(ABC):
     """The same for the algorithm's own draws; random ones follow."""
 
     def __init__(
-        self, space: Genotypes, rng: np.random.Generator, objective: str, options: Any
+        self,
+        space: Genotypes,
+        rng: np.random.Generator,
+        objectives: str | Sequence[Objective],
+        options: Any,
     ) -> None:
         self.space = space
         self.rng = rng
-        self.objective = objective
+        self.objectives = as_objectives(objectives)
         self.options = options
         self.toolbox = base.Toolbox()
-        self.hall_of_fame = tools.HallOfFame(HALL_OF_FAME, similar=same_network)
+        self._fitness = fitness_of(self.objectives)
+        self.hall_of_fame = (
+            tools.HallOfFame(HALL_OF_FAME, similar=same_network)
+            if len(self.objectives) == 1
+            else tools.ParetoFront(similar=same_network)
+        )
         self.statistics = tools.Statistics(key=lambda individual: individual.fitness.values[0])
         for name in ("min", "mean", "max", "std"):
             self.statistics.register(name, getattr(np, name))
@@ -106,7 +126,7 @@ class Algorithm(ABC):
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         """Take the evaluations of the genotypes of the last :meth:`ask`, in its order.
 
-        Only evaluations with status ``ok`` and a finite score enter a population.
+        Only evaluations with status ``ok`` and finite objectives enter a population.
 
         Raises:
             RuntimeError: the evaluations are not those of the last :meth:`ask`.
@@ -143,9 +163,9 @@ class Algorithm(ABC):
     def _take(self, individuals: Sequence[Individual], evaluations: Sequence[Evaluation]) -> None:
         """Take the evaluations of ``individuals``; those with a score may enter the population."""
         for individual, evaluation in zip(individuals, evaluations, strict=True):
-            score = evaluation.scores.get(self.objective, math.nan)
-            if evaluation.status == "ok" and math.isfinite(score):
-                individual.fitness.values = (score,)
+            values = values_of(self.objectives, evaluation)
+            if values is not None:
+                individual.fitness.values = values
                 self.hall_of_fame.update([individual])
                 self._accept(individual)
 
@@ -169,7 +189,7 @@ class Algorithm(ABC):
             key = self.space.canonical(genotype)
             if key not in self._proposed_keys:
                 self._proposed_keys.add(key)
-                return Individual(genotype, key)
+                return Individual(genotype, key, self._fitness())
             self.duplicates += 1
         return None
 
@@ -184,9 +204,10 @@ class AlgorithmRecord:
 
     Attributes:
         name: the name in ``algorithm=...``.
-        algorithm: its class, called as ``algorithm(space, rng, objective, **options)``.
+        algorithm: its class, called as ``algorithm(space, rng, objectives, options)``.
         options: dataclass of its options.
         source: its publication.
+        objectives: how many it takes, least and most.
         trains: whether it asks for trainings too; it then has an attribute ``guide``, see
             :class:`nas_search.search.guided.Guide`, which is set before the first ask.
     """
@@ -195,6 +216,7 @@ class AlgorithmRecord:
     algorithm: type[Algorithm]
     options: type[Any]
     source: str
+    objectives: tuple[int, int] = (1, 1)
     trains: bool = False
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.objectives import Objective, values_of
 from nas_search.search.algorithm import ALGORITHMS, AlgorithmRecord, Genotypes, Step
 from nas_search.search.individual import Individual
 from nas_search.search.regularized_evolution import (
@@ -116,9 +117,13 @@ class Guided(RegularizedEvolution):
     tries_of_draw = 100  # the best stay alive, so their neighborhood is soon known
 
     def __init__(
-        self, space: Genotypes, rng: np.random.Generator, objective: str, options: GuidedOptions
+        self,
+        space: Genotypes,
+        rng: np.random.Generator,
+        objectives: str | Sequence[Objective],
+        options: GuidedOptions,
     ) -> None:
-        super().__init__(space, rng, objective, options)
+        super().__init__(space, rng, objectives, options)
         self._known: dict[str, Individual] = {}
         self._facts: dict[str, Known] = {}
         self._failed: set[str] = set()
@@ -159,8 +164,9 @@ class Guided(RegularizedEvolution):
         self._round.to_score -= sum(e.status != "rejected" for e in evaluations)
         scored = []
         for individual, evaluation in zip(individuals, evaluations, strict=True):
-            score = evaluation.scores.get(self.objective, math.nan)
-            if evaluation.status == "ok" and math.isfinite(score):
+            values = values_of(self.objectives, evaluation)
+            if values is not None:
+                (score,) = values
                 self._known[individual.key] = individual
                 self._facts[individual.key] = Known(individual.genotype, score)
                 scored.append(individual)

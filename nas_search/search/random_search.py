@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord, Genotypes
+from nas_search.core.objectives import Objective
+from nas_search.search.algorithm import (
+    ALGORITHMS,
+    MOST_OBJECTIVES,
+    Algorithm,
+    AlgorithmRecord,
+    Genotypes,
+)
 from nas_search.search.individual import Individual
 
 
@@ -23,10 +30,10 @@ class RandomSearch(Algorithm):
         self,
         space: Genotypes,
         rng: np.random.Generator,
-        objective: str,
+        objectives: str | Sequence[Objective],
         options: RandomSearchOptions,
     ) -> None:
-        super().__init__(space, rng, objective, options)
+        super().__init__(space, rng, objectives, options)
         self.toolbox.register("individual", space.sample, rng=rng)
 
     @property
@@ -53,5 +60,6 @@ ALGORITHMS.add(
         algorithm=RandomSearch,
         options=RandomSearchOptions,
         source="Li & Talwalkar, UAI 2019",
+        objectives=(1, MOST_OBJECTIVES),
     )
 )

@@ -23,6 +23,7 @@ import numpy as np
 from deap import tools
 
 from nas_search.core.errors import InputError
+from nas_search.core.objectives import Objective
 from nas_search.search.algorithm import ALGORITHMS, Algorithm, AlgorithmRecord, Genotypes
 from nas_search.search.individual import Individual
 
@@ -61,10 +62,10 @@ class RegularizedEvolution(Algorithm):
         self,
         space: Genotypes,
         rng: np.random.Generator,
-        objective: str,
+        objectives: str | Sequence[Objective],
         options: RegularizedEvolutionOptions,
     ) -> None:
-        super().__init__(space, rng, objective, options)
+        super().__init__(space, rng, objectives, options)
         self._alive: deque[Individual] = deque(maxlen=options.population)
         self.toolbox.register("individual", space.sample, rng=rng)
         self.toolbox.register("mutate", space.mutate, rng=rng)

@@ -12,6 +12,7 @@ from nas_search.spaces.base import (
 from nas_search.spaces.choices import Choices, ChoiceSpace
 from nas_search.spaces.costs import Cost
 from nas_search.spaces.operation_graph import WIRE, CellKind, Operation, OperationGraph
+from nas_search.spaces.parts import Part
 from nas_search.stacked.network import Pool, StackedNetwork
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Cost",
     "Operation",
     "OperationGraph",
+    "Part",
     "Pool",
     "StackedNetwork",
     "SearchSpace",

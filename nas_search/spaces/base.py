@@ -5,15 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from torch import nn
 
 from nas_search.core.registry import Registry
-from nas_search.spaces.costs import Cost, cost_of
+from nas_search.spaces.costs import Cost
 from nas_search.spaces.operation_graph import CellKind, OperationGraph
+from nas_search.spaces.parts import Part, total_cost
+from nas_search.spaces.segments import Segment
 from nas_search.stacked.network import Pool, StackedNetwork
 
 G = TypeVar("G", bound=Hashable)
@@ -160,16 +161,35 @@ class SearchSpace(ABC, Generic[G]):
         """
         return ()
 
+    def parts(
+        self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
+    ) -> Mapping[Part, int]:
+        """Return what :meth:`build`'s network is made of, and how often; same arguments and errors.
+
+        Costs that add up (:mod:`nas_search.costs`) are sums over the parts, each of which is built
+        and looked at once. By default the network is one part; a space of large networks names
+        its operations instead, so that thousands of genotypes can be counted per second.
+        """
+        channels, height, width = input_shape
+        shape = (channels, height, width)  # a list cannot be a key
+        sizes = tuple(sorted(macro.items()))
+        return {Part(_whole, (self, genotype, shape, num_classes, sizes), shape): 1}
+
+    def segments(
+        self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
+    ) -> Sequence[Segment] | None:
+        """Return how the parts are wired, one segment per kind; arguments and errors as above.
+
+        Between two segments the network holds what the second one is given, and nothing else.
+        None, the default, means that the network is built to see which of its buffers live at once.
+        """
+        return None
+
     def cost(
         self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
     ) -> Cost:
-        """Return the size of :meth:`build`'s network; same arguments and errors.
-
-        By default it is built and run once on the meta device; a space of large networks may add
-        up the pieces.
-        """
-        build = partial(self.build, genotype, input_shape, num_classes, **macro)
-        return cost_of(build, input_shape=input_shape)
+        """Return the size of :meth:`build`'s network: the sum over its :meth:`parts`."""
+        return total_cost(self.parts(genotype, input_shape, num_classes, **macro))
 
     @abstractmethod
     def graphs(self, genotype: G) -> tuple[CellGraph, ...]:
@@ -182,6 +202,17 @@ class SearchSpace(ABC, Generic[G]):
         nodes alone; a dead genotype has graphs without operations.
         """
         raise NotImplementedError(f"{self.name} names no graphs of operations")
+
+
+def _whole(
+    space: SearchSpace[Any],
+    genotype: Any,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    macro: tuple[tuple[str, Any], ...],
+) -> nn.Module:
+    """Return the network of a genotype, the only part of itself."""
+    return space.build(genotype, input_shape, num_classes, **dict(macro))
 
 
 def builds_stacked(space: SearchSpace[Any]) -> bool:

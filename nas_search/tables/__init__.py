@@ -3,6 +3,7 @@
 The package contains no tables: users provide the files.
 """
 
-from nas_search.tables.table import BENCHMARKS, Array, BenchmarkRecord, Table
+from nas_search.tables.repeats import Array, Repeats
+from nas_search.tables.table import BENCHMARKS, BenchmarkRecord, Table
 
-__all__ = ["BENCHMARKS", "Array", "BenchmarkRecord", "Table"]
+__all__ = ["BENCHMARKS", "Array", "BenchmarkRecord", "Repeats", "Table"]

@@ -68,6 +68,21 @@ def accuracies(file: Path, name: str, values: Sequence[Any]) -> np.ndarray:
     Raises:
         InputError: a value is not a finite number, or none is known.
     """
+    result = numbers(file, name, values)
+    return 100 * result if are_fractions(result) else result
+
+
+def are_fractions(values: np.ndarray) -> bool:
+    """Whether accuracies (n,) are fractions of 1, not percent."""
+    return bool(len(values) and np.nanmax(values) <= 1)
+
+
+def numbers(file: Path, name: str, values: Sequence[Any]) -> np.ndarray:
+    """Return a column of numbers as floats (n,); unknown ones are NaN.
+
+    Raises:
+        InputError: a value is not a finite number, or none is known.
+    """
     result = np.full(len(values), np.nan)
     for row, value in enumerate(values):
         text = "" if value is None else str(value).strip().removesuffix("%").rstrip()
@@ -84,8 +99,7 @@ def accuracies(file: Path, name: str, values: Sequence[Any]) -> np.ndarray:
             )
     if len(values) and np.isnan(result).all():
         raise InputError(f"{file}, column '{name}' is empty: no accuracy is known; name another")
-    percent = not len(values) or np.nanmax(result) > 1
-    return result if percent else 100 * result
+    return result
 
 
 def _with_point(cell: str) -> str:

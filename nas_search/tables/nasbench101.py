@@ -81,7 +81,7 @@ def read_nasbench101(space: SearchSpace[Any], options: Nasbench101Options) -> Ta
     file = existing_file(options.path, "nasbench101")
     if file.suffix == ".npz":
         return _read_arrays(space, file, options)
-    keys, columns = read_records(file)
+    keys, columns, repeats = read_records(file)
     parts = [key.split("-") for key in keys]
     cells = _Cells(
         np.array([int(part[0]) for part in parts]),
@@ -89,7 +89,7 @@ def read_nasbench101(space: SearchSpace[Any], options: Nasbench101Options) -> Ta
         [part[2] for part in parts],
     )
     test = options.test or ["test_108"]
-    return Table(space, cells, columns, options.validation or "validation_108", test, keys)
+    return Table(space, cells, columns, options.validation or "validation_108", test, keys, repeats)
 
 
 def _read_arrays(space: SearchSpace[Any], file: Path, options: Nasbench101Options) -> Table:

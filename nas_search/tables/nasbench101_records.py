@@ -28,13 +28,14 @@ from nas_search.spaces.nasbench101.graph import (
     canonical,
     prune,
 )
+from nas_search.tables.repeats import Repeats, columns_and_repeats
 
 _VARINT, _DOUBLE, _BYTES, _FLOAT = 0, 1, 2, 5
 _VALIDATION, _TEST = 4, 5
 
 
-def read_records(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Return canonical keys (n) and accuracies in percent (n,) by column.
+def read_records(file: Path) -> tuple[list[str], dict[str, np.ndarray], dict[str, Repeats]]:
+    """Return canonical keys (n), accuracies in percent (n,) by column, and the repeated trainings.
 
     Columns are ``validation_E`` and ``test_E`` for every number of epochs E in the file, means over
     the repeated trainings.
@@ -42,7 +43,7 @@ def read_records(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     Raises:
         InputError: the file is not a NAS-Bench-101 .tfrecord.
     """
-    sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    trainings: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     keys: dict[tuple[str, str], str] = {}
     try:
         for record in _records(file):
@@ -52,15 +53,10 @@ def read_records(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
                 keys[cell] = _key(matrix, operations.split(","))
             final = _evaluations(base64.b64decode(metrics))[-1]
             for name, number in (("validation", _VALIDATION), ("test", _TEST)):
-                sums[keys[cell]][f"{name}_{int(epochs)}"].append(100 * final[number])
+                trainings[keys[cell]][f"{name}_{int(epochs)}"].append(100 * final[number])
     except Exception as error:  # a damaged file raises a dozen types
         raise InputError(f"{file} is not a NAS-Bench-101 .tfrecord ({quote(error)})") from None
-    names = sorted({name for row in sums.values() for name in row})
-    columns = {
-        name: np.array([np.mean(row[name]) if name in row else np.nan for row in sums.values()])
-        for name in names
-    }
-    return list(sums), columns
+    return list(trainings), *columns_and_repeats(list(trainings.values()))
 
 
 def _records(file: Path) -> Iterator[bytes]:

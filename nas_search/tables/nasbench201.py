@@ -53,7 +53,7 @@ def read_nasbench201(space: SearchSpace[Any], options: Nasbench201Options) -> Ta
     if not (options.path and file.is_dir()):
         file = existing_file(options.path, "nasbench201")
     if is_official(file):
-        texts, columns = read_official(file)
+        texts, columns, repeats = read_official(file)
     else:
         cells = read_columns(file)
         if ARCHITECTURE not in cells:
@@ -61,9 +61,11 @@ def read_nasbench201(space: SearchSpace[Any], options: Nasbench201Options) -> Ta
         texts = list(map(str, cells[ARCHITECTURE]))
         names = [name for name in cells if name.endswith(("_12", "_200"))]
         columns = {name: accuracies(file, name, cells[name]) for name in names}
+        repeats = {}
     default = next((name for name in VALIDATION if name in columns), VALIDATION[0])
     validation = options.validation or default
-    return Table(space, [space.parse(text) for text in texts], columns, validation, options.test)
+    architectures = [space.parse(text) for text in texts]
+    return Table(space, architectures, columns, validation, options.test, repeats=repeats)
 
 
 BENCHMARKS.add(

@@ -28,6 +28,7 @@ import torch
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote, shorten
 from nas_search.tables import safe_pickle
+from nas_search.tables.repeats import Repeats, columns_and_repeats
 from nas_search.tables.safe_pickle import HARMLESS, Array, Dtype
 
 PICKLE = ".pickle.pbz2"
@@ -50,8 +51,8 @@ def is_official(file: Path) -> bool:
     return file.is_dir() or file.name.endswith((PICKLE, ".pth"))
 
 
-def read_official(file: Path) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Return texts (n) and accuracies in percent (n,) by column, means over training seeds.
+def read_official(file: Path) -> tuple[list[str], dict[str, np.ndarray], dict[str, Repeats]]:
+    """Return texts (n), accuracies in percent (n,) by column, means over seeds, and these seeds.
 
     A column is named as in :data:`SPLITS`, then the number of epochs: ``c10_test_200``.
 
@@ -90,9 +91,9 @@ def _architectures(file: Path) -> Iterator[tuple[str, Mapping[Any, Any]]]:
 
 def _columns(
     architectures: Iterator[tuple[str, Mapping[Any, Any]]],
-) -> tuple[list[str], dict[str, np.ndarray]]:
+) -> tuple[list[str], dict[str, np.ndarray], dict[str, Repeats]]:
     texts: list[str] = []
-    rows: list[dict[str, float]] = []
+    rows: list[dict[str, list[float]]] = []
     for text, trainings in architectures:
         accuracies: dict[str, list[float]] = defaultdict(list)
         for training in trainings.values():
@@ -103,12 +104,11 @@ def _columns(
                         key = f"{split}@{result['epochs'] - 1}"
                         if trained == dataset and key in result["eval_acc1es"]:
                             accuracies[f"{name}_{result['epochs']}"].append(
-                                result["eval_acc1es"][key]
+                                float(np.mean(result["eval_acc1es"][key]))
                             )
         texts.append(str(text))
-        rows.append({name: float(np.mean(values)) for name, values in accuracies.items()})
-    names = sorted({name for row in rows for name in row})
-    return texts, {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+        rows.append(accuracies)
+    return texts, *columns_and_repeats(rows)
 
 
 def _safe_for_torch() -> list[Any]:

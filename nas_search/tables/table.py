@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas_search.core.errors import InputError
 from nas_search.core.files import user_path
 from nas_search.core.registry import Registry
 from nas_search.spaces import SearchSpace
-
-Array = NDArray[np.float64]
+from nas_search.tables.repeats import Array, Repeats, repeats_of_equal_networks
 
 
 class Table:
@@ -32,6 +30,7 @@ class Table:
         test: the columns that a search reports.
         canonical: canonical forms of the architectures, if available; then look-up uses only these,
             and ``architectures`` may make its genotypes on access.
+        repeats: repeated trainings by column, where the table has them.
 
     Raises:
         InputError: there is no architecture or no column, or a named column does not exist.
@@ -45,6 +44,7 @@ class Table:
         validation: str,
         test: Sequence[str],
         canonical: Sequence[str] | None = None,
+        repeats: Mapping[str, Repeats] | None = None,
     ) -> None:
         for name in (validation, *test):
             if name not in columns:
@@ -58,6 +58,8 @@ class Table:
         self.columns = dict(columns)
         self.validation = validation
         self.test = tuple(test)
+        self._repeats = dict(repeats or {})
+        self._canonical = canonical
         self._by_text = {} if canonical else {str(a): row for row, a in enumerate(architectures)}
         self._by_canonical = _first_rows(canonical) if canonical else None
 
@@ -75,7 +77,7 @@ class Table:
         if row is not None:
             return row
         if self._by_canonical is None:  # never reached for a complete table
-            self._by_canonical = _first_rows([self.space.canonical(a) for a in self.architectures])
+            self._by_canonical = _first_rows(self._canonical_forms())
         return self._by_canonical.get(self.space.canonical(genotype))
 
     def accuracy(self, genotype: Hashable, column: str) -> float | None:
@@ -83,6 +85,21 @@ class Table:
         row = self.row(genotype)
         value = float("nan") if row is None else float(self.columns[column][row])
         return value if np.isfinite(value) else None
+
+    def repeats(self, column: str) -> Repeats | None:
+        """Return the repeated trainings of ``column``; None if no network was trained twice.
+
+        Where the table itself has none, rows of the same network (isomorphic cells) are repeats.
+        """
+        own = self._repeats.get(column)
+        if own is None or not own.tells:
+            own = repeats_of_equal_networks(self.columns[column], self._canonical_forms())
+        return own if own.tells else None
+
+    def _canonical_forms(self) -> Sequence[str]:
+        if self._canonical is None:
+            self._canonical = [self.space.canonical(a) for a in self.architectures]
+        return self._canonical
 
     def best(self, column: str) -> float:
         """Return the highest accuracy in ``column``."""

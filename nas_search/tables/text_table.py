@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,8 @@ import numpy as np
 from nas_search.core.errors import InputError
 from nas_search.core.guess import did_you_mean
 from nas_search.spaces import SearchSpace
-from nas_search.tables.columns import accuracies, read_columns
+from nas_search.tables.columns import accuracies, are_fractions, numbers, read_columns
+from nas_search.tables.repeats import Repeats, means_and_repeats
 from nas_search.tables.table import BENCHMARKS, BenchmarkRecord, Table, existing_file
 
 
@@ -25,6 +28,10 @@ class TextTableOptions:
             on.
         test: columns of such accuracies that a search reports; empty means the validation column.
         where: keep only rows with these values by column; None keeps all rows.
+        deviations: the column of standard deviations of a column of accuracies that are means of
+            several trainings; None where there are none. Rows that repeat an architecture need
+            none: they are trainings.
+        trainings: of how many trainings such an accuracy is the mean; 0 where it is not said.
     """
 
     path: str = ""
@@ -32,12 +39,15 @@ class TextTableOptions:
     validation: str = "accuracy"
     test: list[str] = field(default_factory=list)
     where: dict[str, str] | None = None
+    deviations: dict[str, str] | None = None
+    trainings: int = 0
 
 
 def read_text_table(space: SearchSpace[Any], options: TextTableOptions) -> Table:
     """Return the table in a CSV or Parquet file; repeated architectures are averaged.
 
     The columns of accuracies are those named in ``options``; empty cells are unknown accuracies.
+    Rows that repeat an architecture are repeated trainings of it.
 
     Raises:
         InputError: the file or a column is missing, or a cell has a wrong value; the message names
@@ -48,7 +58,9 @@ def read_text_table(space: SearchSpace[Any], options: TextTableOptions) -> Table
     where = options.where or {}
     test = tuple(options.test) or (options.validation,)
     names = tuple(dict.fromkeys((options.validation, *test)))
-    for name in (options.architecture, *names, *where):
+    _check_deviations(options, names)
+    deviations = options.deviations or {}
+    for name in (options.architecture, *names, *where, *deviations.values()):
         if name not in cells:
             guess = did_you_mean(name, cells)
             raise InputError(f"{file} has no column '{name}'{guess}; it has {', '.join(cells)}")
@@ -66,24 +78,71 @@ def read_text_table(space: SearchSpace[Any], options: TextTableOptions) -> Table
         except InputError as error:
             raise InputError(f"{file}, row {row + 1}: {error}") from None
         indices[number] = genotypes.setdefault(str(genotype), (len(genotypes), genotype))[0]
-    columns = {}
+    columns, repeats = {}, {}
     for name in names:
         values = accuracies(file, name, cells[name])[rows]
         if rows and np.isnan(values).all():
             raise InputError(
                 f"{file}, column '{name}' is empty in the rows that benchmark.where={where} keeps"
             )
-        columns[name] = _means(values, indices, len(genotypes))
+        columns[name], repeats[name] = means_and_repeats(values, indices, len(genotypes))
+        if name in deviations:
+            repeats[name] = _told(file, options, cells, name, rows, indices, len(genotypes))
     architectures = [genotype for _, genotype in genotypes.values()]
-    return Table(space, architectures, columns, options.validation, test)
+    return Table(space, architectures, columns, options.validation, test, repeats=repeats)
 
 
-def _means(values: np.ndarray, indices: np.ndarray, count: int) -> np.ndarray:
-    """Return the mean (count,) of the finite values per index; NaN if there are none."""
-    finite = np.isfinite(values)
-    sums = np.bincount(indices[finite], values[finite], minlength=count)
-    counts = np.bincount(indices[finite], minlength=count)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+def _told(
+    file: Path,
+    options: TextTableOptions,
+    cells: Mapping[str, Sequence[Any]],
+    name: str,
+    rows: Sequence[int],
+    groups: np.ndarray,
+    count: int,
+) -> Repeats:
+    """Return the repeats that the column of standard deviations of ``name`` tells of.
+
+    Raises:
+        InputError: it holds something else than standard deviations.
+    """
+    column = (options.deviations or {})[name]
+    deviations = numbers(file, column, cells[column])[rows]
+    if (deviations < 0).any():
+        raise InputError(f"{file}, column '{column}': a standard deviation is 0 or more")
+    if are_fractions(numbers(file, name, cells[name])):
+        deviations = 100 * deviations
+    known = np.isfinite(deviations)
+    sums = np.bincount(groups[known], deviations[known] ** 2, minlength=count)
+    times = np.bincount(groups[known], minlength=count)
+    trainings = options.trainings * np.maximum(np.bincount(groups, minlength=count), 1.0)
+    return Repeats(
+        sums / np.maximum(times, 1), np.asarray(times * (options.trainings - 1.0)), trainings
+    )
+
+
+def _check_deviations(options: TextTableOptions, names: Sequence[str]) -> None:
+    """Check the options that tell of repeated trainings.
+
+    Raises:
+        InputError: they contradict themselves or each other.
+    """
+    for name in options.deviations or {}:
+        if name not in names:
+            raise InputError(
+                f"benchmark.deviations names '{name}', which is no column of accuracies here: "
+                f"{', '.join(names)}"
+            )
+    if options.deviations and options.trainings < 2:
+        raise InputError(
+            "benchmark.deviations needs benchmark.trainings=N, 2 or more: of how many trainings "
+            "each accuracy is the mean"
+        )
+    if options.trainings and not options.deviations:
+        raise InputError(
+            "benchmark.trainings needs benchmark.deviations={ACCURACY: COLUMN}: the standard "
+            "deviations of these trainings"
+        )
 
 
 BENCHMARKS.add(

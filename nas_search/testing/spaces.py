@@ -25,6 +25,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas_search.core.errors import InputError
+from nas_search.costs import At
+from nas_search.costs.peak_memory import peak_elements, peak_memory
+from nas_search.costs.trace import trace
 from nas_search.scoring import initialize
 from nas_search.scoring.pool import ModulePool
 from nas_search.spaces.base import SearchSpace, builds_stacked
@@ -184,6 +187,19 @@ class SearchSpaceConformance:
         assert torch.isfinite(logits).all()
         cost = self.space.cost(genotype, self.input_shape, self.num_classes, **self.macro)
         assert cost == count(network, self.input_shape)
+
+    @_law(3)
+    @given(_seeds)
+    def test_the_wiring_has_the_memory_of_the_network(self, seed: int) -> None:
+        # Where the space says how its parts are wired; an order may be found on one side alone.
+        genotype = self.space.sample(np.random.default_rng(seed))
+        problem = (genotype, self.input_shape, self.num_classes)
+        if self.space.segments(*problem, **self.macro) is not None:
+            with torch.device("meta"):
+                network = self.space.build(*problem, **self.macro)
+            whole = 4 * peak_elements(trace(network, self.input_shape))
+            cells = peak_memory(self.space, genotype, At(*problem[1:], self.macro))
+            assert 0.8 * whole <= cells <= 1.25 * whole
 
     @_law(8)
     @given(_seeds)

@@ -1,4 +1,4 @@
-"""Training: recipes, the loop, finalists, fine-tuning, and export as a standalone folder."""
+"""Training: recipes, the loop, finalists and fine-tuning."""
 
 from nas_search.training.choice import FinalistsConfig, choose_finalists, edit_distance
 from nas_search.training.finalist import Finalist, Renderers, TrainingPlan

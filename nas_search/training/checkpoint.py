@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from nas_search.core.errors import InputError, RunError
-from nas_search.core.files import replacing
-
-
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file atomically: a killed process or a full disk leaves the previous file.
-
-    Raises:
-        RunError: the disk refuses; the previous file is kept.
-    """
-    try:
-        with replacing(path) as new, new.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into RuntimeError
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise RunError(
-            f"cannot write {path} ({reason}); free space and repeat the command: it continues "
-            "after the last epoch that was written"
-        ) from error
+from nas_search.core.files import write_whole
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (tensors and plain values); see :func:`write_whole`."""
+    """Write ``state`` (tensors and plain values); see :func:`.write_whole`."""
     write_whole(path, lambda file: torch.save(state, file))
 
 

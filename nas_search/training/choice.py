@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
@@ -18,6 +18,8 @@ class FinalistsConfig:
 
     Attributes:
         k: number of finalists; 0 trains none.
+        by: what they are the best by: the search's ``fitness``; the ``score`` that it measured; the
+            ``prior``; or ``both`` in one number.
         distance: number of cell edges in which any two differ at least; 1 requires only different
             networks.
         seeds: seeds of the trainings of each finalist, ranked by the mean validation accuracy;
@@ -33,6 +35,7 @@ class FinalistsConfig:
     """
 
     k: int = 0
+    by: Literal["fitness", "score", "prior", "both"] = "fitness"
     distance: int = 2
     seeds: list[int] = field(default_factory=lambda: [0])
     halving: int = 0

@@ -9,11 +9,11 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
+from nas_search.export.model_file import WEIGHTS
+from nas_search.export.standalone import read_weights
 from nas_search.runs import architecture
 from nas_search.runs.architecture import Architecture
 from nas_search.runs.run import read_finalists
-from nas_search.training.model_file import WEIGHTS
-from nas_search.training.standalone import read_weights
 
 
 @dataclass(frozen=True)

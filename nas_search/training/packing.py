@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,12 +11,12 @@ from torch import nn
 
 from nas_search.core.errors import InputError, RunError
 from nas_search.data import ImageData
+from nas_search.export.formats import export
+from nas_search.export.model_file import preparation_of
+from nas_search.export.standalone import write_folder
+from nas_search.export.verify import Written, check_written, written
 from nas_search.training.finalist import Finalist, TrainingPlan
-from nas_search.training.formats import export
-from nas_search.training.model_file import preparation_of
 from nas_search.training.recipe import Recipe
-from nas_search.training.standalone import write_folder
-from nas_search.training.verify import Written, check_written, written
 
 
 class Packing:
@@ -49,7 +50,9 @@ class Packing:
         version = self._plan.versions["nas_search"]
         self._written.pop(folder, None)  # of another seed
         try:
-            write_folder(folder, network, finalist.architecture, self._data, recipe, version)
+            write_folder(
+                folder, network, finalist.architecture, self._data, asdict(recipe), version
+            )
             self._written[folder] = written(folder, network, self._data)
         except InputError as error:
             self._say(f"{finalist.key}: {error}; its weights and genotype.json are kept")

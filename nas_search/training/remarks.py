@@ -56,6 +56,13 @@ def check_request(finalists: Sequence[Finalist], data: ImageData, plan: Training
         )
 
 
+def compile_remark(recipe: Recipe) -> str:
+    """Return that compiling takes time; empty if nothing is compiled."""
+    if not recipe.compile:
+        return ""
+    return "recipe.compile: each network's first epoch takes minutes longer, while it is compiled"
+
+
 def length_remark(given: Recipe, recipe: Recipe, images: int) -> str:
     """Return how few images changed the recipe; empty if they did not."""
     if recipe == given:

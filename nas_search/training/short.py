@@ -56,6 +56,10 @@ class TrainingTask:
         shape, classes = self.data.input_shape, self.data.num_classes
         return self.space.cost(genotype, shape, classes, **self.macro)
 
+    def costs(self, genotype: Hashable) -> dict[str, float]:
+        """Return none: the evaluation of the same candidate's score keeps them."""
+        return {}
+
     def evaluator(self, executor: Executor) -> ShortTrainer:
         """Return what trains in this process."""
         return ShortTrainer(self)

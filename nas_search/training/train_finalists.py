@@ -14,6 +14,7 @@ from rich.console import Console
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.files import write_csv, write_json
 from nas_search.data import ImageData
+from nas_search.export.formats import check_formats
 from nas_search.training import checkpoint
 from nas_search.training.choice import rungs
 from nas_search.training.compiled import check_compile
@@ -30,7 +31,6 @@ from nas_search.training.finalist import (
 )
 from nas_search.training.fine_tune import take_weights
 from nas_search.training.folds import validation_rows
-from nas_search.training.formats import check_formats
 from nas_search.training.identity import pixel_digest, training_identity
 from nas_search.training.images import Images
 from nas_search.training.locked import locked
@@ -41,6 +41,7 @@ from nas_search.training.recipe import Recipe
 from nas_search.training.refit import refit_epochs, refit_recipe, wants_refit
 from nas_search.training.remarks import (
     check_request,
+    compile_remark,
     length_remark,
     refit_remark,
     scratch_remark,
@@ -146,6 +147,7 @@ class _FinalistsRun:
             length_remark(self._given, recipe, len(train)),
             uneven_remark(self._data, recipe),
             busy_remark(self._group.device),
+            compile_remark(recipe),
         ):
             self._print_if(remark)
         for until, survivors in rungs(recipe.epochs, len(alive), plan.finalists.halving):

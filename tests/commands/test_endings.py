@@ -86,6 +86,7 @@ def test_a_signal_ends_every_command_with_its_code_and_the_command_that_continue
     assert re.fullmatch(r"hydra\.run\.dir=outputs/[-\d]+/[-\d]+", words[-1])
 
 
+@pytest.mark.slow
 def test_the_printed_command_continues_the_run(
     call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 
 import nas_search.__main__ as command
-from nas_search.commands.finalists import ranked_of
+from nas_search.commands.finalists import ranked_by
 from nas_search.commands.learning import read_learning
 from nas_search.commands.search_values import Learning
 from nas_search.core.errors import InputError
-from nas_search.runs import open_run
+from nas_search.core.evaluation import Evaluation
+from nas_search.runs import Run, open_run
 from nas_search.runs.store import Store
+from nas_search.spaces import SPACES
 from tests.commands.test_search_schema import compose
 
 TINY = (
@@ -87,10 +89,16 @@ def test_a_run_trains_and_its_files_agree(whole: Path) -> None:
     assert "all 8 trainings of the budget are made" in out
     assert "number 1 " in out and "trained" in out
 
-    ranked = ranked_of(open_run(whole))  # what python -m nas_search.train run=... trains first
+    ranked = leaders_of(open_run(whole))  # what python -m nas_search.train run=... trains first
     assert [e.genotype for _, e in ranked] == [row["genotype"] for row in board]
     assert not list(whole.glob("trainings/*/checkpoint.pt"))  # what trainings leave is a log
     assert len(list(whole.glob("trainings/*/log.csv"))) == 8
+
+
+def leaders_of(run: Run) -> list[tuple[int, Evaluation]]:
+    """Return what finalists of a run are chosen from, best first."""
+    space = SPACES.get(run.config["search_space"]["name"]).space()
+    return ranked_by(run.evaluations, run.objectives, "fitness", space, run.config["ranking"])[0]
 
 
 @pytest.mark.parametrize("stopped", [9, 11, 17])  # before, within and after the first batch
@@ -156,7 +164,7 @@ def test_with_a_table_accuracies_are_looked_up(tmp_path: Path) -> None:
         text = f'"{evaluation.genotype}"'
         if text in table:
             assert evaluation.scores["trained_accuracy"] == float(table[text])
-    leaders = {e.key for _, e in ranked_of(opened)}
+    leaders = {e.key for _, e in leaders_of(opened)}
     assert leaders.isdisjoint(e.key for e in missing)
 
 

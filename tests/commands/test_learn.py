@@ -171,10 +171,13 @@ def test_bad_inputs_get_one_line(tmp_path: Path) -> None:
         (table, {**NAMED, "sed": 1}, "unknown key 'sed'"),
     ):
         with pytest.raises(InputError, match=said) as refused:
-            learn(path, to=to, **keys)  # type: ignore[arg-type]
+            learn(path, to=to, **keys)
         assert "\n" not in str(refused.value)
     with pytest.raises(InputError, match="there is no folder for such a file"):
         learn(table, to=tmp_path / "none" / "my.prior", **NAMED)
+    unsaid = OmegaConf.create({"search_space": None, "paths": [str(table)], "to": None})
+    with pytest.raises(InputError, match="say where the prior goes"):
+        read_learn_config(unsaid)
     with pytest.raises(InputError, match="say what to learn from"):
         learn(to=to, **NAMED)
     assert not to.exists()
@@ -189,7 +192,7 @@ def test_runs_of_several_spaces_make_no_prior(tmp_path: Path) -> None:
 def test_arguments_without_a_key_are_the_paths() -> None:
     typed = ["outputs/a b", "to=my.prior", "it's.csv", "-cd", "conf", "seed=1", "x=1/run"]
     assert gathered(typed, "paths") == [
-        *("to=my.prior", "-cd", "conf", "seed=1", "x=1/run"),
         r"paths=['outputs/a b','it\'s.csv']",
+        *("to=my.prior", "-cd", "conf", "seed=1", "x=1/run"),
     ]
     assert gathered(["to=a"], "paths") == ["to=a"]

@@ -21,8 +21,7 @@ import pytest
 from scipy import stats
 
 import nas_search.rank as command
-from nas_search.commands.rank_schema import BASELINES
-from nas_search.commands.run_ranking import measured_together
+from nas_search.commands.measured_together import BASELINES, measured_together
 from nas_search.commands.settings import Settings
 from nas_search.data import DATASETS, probe_batch
 from nas_search.priors import combined, load_prior, shipped_path
@@ -112,6 +111,9 @@ def scores(run: Path) -> list[list[str]]:
 def test_a_study_leaves_its_tables_and_pictures(call: Call, tmp_path: Path) -> None:
     code, out, err = call("hydra.run.dir=run", "aggregates={both:[gradalign,flops]}")
     assert (code, err) == (0, "")
+    digits = DATASETS.get("digits")
+    lines = digits.load(digits.options(size=8)).summary
+    assert [out.count(line) for line in lines] == [1, 1]  # not for every seed
     run = tmp_path / "run"
     found = rows(run / "ranking.csv")
     names = ("gradalign", "gradalign_i", "both", "params", "flops", "depth", "random")

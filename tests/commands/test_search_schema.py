@@ -25,6 +25,7 @@ from nas_search.commands.search_schema import SearchConfig, read_config
 from nas_search.commands.search_values import GROUPS, Learning
 from nas_search.commands.settings import Settings
 from nas_search.core.errors import InputError
+from nas_search.costs import COSTS
 from nas_search.data import DATASETS
 from nas_search.priors import FITTED
 from nas_search.proxies import PROXIES
@@ -50,6 +51,11 @@ def compose(*overrides: str) -> SearchConfig:
 def check(choice: dict[str, str]) -> None:
     """Compose this choice of groups, read it and see that it was chosen."""
     overrides = [f"{group}={name}" for group, name in choice.items()]
+    if choice.get("algorithm") == "nsga2":
+        score = choice.get("proxy", "gradalign")
+        if score in COSTS.names():  # which is no score among objectives
+            return
+        overrides.append(f"objectives=[max:{score},macs]")
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
         config = read_config(hydra.compose("config", overrides=overrides))
     names = {
@@ -221,7 +227,7 @@ def test_the_default_is_the_command_of_the_title() -> None:
     [
         (
             "+seeed=1",
-            "unknown key 'seeed' .did you mean 'seed'..; possible: device, plugins, ",
+            "unknown key 'seeed' .did you mean 'seed'..; possible: device, objectives, ",
         ),
         (
             "precision=fp16",

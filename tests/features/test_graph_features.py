@@ -16,6 +16,7 @@ from nas_search.core.errors import InputError
 from nas_search.features import graph_features
 from nas_search.features.cells import cell_names, operation_sets
 from nas_search.spaces import SPACES, WIRE, CellKind, ChoiceSpace, OperationGraph, SearchSpace
+from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.darts.genotype import NODES, OPERATIONS, Genotype
 from nas_search.spaces.nasbench101.genotype import Nasbench101Genotype
 from nas_search.spaces.nasbench201.network import OPERATIONS as OPERATIONS_201
@@ -75,7 +76,7 @@ def relabeled_101(genotype: Nasbench101Genotype, rng: np.random.Generator) -> Na
 @given(seed=st.integers(0, 10**6), everything=st.booleans())
 def test_other_numbers_of_darts_nodes_change_nothing(seed: int, everything: bool) -> None:
     rng = np.random.default_rng(seed)
-    space = SPACES.get("darts").space(OPERATIONS if everything else OPERATIONS[1:])
+    space = DartsSpace(OPERATIONS if everything else OPERATIONS[1:])
     genotype = space.sample(rng)
     assert described(space, relabeled_darts(genotype, rng)) == described(space, genotype)
 

@@ -34,7 +34,7 @@ def test_every_score_and_space_is_pinned() -> None:
         assert alive == set(SCORES)
 
 
-@pytest.mark.parametrize("stack", [0, 3, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stack", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (3, 8))])
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("space", SPACES)
 def test_scores_are_what_they_were(space: str, setting: str, stack: int) -> None:

@@ -37,7 +37,7 @@ def flags_of_each(network: nn.Module, candidates: int) -> list[dict[str, list[An
     return flags
 
 
-@pytest.mark.parametrize("form", ["pruned", "complete"])
+@pytest.mark.parametrize("form", ["pruned", pytest.param("complete", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("space", SPACES)
 @law
 @given(st.data())

@@ -15,6 +15,8 @@ from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.ranking import correlation
 from nas_search.ranking.aggregates import log_rank_sum
+from nas_search.ranking.equal_size import equal_size_pairs
+from nas_search.ranking.noise_ceiling import Noise
 from nas_search.ranking.ranking import (
     FULL,
     MEAN,
@@ -26,7 +28,13 @@ from nas_search.ranking.ranking import (
     ranking_rows,
     select_rows,
 )
-from nas_search.report.ranking import heatmap_figure, ranking_tables, scatter_figure
+from nas_search.report.equal_size import Panel, Share, equal_size_figure
+from nas_search.report.ranking import (
+    heatmap_figure,
+    ranking_notes,
+    ranking_tables,
+    scatter_figure,
+)
 from nas_search.spaces import SPACES
 from tests.tables.made import SPACE, nasbench201, read
 
@@ -134,8 +142,50 @@ def test_rows_hold_the_statistics_and_count_the_dead() -> None:
     assert first.partial_rho_size == pytest.approx(given(last, accuracy, params, macs))
     assert first.partial_rho != pytest.approx(first.partial_rho_size)
     assert first.seconds == 2.5
+    pairs = equal_size_pairs(scores, accuracy, params)
+    shares = (first.equal_params, first.equal_params_low, first.equal_params_high)
+    assert (*shares, first.equal_params_pairs) == pytest.approx(pairs)
+    assert math.isnan(first.ceiling_tau) and math.isnan(first.ceiling_equal_params)
     whole = ranking_rows(columns_, accuracies, params, macs, np.ones(50, dtype=bool), 0)
     assert {row.subset for row in whole} == {FULL}
+
+
+def test_rows_hold_the_ceiling_of_a_column_whose_networks_were_trained_repeatedly() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(90, 2, size=400)
+    accuracies = {"test": truth + rng.normal(size=400) / math.sqrt(3), "other": truth}
+    noise = {"test": Noise(np.ones(400), np.full(400, 3.0))}
+    params, every = rng.integers(50, 99, size=400).astype(float), np.ones(400, dtype=bool)
+    perfect = Column("perfect", "single", MEAN, truth)
+    test, other = ranking_rows([perfect], accuracies, params, params, every, 0, noise)
+    assert test.ceiling_tau == pytest.approx(test.tau, abs=0.04)
+    assert test.ceiling_equal_params == pytest.approx(test.equal_params, abs=0.02)
+    assert test.ceiling_tau_single < test.ceiling_tau - 0.05
+    assert test.ceiling_equal_params_single < test.ceiling_equal_params - 0.03
+    assert math.isnan(other.ceiling_tau)
+    notes = ranking_notes([test, other])
+    assert len(notes) == 2 and "0.5 is a coin" in notes[0]
+    for value in (test.ceiling_tau, test.ceiling_equal_params, test.ceiling_tau_single):
+        assert f"{value:.3f}" in notes[1]
+
+
+def test_the_plot_of_equal_sizes_shows_shares_intervals_and_ceiling() -> None:
+    panel = Panel(
+        "c10",
+        {
+            "good": Share(0.8, 0.7, 0.9),
+            "coin": Share(0.5, 0.4, 0.6),
+            "bad": Share(0.3, 0.2, 0.4),
+            "none": Share(NAN, NAN, NAN),
+        },
+        0.95,
+    )
+    axes = equal_size_figure([panel]).axes[0]
+    lines = [np.asarray(line.get_xdata(), dtype=float).tolist() for line in axes.lines]
+    assert lines[:2] == [[0.5, 0.5], [0.95, 0.95]]
+    assert sorted(lines[2:]) == sorted([[0.7, 0.9], [0.8], [0.4, 0.6], [0.5], [0.2, 0.4], [0.3]])
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["none", "bad", "coin", "good"]  # from below
 
 
 def test_architectures_are_a_number_all_or_a_list_of_rows(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
@@ -15,7 +16,7 @@ import pytest
 
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
-from nas_search.runs.rows import read_store
+from nas_search.runs.rows import digest, read_store
 from nas_search.runs.store import Store
 
 GOOD = Evaluation("g1", "k1", "ok", {"a": 0.1 + 0.2, "b": -1e-300}, 10, 20, 0.5)
@@ -245,3 +246,64 @@ def test_texts_with_bytes_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
         store.append(replace(BAD, reason="cannot read caf\udce9.png"), 1.0)
     _, (evaluation,) = read_store(tmp_path / "run.sqlite")
     assert evaluation.reason == "cannot read caf\\udce9.png"
+
+
+OLD_SCHEMA = """
+CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE evaluations (number INTEGER PRIMARY KEY, genotype TEXT NOT NULL, key TEXT NOT NULL,
+    status TEXT NOT NULL, scores TEXT NOT NULL, params INTEGER, macs INTEGER,
+    seconds REAL NOT NULL, elapsed REAL NOT NULL, reason TEXT NOT NULL, digest TEXT NOT NULL);
+"""
+
+
+def old_store(path: Path, damaged: bool = False) -> None:
+    """Write a store as the version without costs wrote it."""
+    connection = sqlite3.connect(path)
+    connection.executescript(OLD_SCHEMA)
+    value = json.dumps(0)
+    connection.execute("INSERT INTO run VALUES ('seed', ?, ?)", (value, digest(["seed", value])))
+    for number, one in enumerate((GOOD, BAD), 1):
+        values = [number, one.genotype, one.key, one.status, json.dumps(one.scores), one.params]
+        values += [one.macs, one.seconds, 1.0 * number, one.reason]
+        marks = ", ".join("?" * 11)
+        stored = digest(values if not damaged else [*values[:-1], "other"])
+        connection.execute(f"INSERT INTO evaluations VALUES ({marks})", [*values, stored])
+    connection.commit()
+    connection.close()
+
+
+def test_a_store_of_the_version_without_costs_is_read_opened_and_continued(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    old_store(path)
+    before = path.read_bytes()
+    assert read_store(path) == ({"seed": 0}, [GOOD, BAD])
+    assert path.read_bytes() == before  # reading migrates nothing
+    new = replace(GOOD, genotype="g3", costs={"flash": 1e5, "latency": 2.5})
+    with Store(path) as store:
+        store.claim({"seed": 0})
+        assert store.evaluations() == [GOOD, BAD]
+        store.append(new, 3.5)
+    with Store(path) as store:
+        assert store.evaluations() == [GOOD, BAD, new]
+        assert store.elapsed() == 3.5
+    assert read_store(path)[1] == [GOOD, BAD, new]
+
+
+def test_damage_is_noticed_before_a_store_is_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    old_store(path, damaged=True)
+    for _ in range(2):
+        with pytest.raises(RunError, match="evaluation 1 is damaged"):
+            Store(path)
+
+
+def test_the_store_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    with Store(path) as store:
+        store.append(GOOD, 1.0)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    for opened in (Store, read_store):
+        with pytest.raises(RunError, match="a later nas_search wrote it"):
+            opened(path)

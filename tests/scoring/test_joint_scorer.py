@@ -55,7 +55,7 @@ def test_joint_evaluations_hold_the_scores_of_each_task_alone(executor: Executor
 
 
 def test_a_rejected_candidate_is_rejected_once() -> None:
-    tasks = [replace(one, constraints=Constraints(max_params=1)) for one in two_tasks()]
+    tasks = [replace(one, constraints=Constraints({"max_params": 1})) for one in two_tasks()]
     evaluation = joined(tasks, [one.evaluate(CELLS[0]) for one in tasks])
     assert (evaluation.status, evaluation.scores) == ("rejected", {})
     assert evaluation.reason.count("constraints.max_params=1") == 1

@@ -109,7 +109,7 @@ def naive_gradalign(
     return total
 
 
-@pytest.mark.parametrize("mode", ["sample", "frozen", "eval"])
+@pytest.mark.parametrize("mode", ["sample", pytest.param("frozen", marks=pytest.mark.slow), "eval"])
 @pytest.mark.parametrize("space", ["darts", "nasbench201"])
 def test_scores_equal_one_backward_pass_a_sample(space: str, mode: str) -> None:
     problem = task(SPACES[space])

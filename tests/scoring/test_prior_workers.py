@@ -38,7 +38,7 @@ def file(prior: Prior, tmp_path: Path) -> str:
 
 
 def proxy(name: str, path: str | None, space: Any = SPACE) -> ProxyConfig:
-    return read_proxy({"name": name, "path": path}, None, space)
+    return read_proxy({"name": name, "path": path}, None, space)[0]
 
 
 def test_the_prior_alone_builds_no_network(
@@ -49,9 +49,9 @@ def test_the_prior_alone_builds_no_network(
     drawn = [SPACE.sample(rng) for _ in range(12)]
     fitness = proxy("prior", file)
     sizes = [task(SPACE).cost(one).params for one in drawn]
-    bound = Constraints(max_params=int(np.median(sizes)))
+    bound = Constraints({"max_params": float(np.median(sizes))})
     bounded = task(SPACE, proxies=(), constraints=bound)
-    evaluations = list(fitness.start(Executor("inline"), bounded).evaluate(drawn, 2, 12))
+    evaluations = list(fitness.start(Executor("inline"), [bounded]).evaluate(drawn, 2, 12))
     assert [one.genotype for one in evaluations] == [str(one) for one in drawn[2:]]
     rejected = [one for one in evaluations if one.status == "rejected"]
     assert 0 < len(rejected) < 10 and all(one.reason and not one.scores for one in rejected)
@@ -65,11 +65,11 @@ def test_score_and_prior_stay_apart_beside_their_sum(prior: Prior, file: str) ->
     rng = np.random.default_rng(2)
     drawn = [SPACE.sample(rng) for _ in range(5)] + [SPACE.parse(DEAD)]
     fitness = proxy("gradalign_prior", file)
-    assert fitness.measured == ("gradalign",)
-    assert fitness.scores == ["gradalign_prior", "gradalign", "prior"]
+    assert fitness.measured_scores == ("gradalign",)
+    assert fitness.scores == ("gradalign_prior", "gradalign", "prior")
     assert fitness.settings.batch_size == 32  # that of gradalign's definition
-    measuring = task(SPACE, proxies=fitness.measured)
-    joined = list(fitness.start(Executor("inline"), measuring).evaluate(drawn))
+    measuring = task(SPACE, proxies=fitness.measured_scores)
+    joined = list(fitness.start(Executor("inline"), [measuring]).evaluate(drawn))
     alone = list(InlineWorkers((measuring,), Executor("inline")).evaluate(drawn))
     predicted = prior.predict(drawn)[0]
     for one, measured, prediction in zip(joined, alone, predicted.tolist(), strict=True):
@@ -88,9 +88,9 @@ def test_who_is_evaluated_together_changes_nothing(file: str) -> None:
     rng = np.random.default_rng(3)
     drawn = [SPACE.sample(rng) for _ in range(6)]
     fitness = proxy("gradalign_prior", file)
-    measuring = task(SPACE, proxies=fitness.measured)
-    together = list(fitness.start(Executor("inline"), measuring).evaluate(drawn))
-    workers = fitness.start(Executor("inline"), measuring)
+    measuring = task(SPACE, proxies=fitness.measured_scores)
+    together = list(fitness.start(Executor("inline"), [measuring]).evaluate(drawn))
+    workers = fitness.start(Executor("inline"), [measuring])
     apart = [one for i in range(6) for one in workers.evaluate(drawn, i, i + 1)]
     assert [one.scores for one in together] == [one.scores for one in apart]
 

@@ -359,7 +359,7 @@ def test_a_score_that_fails_on_one_candidate_fails_for_it_alone() -> None:
 def test_rejected_and_repeated_candidates_cost_no_pass() -> None:
     genotypes = random_cells(4)
     sizes = [task().cost(genotype).params for genotype in genotypes]
-    bounds = Constraints(max_params=sorted(sizes)[-2])
+    bounds = Constraints({"max_params": sorted(sizes)[-2]})
     problem = task(proxies=("gradalign",), constraints=bounds)
     with sizes_of_passes() as passes:
         found = Scorer(problem, 10).evaluate([*genotypes, *genotypes])
@@ -378,7 +378,7 @@ def test_a_search_by_stacks_scores_no_network_twice_and_none_that_is_ruled_out()
 
     space = Watched()
     sizes = sorted(task().cost(genotype).params for genotype in random_cells(9))
-    bounds = Constraints(max_params=sizes[6])
+    bounds = Constraints({"max_params": sizes[6]})
     problem = task(space, proxies=("gradalign_i_layerwise",), constraints=bounds)
     workers = start_workers(Executor("inline", stack=4), problem)
     record = ALGORITHMS.get("regularized_evolution")

@@ -77,11 +77,11 @@ def test_bounds_are_checked_before_scoring(
 ) -> None:
     cost = task().cost(CELL)
     size = {"max_params": cost.params, "max_macs": cost.macs}
-    exact = Constraints(**{key: size[key] for key in bounds})
+    exact = Constraints({key: size[key] for key in bounds})
     assert task(constraints=exact).evaluate(CELL).status == "ok"  # bounds are inclusive
     if bounds:
         (key,) = bounds
-        tight = task(constraints=Constraints(**{key: size[key] - 1}))
+        tight = task(constraints=Constraints({key: size[key] - 1}))
         monkeypatch.setattr("nas_search.scoring.scorer.measure_stack", None)  # nothing is measured
         evaluation = tight.evaluate(CELL)
         assert (evaluation.status, evaluation.scores) == ("rejected", {})

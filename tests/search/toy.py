@@ -29,6 +29,12 @@ class ToySpace:
         place, step = int(rng.integers(self.length)), int(rng.integers(1, self.base))
         return (*word[:place], (word[place] + step) % self.base, *word[place + 1 :])
 
+    def neighbors(self, word: Word) -> Iterator[Word]:
+        for place, digit in enumerate(word):
+            for other in range(self.base):
+                if other != digit:
+                    yield (*word[:place], other, *word[place + 1 :])
+
     def crossover(self, first: Word, second: Word, rng: np.random.Generator) -> Word:
         coins = rng.integers(2, size=self.length).tolist()
         return tuple((a, b)[coin] for a, b, coin in zip(first, second, coins, strict=True))

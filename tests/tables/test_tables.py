@@ -7,7 +7,6 @@ import csv
 import importlib.util
 import pickle
 import sys
-import types
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -69,18 +68,6 @@ def test_parquet_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install .*\[parquet\]"):
         read("csv", path=str(path))
-    columns = {"architecture": [str(cell) for cell in cells(2)], "accuracy": [50.5, None]}
-    parquet = types.SimpleNamespace(
-        read_table=lambda file: types.SimpleNamespace(
-            to_pydict=lambda: columns, column_names=list(columns)
-        )
-    )
-    stand_in = types.ModuleType("pyarrow")
-    stand_in.parquet = parquet  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pyarrow", stand_in)
-    table = read("csv", path=str(path))
-    assert table.accuracy(cells(2)[0], "accuracy") == 50.5
-    assert table.accuracy(cells(2)[1], "accuracy") is None
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="pyarrow is not there")

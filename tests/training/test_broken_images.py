@@ -142,6 +142,7 @@ def test_image_that_breaks_during_training_fails_only_that_finalist(tmp_path: Pa
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["at once", "at use"])
 def test_broken_test_image_keeps_the_ranking(
     tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,7 @@ from torch import nn
 
 from nas_search.core.errors import RunError
 from nas_search.core.versions import versions
+from nas_search.export import standalone
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES, Choices, ChoiceSpace, SpaceRecord, check_problem
 from nas_search.training import (
@@ -25,7 +26,6 @@ from nas_search.training import (
     Renderers,
     TrainingPlan,
     packing,
-    standalone,
     train_finalists,
 )
 from tests.training.made import architecture, recipe, stripes_data

@@ -120,3 +120,15 @@ def test_no_compiler_is_found_out_before_training(tmp_path: Path) -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert "InputError: recipe.compile=true does not work here" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_compiled_training_ends_and_says_that_its_first_epoch_takes_longer(
+    tmp_path: Path,
+) -> None:
+    data = stripes_data(tmp_path)
+    (plain,), said = train(data, tmp_path / "plain", plan(recipe()))
+    assert "recipe.compile" not in said
+    (compiled,), said = train(data, tmp_path / "compiled", plan(recipe(compile=True)))
+    assert said.count("recipe.compile: each network's first epoch takes minutes longer") == 1
+    assert compiled.losses == pytest.approx(plain.losses, rel=0.05)

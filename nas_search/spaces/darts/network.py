@@ -6,7 +6,7 @@ Source: Liu, Simonyan and Yang, ICLR 2019, arXiv 1806.09055, section 3.1 and app
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class DartsMacro:
 
     cells: int = 20
     channels: int = 36
-    auxiliary: bool = False
+    auxiliary: bool = field(default=False, metadata={"training": True})
 
     def __post_init__(self) -> None:
         check_int("cells", self.cells, 3)

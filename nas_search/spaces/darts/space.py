@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -20,9 +20,8 @@ from nas_search.core.errors import InputError
 from nas_search.spaces.arguments import check_problem, read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
-from nas_search.spaces.costs import Cost
 from nas_search.spaces.darts import genotype as genotypes
-from nas_search.spaces.darts.cost import network_cost
+from nas_search.spaces.darts.cost import network_parts, network_segments
 from nas_search.spaces.darts.genotype import CELLS, NODES, OPERATIONS, Edge, Genotype
 from nas_search.spaces.darts.moves import input_moves, operation_moves, replace_edge
 from nas_search.spaces.darts.network import (
@@ -39,6 +38,8 @@ from nas_search.spaces.operation_graph import (
     OperationGraph,
     expression_graph,
 )
+from nas_search.spaces.parts import Part
+from nas_search.spaces.segments import Segment
 from nas_search.stacked.network import Pool, StackedNetwork
 
 _CONCAT = tuple(range(2, 2 + NODES))
@@ -220,17 +221,29 @@ class DartsSpace(SearchSpace[Genotype]):
             if name.startswith("node") and not isinstance(operation, nn.Identity)
         ]
 
-    def cost(
+    def parts(
         self,
         genotype: Genotype,
         input_shape: tuple[int, int, int],
         num_classes: int,
         **macro: Any,
-    ) -> Cost:
-        """Return the network's size; an auxiliary head adds parameters but no MACs."""
+    ) -> Mapping[Part, int]:
+        """Return the network's parts; an auxiliary head adds parameters but no MACs."""
         sizes = read_macro(DartsMacro, macro)
         _check(input_shape, num_classes, sizes)
-        return network_cost(genotype, input_shape, num_classes, sizes)
+        return network_parts(genotype, input_shape, num_classes, sizes)
+
+    def segments(
+        self,
+        genotype: Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> Sequence[Segment]:
+        """Return how the parts are wired."""
+        sizes = read_macro(DartsMacro, macro)
+        _check(input_shape, num_classes, sizes)
+        return network_segments(genotype, input_shape, num_classes, sizes)
 
     def graphs(self, genotype: Genotype) -> tuple[CellGraph, ...]:
         """Return the normal and the reduction cell to draw; edges into the output have no label."""

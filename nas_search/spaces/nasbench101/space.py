@@ -6,7 +6,7 @@ Source: Ying et al., ICML 2019, arXiv 1902.09635.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,8 @@ from torch import nn
 
 from nas_search.spaces.arguments import check_problem, read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
-from nas_search.spaces.costs import Cost
 from nas_search.spaces.nasbench101 import genotype as genotypes
-from nas_search.spaces.nasbench101.cost import network_cost
+from nas_search.spaces.nasbench101.cost import network_parts, network_segments
 from nas_search.spaces.nasbench101.genotype import Nasbench101Genotype, from_graph
 from nas_search.spaces.nasbench101.graph import (
     MAX_EDGES,
@@ -36,6 +35,8 @@ from nas_search.spaces.nasbench101.network import (
 )
 from nas_search.spaces.nasbench101.stacked import StackedNetwork101, skeleton
 from nas_search.spaces.operation_graph import WIRE, CellKind, Operation, OperationGraph
+from nas_search.spaces.parts import Part
+from nas_search.spaces.segments import Segment
 from nas_search.stacked.network import Pool, StackedNetwork
 
 _LAST = MAX_VERTICES - 1
@@ -190,17 +191,29 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
             if not name.endswith("projection")
         ]
 
-    def cost(
+    def parts(
         self,
         genotype: Nasbench101Genotype,
         input_shape: tuple[int, int, int],
         num_classes: int,
         **macro: Any,
-    ) -> Cost:
-        """Return the network's size; at 32x32 and 10 classes the parameters in the benchmark."""
+    ) -> Mapping[Part, int]:
+        """Return the network's parts; at 32x32 and 10 classes those of the benchmark."""
         sizes = read_macro(Nasbench101Macro, macro)
         _check(input_shape, num_classes, sizes)
-        return network_cost(_canonical_graph(genotype), input_shape, num_classes, sizes)
+        return network_parts(_canonical_graph(genotype), input_shape, num_classes, sizes)
+
+    def segments(
+        self,
+        genotype: Nasbench101Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> Sequence[Segment]:
+        """Return how the parts are wired."""
+        sizes = read_macro(Nasbench101Macro, macro)
+        _check(input_shape, num_classes, sizes)
+        return network_segments(_canonical_graph(genotype), input_shape, num_classes, sizes)
 
     def graphs(self, genotype: Nasbench101Genotype) -> tuple[CellGraph, ...]:
         """Return the pruned cell to draw, vertices as built; only projections have labels."""

@@ -6,7 +6,7 @@ Source: Dong and Yang, ICLR 2020, arXiv 2001.00326.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ from nas_search.spaces.arguments import check_problem, read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
 from nas_search.spaces.choices import Choices, ChoiceSpace
-from nas_search.spaces.costs import Cost, cost_of
+from nas_search.spaces.nasbench201.cost import network_parts, network_segments
 from nas_search.spaces.nasbench201.network import (
     EDGES,
     OPERATIONS,
@@ -27,12 +27,11 @@ from nas_search.spaces.nasbench201.network import (
     Nasbench201Cell,
     Nasbench201Macro,
     Nasbench201Network,
-    head,
-    stem,
 )
 from nas_search.spaces.nasbench201.stacked import StackedNetwork201
 from nas_search.spaces.operation_graph import CellKind, OperationGraph, expression_graph
-from nas_search.spaces.operations import ResidualBlock, half
+from nas_search.spaces.parts import Part
+from nas_search.spaces.segments import Segment
 from nas_search.spaces.text_form import unwrap
 from nas_search.stacked.network import Pool, StackedNetwork
 
@@ -172,20 +171,29 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
             if name.startswith("node") and not isinstance(operation, nn.Identity)
         ]
 
-    def cost(
+    def parts(
         self,
         genotype: Nasbench201Genotype,
         input_shape: tuple[int, int, int],
         num_classes: int,
         **macro: Any,
-    ) -> Cost:
-        """Return the network's size: the cost of the skeleton plus that of all edges."""
+    ) -> Mapping[Part, int]:
+        """Return the network's parts: those of the skeleton, and the operations of all edges."""
         sizes = read_macro(Nasbench201Macro, macro)
         _check(input_shape, num_classes)
-        total, edges = _costs(tuple(input_shape), num_classes, sizes)
-        params = total.params + sum(edges[operation].params for operation in genotype.operations)
-        macs = total.macs + sum(edges[operation].macs for operation in genotype.operations)
-        return Cost(params, macs)
+        return network_parts(genotype.operations, input_shape, num_classes, sizes)
+
+    def segments(
+        self,
+        genotype: Nasbench201Genotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        **macro: Any,
+    ) -> Sequence[Segment]:
+        """Return how the parts are wired."""
+        sizes = read_macro(Nasbench201Macro, macro)
+        _check(input_shape, num_classes)
+        return network_segments(genotype.operations, input_shape, num_classes, sizes)
 
     def graphs(self, genotype: Nasbench201Genotype) -> tuple[CellGraph, ...]:
         """Return the cell to draw: nodes ``"0"`` (input) to ``"3"`` (output)."""
@@ -224,29 +232,6 @@ def _expression(operations: tuple[str, ...]) -> tuple[Expression, Sum]:
             value = expression.apply(operation, value)
         nodes[target] = add(nodes[target], value)
     return expression, nodes[3]
-
-
-@lru_cache(maxsize=64)
-def _costs(
-    input_shape: tuple[int, int, int], num_classes: int, macro: Nasbench201Macro
-) -> tuple[Cost, dict[str, Cost]]:
-    """Return the cost of the skeleton, and per operation the cost of one edge in all cells."""
-    image_channels, height, width = input_shape
-    channels = macro.channels
-    skeleton = cost_of(stem, image_channels, channels, input_shape=input_shape)
-    edges = dict.fromkeys(_NAMES, Cost(0, 0))
-    for stage in range(3):
-        if stage:
-            shape = (channels, height, width)
-            skeleton += cost_of(ResidualBlock, channels, 2 * channels, input_shape=shape)
-            channels, height, width = 2 * channels, half(height), half(width)
-        shape = (channels, height, width)
-        for name, make in OPERATIONS.items():
-            if make is not None:
-                cost = cost_of(make, channels, input_shape=shape)
-                edges[name] += Cost(macro.cells * cost.params, macro.cells * cost.macs)
-    skeleton += cost_of(head, channels, num_classes, input_shape=(channels, height, width))
-    return skeleton, edges
 
 
 SPACES.add(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ import torch
 from torch import nn
 
 from nas_search.core.errors import InputError
+from nas_search.export.source import standalone_source
+from nas_search.export.standalone import write_folder
+from nas_search.export.verify import Written, check_written, written
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
-from nas_search.training.source import standalone_source
-from nas_search.training.standalone import write_folder
-from nas_search.training.verify import Written, check_written, written
 from tests.training.made import recipe, stripes_data
 
 CONV = """
@@ -342,7 +343,7 @@ def example(folder: Path) -> Written:
         importlib.import_module("own_example")
         made = Architecture("own_chain", "conv3|wide|skip|pool", data.input_shape, 3, {}, {})
         network = made.build().eval()
-        write_folder(folder, network, made, data, recipe(), "1.2.3")
+        write_folder(folder, network, made, data, asdict(recipe()), "1.2.3")
         return written(folder, network, data)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.installed import how_to_install
-from nas_search.training.predicting import Preparation, Prepared
+from nas_search.export.predicting import Preparation, Prepared
 
 TOLERANCE = 1e-4
 """Largest allowed difference of probabilities."""

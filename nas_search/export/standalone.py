@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 from safetensors import SafetensorError
@@ -12,12 +13,10 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
-from nas_search.core.files import write_json
+from nas_search.core.files import write_json, write_whole
 from nas_search.data import ImageData
+from nas_search.export.model_file import WEIGHTS, model_source, preparation_of
 from nas_search.runs.architecture import Architecture
-from nas_search.training.checkpoint import write_whole
-from nas_search.training.model_file import WEIGHTS, model_source, preparation_of
-from nas_search.training.recipe import Recipe
 
 
 def write_folder(
@@ -25,7 +24,7 @@ def write_folder(
     network: nn.Module,
     architecture: Architecture,
     data: ImageData,
-    recipe: Recipe,
+    recipe: Mapping[str, Any],
     version: str,
 ) -> None:
     """Write ``model.py``, weights, genotype, preprocessing and recipe of a trained network.
@@ -35,7 +34,7 @@ def write_folder(
         network: the trained network of ``architecture``.
         architecture: its architecture.
         data: its training data.
-        recipe: its recipe.
+        recipe: the keys and values of its recipe.
         version: version of this package.
 
     Raises:
@@ -60,7 +59,7 @@ def write_folder(
             "other_sizes": str(preparation.fit) if preparation.fit else "refused",
         },
     )
-    recipe_text = OmegaConf.to_yaml(OmegaConf.create(asdict(recipe))).encode()
+    recipe_text = OmegaConf.to_yaml(OmegaConf.create(dict(recipe))).encode()
     write_whole(folder / "recipe.yaml", lambda file: file.write(recipe_text))
     (folder / "model.py").unlink(missing_ok=True)  # that of other weights, if there is one
     source = model_source(architecture, data, version).encode()

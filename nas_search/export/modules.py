@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas_search.core.errors import InputError
-from nas_search.training.statements import Effects, Statement, read_statement
+from nas_search.export.statements import Effects, Statement, read_statement
 
 
 class Name(NamedTuple):

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from types import ModuleType
 
 from nas_search.core.errors import InputError
-from nas_search.training.literals import Root
-from nas_search.training.modules import (
+from nas_search.export.literals import Root
+from nas_search.export.modules import (
     Module,
     Name,
     forget_modules,
@@ -24,7 +24,7 @@ from nas_search.training.modules import (
     modules_that_may_change,
     read_module,
 )
-from nas_search.training.statements import Statement
+from nas_search.export.statements import Statement
 
 _OPTIONAL = ("PIL", "numpy")
 """Packages that functions of ours may use beside torch: without them tensors alone are read."""

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ import torch
 from PIL import Image
 
 from nas_search.data import DATASETS, ImageData
-from nas_search.training.model_file import preparation_of
-from nas_search.training.predicting import Preparation, read_pictures
-from nas_search.training.standalone import write_folder
+from nas_search.export.model_file import preparation_of
+from nas_search.export.predicting import Preparation, read_pictures
+from nas_search.export.standalone import write_folder
 from tests.training.made import architecture, recipe, stripes_data
 
 
@@ -77,7 +78,7 @@ def model(data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Any:
     made = architecture("nasbench201", data)
     folder = tmp_path_factory.mktemp("folder")
     torch.manual_seed(0)
-    write_folder(folder, made.build().eval(), made, data, recipe(), "1.2.3")
+    write_folder(folder, made.build().eval(), made, data, asdict(recipe()), "1.2.3")
     return imported(folder)
 
 

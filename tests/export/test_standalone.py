@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,12 +22,12 @@ import nas_search
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.files import write_csv, write_json
 from nas_search.data import ImageData
+from nas_search.export.formats import export
+from nas_search.export.literals import Root, literal
+from nas_search.export.model_file import preparation_of
+from nas_search.export.source import standalone_source
+from nas_search.export.standalone import write_folder
 from nas_search.training.fine_tune import read_pretrained, take_weights
-from nas_search.training.formats import export
-from nas_search.training.literals import Root, literal
-from nas_search.training.model_file import preparation_of
-from nas_search.training.source import standalone_source
-from nas_search.training.standalone import write_folder
 from tests.training.made import CELLS, architecture, recipe, stripes_data
 
 SCRIPT = """
@@ -63,7 +64,7 @@ def make_folder(tmp_path: Path, space: str, data: ImageData) -> tuple[Path, nn.M
     network.eval()
     folder = tmp_path / "folder"
     folder.mkdir()
-    write_folder(folder, network, made, data, recipe(), "1.2.3")
+    write_folder(folder, network, made, data, asdict(recipe()), "1.2.3")
     return folder, network, made
 
 
@@ -99,7 +100,7 @@ def test_fine_tuning_keeps_all_weights_but_the_head(tmp_path: Path) -> None:
     made = architecture("darts", data)
     network = made.build()
     (tmp_path / "f").mkdir()
-    write_folder(tmp_path / "f", network, made, data, recipe(), "1.2.3")
+    write_folder(tmp_path / "f", network, made, data, asdict(recipe()), "1.2.3")
     pretrained = read_pretrained(tmp_path / "f")
     other = made.build(num_classes=7)
     fresh = take_weights(other, pretrained.weights)
@@ -125,7 +126,7 @@ def test_a_run_stands_for_its_best_finalist(tmp_path: Path) -> None:
         read_pretrained(run)
     for key in ("aaaa", "bbbb"):
         (run / "finalists" / key).mkdir(parents=True)
-        write_folder(run / "finalists" / key, made.build(), made, data, recipe(), "1.2.3")
+        write_folder(run / "finalists" / key, made.build(), made, data, asdict(recipe()), "1.2.3")
     rows = [(1, "cccc", "failed"), (2, "bbbb", "trained"), (3, "aaaa", "trained")]
     write_csv(run / "finalists" / "finalists.csv", ("rank", "key", "status"), rows)
     for given in (run, run / "finalists"):

@@ -14,15 +14,15 @@ from nas_search.core.errors import InputError
 from nas_search.data import ImageData
 from nas_search.data.base import normalize
 from nas_search.data.fit import LEAST_SIZE, Fit
-from nas_search.runs.architecture import Architecture
-from nas_search.training.literals import Root, literal
-from nas_search.training.predicting import (
+from nas_search.export.literals import Root, literal
+from nas_search.export.predicting import (
     Preparation,
     predict_classes,
     print_classes,
     read_pictures,
 )
-from nas_search.training.source import standalone_source
+from nas_search.export.source import standalone_source
+from nas_search.runs.architecture import Architecture
 
 WEIGHTS = "weights.safetensors"
 
@@ -130,7 +130,7 @@ def model_source(architecture: Architecture, data: ImageData, version: str) -> s
         version: version of this package.
 
     Raises:
-        InputError: see :func:`nas_search.training.source.standalone_source`.
+        InputError: see :func:`nas_search.export.source.standalone_source`.
     """
     kind, arguments, keywords = _constructor(architecture.build)
     preparation = preparation_of(data)

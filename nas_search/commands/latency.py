@@ -1,0 +1,235 @@
+"""The group ``latency``: networks measured before a search, the predictor, the best measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from nas_search.commands.measured import (
+    clear_disk_errors,
+    fit,
+    load,
+    measure,
+    remarks,
+    said,
+    time_one,
+)
+from nas_search.commands.reading import read_as
+from nas_search.core.device import resolve_device
+from nas_search.core.errors import InputError
+from nas_search.core.files import user_path, write_csv, write_json
+from nas_search.core.text import read_text
+from nas_search.costs import At
+from nas_search.costs.measure import (
+    Device,
+    LatencyPrecision,
+    Runtime,
+    Timing,
+)
+from nas_search.costs.predictor import (
+    FOLDS,
+    LatencyPredictor,
+    LatencyTable,
+    read_latency_table,
+)
+from nas_search.report import prediction_scatter
+from nas_search.spaces import SearchSpace
+
+FILE = "latency.json"
+"""What was measured, in the folder of a run: a continued run measures nothing twice."""
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """Where latency is measured, and how much.
+
+    Attributes:
+        device: torch device on which the network will run.
+        threads: CPU threads of one run.
+        batch: images of one run.
+        precision: ``fp32`` or ``bf16``.
+        runtime: ``torch`` or ``onnx``.
+        repeats: timed runs of a network.
+        networks: random networks that are measured before the search, for the predictor.
+        best: how many of the best architectures are measured after the search.
+        table: CSV file with the columns genotype and latency, in place of all measuring before.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    batch: int = 1
+    precision: LatencyPrecision = "fp32"
+    runtime: Runtime = "torch"
+    repeats: int = 30
+    networks: int = 40
+    best: int = 5
+    table: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.networks < 2 * FOLDS:
+            raise InputError(
+                f"latency.networks={self.networks} must be {2 * FOLDS} or more: the predictor is "
+                "tested on networks that it was not fitted on"
+            )
+        if self.best < 0:
+            raise InputError(f"latency.best={self.best} must be 0 or more")
+
+    def measuring(self) -> Device:
+        """Return how networks are run.
+
+        Raises:
+            InputError: this machine has no such device or runtime, or a number is impossible.
+        """
+        return Device(
+            resolve_device(self.device),
+            self.threads,
+            self.batch,
+            self.precision,
+            self.runtime,
+            self.repeats,
+        )
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What tells latencies in one run.
+
+    Attributes:
+        device: how networks are run.
+        at: the size at which they are.
+        model: predictor or table.
+        file: where measurements are kept.
+    """
+
+    device: Device
+    at: At
+    model: LatencyPredictor | LatencyTable
+    file: Path
+
+    def facts(self) -> dict[str, Any]:
+        """Return what defines the latencies that a search saw, in short."""
+        known = json.dumps(self.model.as_dict(), sort_keys=True)
+        digest = hashlib.sha256(known.encode()).hexdigest()[:16]
+        return {**dataclasses.asdict(self.device), "digest": digest}
+
+
+def read_latency(values: dict[str, Any]) -> LatencyConfig:
+    """Return the group ``latency``.
+
+    Raises:
+        InputError: there is no such key, or a value is impossible.
+    """
+    return read_as(LatencyConfig, "latency", values)
+
+
+def prepare_latency(
+    config: LatencyConfig,
+    space: SearchSpace[Any],
+    at: At,
+    seed: int,
+    directory: Path,
+    console: Console,
+) -> Latency:
+    """Return what tells latencies: a table, or a predictor of networks that are measured now.
+
+    What was measured is kept in ``directory``, network by network, and the fitted predictor too, so
+    that a run that is continued sees the latencies that it saw before.
+
+    Raises:
+        InputError: the device, the runtime or the table is not there, or ``directory`` holds
+            measurements of other settings.
+    """
+    device, file = config.measuring(), directory / FILE
+    if config.table is not None:
+        path = user_path(config.table, "latency.table")
+        return Latency(device, at, read_latency_table(space, path), file)
+    with clear_disk_errors(file):
+        predictor = _predictor(config, space, at, device, seed, file, console)
+    return Latency(device, at, predictor, file)
+
+
+def _predictor(
+    config: LatencyConfig,
+    space: SearchSpace[Any],
+    at: At,
+    device: Device,
+    seed: int,
+    file: Path,
+    console: Console,
+) -> LatencyPredictor:
+    """Return the predictor that ``file`` holds, or measure what is missing and fit it."""
+    settings = {**dataclasses.asdict(device), "networks": config.networks, "seed": seed}
+    kept = load(file, {**settings, "at": at.as_dict()})
+    if "predictor" not in kept:
+        measure(kept, config.networks, space, at, device, seed, file, console)
+        fit(kept, space, at)
+        write_json(file, kept)
+    networks = kept["networks"]
+    prediction_scatter(
+        [one["held_out_prediction"] for one in networks],
+        [one["milliseconds"] for one in networks],
+        file.with_name("latency.png"),
+        "ms",
+    )
+    for line in remarks(kept):
+        console.print(line, highlight=False, soft_wrap=True)
+    return LatencyPredictor(**kept["predictor"])
+
+
+def measure_best(
+    latency: Latency,
+    space: SearchSpace[Any],
+    genotypes: list[str],
+    most: float | None,
+    console: Console,
+) -> None:
+    """Measure architectures for real, and write and print predicted beside measured.
+
+    Those that an earlier call measured are not measured again.
+
+    Args:
+        latency: what predicted them.
+        space: of the genotypes.
+        genotypes: the best first.
+        most: the upper bound of the search, in ms; None without one.
+        console: where the lines go.
+    """
+    with clear_disk_errors(latency.file):
+        _measure_best(latency, space, genotypes, most, console)
+
+
+def _measure_best(
+    latency: Latency,
+    space: SearchSpace[Any],
+    genotypes: list[str],
+    most: float | None,
+    console: Console,
+) -> None:
+    kept = json.loads(read_text(latency.file)) if latency.file.exists() else {}
+    measured: dict[str, dict[str, Any]] = kept.setdefault("best", {})
+    rows = []
+    for rank, text in enumerate(genotypes, 1):
+        genotype = space.parse(text)
+        if text not in measured:
+            measured[text] = dataclasses.asdict(
+                time_one(space, genotype, latency.at, latency.device)
+            )
+            write_json(latency.file, kept)
+        predicted = latency.model.milliseconds(space, genotype, latency.at)
+        one = Timing(**measured[text])
+        rows.append([rank, predicted, one.milliseconds, one.spread, one.outliers, one.runs, text])
+        above = most is not None and one.milliseconds > most
+        console.print(
+            f"latency of number {rank}: predicted {predicted:.3g} ms, measured {said(one)}"
+            + (f"; above constraints.max_latency_ms={most:g}" if above else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
+    header = ["rank", "predicted_ms", "measured_ms", "spread", "outliers", "runs", "genotype"]
+    write_csv(latency.file.with_name("latency_best.csv"), header, rows)

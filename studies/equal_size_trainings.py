@@ -1,0 +1,216 @@
+"""Whether searches find better DARTS cells than drawing at random does, at equal size.
+
+Random cells of DARTS_V2's size (at most its parameters, at least 90 % of them) are trained beside
+the published cells and beside the best cells of searches under that bound, all by one complete
+schedule of the recipe ``fast`` with mirrored images, on CIFAR-10. The test images are read once,
+after the last epoch. First the cells of a group are put into a file, then all are trained:
+
+    python -m studies.equal_size_trainings draw
+    python -m studies.equal_size_trainings add gradalign outputs/gradalign_*
+    python -m studies.equal_size_trainings train --cifar10 cifar10.npz
+    python -m studies.equal_size_trainings report
+
+The defaults are sizes for a CPU: 8 cells, 8 channels, 20,000 images of 16 x 16. On a GPU:
+
+    python -m studies.equal_size_trainings train --cifar10 cifar10.npz --channels 16 --size 32 \
+        --images 50000 --epochs 50 --batch-size 256 --device cuda --precision bf16 --channels-last
+
+Results are kept in --out as they come; what is there is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+import nas_search
+from benchmarks.common import append_rows, header, say
+from benchmarks.reduced import cifar10, read_recipe, with_crop
+from nas_search.runs.architecture import Architecture
+from nas_search.spaces import SPACES
+from nas_search.tables import Array
+from studies.markdown import table
+from studies.result_files import Row, read_rows
+from studies.trainings import Results, train_once
+
+SPACE, IMAGE, CLASSES = "darts", (3, 32, 32), 10
+PUBLISHED = ("DARTS_V1", "DARTS_V2")
+BOUND = "DARTS_V2"
+LEAST = 0.9
+"""Random cells have this share of the bound's parameters or more."""
+RANDOM = 12
+DRAWN, TRAINED = "random", "test_accuracy"
+RESULTS = Path(__file__).parent / "results"
+CELL_COLUMNS = ("group", "number", "genotype")
+SETTINGS = ("cells", "channels", "size", "images", "epochs", "batch_size", "precision")
+COLUMNS = ("genotype", "params", "seed", *SETTINGS, TRAINED, "seconds")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=("draw", "add", "train", "report"))
+    parser.add_argument("group", nargs="?", help="of add: what the searches are called")
+    parser.add_argument("runs", nargs="*", type=Path, help="of add: run directories")
+    parser.add_argument("--file", type=Path, default=RESULTS / "equal_size_cells.csv")
+    parser.add_argument("--out", type=Path, default=RESULTS / "equal_size_trainings.csv")
+    parser.add_argument("--cifar10", help="an .npz")
+    parser.add_argument("--cells", type=int, default=8)
+    parser.add_argument("--channels", type=int, default=8)
+    parser.add_argument("--size", type=int, default=16, help="side of the images, pixels")
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--groups", nargs="+", help="all if not given")
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    if options.part == "draw":
+        draw(options.file, {"cells": options.cells, "channels": options.channels})
+    elif options.part == "add":
+        add(options.file, options.group, options.runs)
+    elif options.part == "train":
+        train(options)
+    else:
+        chosen = _settings(options)
+        say(header(**chosen))
+        say(report(read_rows(options.file), _results(options).rows()))
+
+
+def draw(file: Path, macro: dict[str, int]) -> None:
+    """Write the published cells and the first :data:`RANDOM` random ones of the right size."""
+    space = SPACES.get(SPACE).space()
+    bound = space.cost(space.parse(BOUND), IMAGE, CLASSES, **macro).params
+    rng = np.random.default_rng(0)
+    found: list[str] = []
+    while len(found) < RANDOM:
+        genotype = space.sample(rng)
+        if LEAST * bound <= space.cost(genotype, IMAGE, CLASSES, **macro).params <= bound:
+            found.append(str(genotype))
+    rows = [(DRAWN, number, text) for number, text in enumerate(found)]
+    rows += [(name, 0, str(space.parse(name))) for name in PUBLISHED]
+    append_rows(file, CELL_COLUMNS, rows)
+
+
+def add(file: Path, group: str, runs: Sequence[Path]) -> None:
+    """Write the best cell of each run as one of ``group``."""
+    rows = [(group, number, nas_search.load(run).genotype) for number, run in enumerate(runs)]
+    append_rows(file, CELL_COLUMNS, rows)
+
+
+def _settings(options: argparse.Namespace) -> dict[str, object]:
+    return {name: getattr(options, name) for name in SETTINGS}
+
+
+def _results(options: argparse.Namespace) -> Results:
+    return Results(options.out, COLUMNS, _settings(options), ("genotype", "seed"))
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train every cell with every seed that is not trained yet.
+
+    One seed of all before the next, and the groups in turn, so that what is done is balanced.
+    """
+    recipe = read_recipe(
+        "fast",
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        channels_last=options.channels_last,
+    )
+    # CIFAR-10's objects stay what they are in a mirror; the recipe's own default is for digits too.
+    mirrored = dataclasses.replace(recipe.augmentation, flip=True)
+    recipe = with_crop(dataclasses.replace(recipe, augmentation=mirrored), options.size)
+    cells = [
+        row["genotype"]
+        for row in sorted(read_rows(options.file), key=lambda row: int(row["number"]))
+        if not options.groups or row["group"] in options.groups
+    ]
+    results = _results(options)
+    macro = {"cells": options.cells, "channels": options.channels}
+    data = None
+    wanted = [(cell, seed) for seed, cell in itertools.product(range(options.seeds), cells)]
+    for genotype, seed in results.missing(wanted):
+        data = data or cifar10(options.cifar10, options.images, None, options.size)
+        architecture = Architecture(SPACE, genotype, data.input_shape, data.num_classes, macro, {})
+        done = train_once(architecture, data, recipe, seed, options.device)
+        params = architecture.cost().params
+        results.add(
+            {
+                **{"genotype": genotype, "params": params, "seed": seed},
+                **{TRAINED: round(done.test[0], 4), "seconds": round(done.seconds, 2)},
+            }
+        )
+        say(f"{params:,} parameters, seed {seed}: {done.test[0]:.2f} %")
+
+
+def report(cells: Sequence[Row], trainings: Sequence[Row]) -> str:
+    """Return mean accuracies by group, best first, and how far each is from the random cells.
+
+    A cell's accuracy is the mean over its seeds; groups are compared by their cells (Welch's t), as
+    another search would find other cells. A published cell is one network: it is set against the
+    spread of the random ones.
+    """
+    groups: dict[str, list[str]] = {}
+    for row in cells:
+        groups.setdefault(row["group"], []).append(row["genotype"])
+    accuracies: dict[str, dict[str, float]] = {}
+    params = {}
+    for row in trainings:
+        accuracies.setdefault(row["genotype"], {})[row["seed"]] = float(row[TRAINED])
+        params[row["genotype"]] = int(row["params"])
+    means = {
+        group: np.array([np.mean(list(accuracies[cell].values())) for cell in by])
+        for group, by in groups.items()
+        if all(cell in accuracies for cell in by)
+    }
+    lines = []
+    for group, values in sorted(means.items(), key=lambda pair: -pair[1].mean()):
+        sizes = [params[cell] for cell in groups[group]]
+        line = [group, str(len(values)), f"{np.mean(sizes):,.0f}", f"{values.mean():.2f}"]
+        line.append(f"{np.std(values, ddof=1):.2f}" if len(values) > 1 else "")
+        line += _against(values, means[DRAWN]) if group != DRAWN and DRAWN in means else ["", ""]
+        lines.append(line)
+    titles = ["group", "cells", "parameters", "test accuracy, %", "standard deviation"]
+    titles += ["ahead of random by", "probability of being ahead"]
+    return table(titles, lines) + "\n" + _stability(accuracies)
+
+
+def _against(values: Array, others: Array) -> list[str]:
+    """Return a lead with its standard error, and the probability that it is above zero."""
+    lead = values.mean() - others.mean()
+    spread = np.var(others, ddof=1)
+    if len(values) > 1:
+        mine, theirs = np.var(values, ddof=1) / len(values), spread / len(others)
+        error = math.sqrt(mine + theirs)
+        degrees = (mine + theirs) ** 2 / (
+            mine**2 / (len(values) - 1) + theirs**2 / (len(others) - 1)
+        )
+    else:
+        error, degrees = math.sqrt(spread * (1 + 1 / len(others))), len(others) - 1
+    return [f"{lead:+.2f} +- {error:.2f}", f"{stats.t.cdf(lead / error, degrees):.3f}"]
+
+
+def _stability(accuracies: dict[str, dict[str, float]]) -> str:
+    """Return how two seeds agree about the order of the cells that both trained."""
+    pairs = np.array([(by["0"], by["1"]) for by in accuracies.values() if {"0", "1"} <= set(by)])
+    if len(pairs) < 3:
+        return ""
+    rho = stats.spearmanr(pairs[:, 0], pairs[:, 1]).statistic
+    noise = np.std(pairs[:, 0] - pairs[:, 1], ddof=1) / math.sqrt(2)
+    return (
+        f"\nThe order of {len(pairs)} cells by each of two seeds: Spearman's rho {rho:.2f}; "
+        f"a seed moves an accuracy by {noise:.2f} points (standard deviation)."
+    )
+
+
+if __name__ == "__main__":
+    main()
