@@ -137,7 +137,14 @@ def configured() -> set[str]:
     """Return the keys that a command can set, as they are written on a command line."""
     found: set[str] = set()
     for file in (REPOSITORY / "conf").glob("*/*.yaml"):
-        found |= set(keys(yaml.safe_load(file.read_text(encoding="utf-8")), f"{file.parent.name}."))
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found |= set(keys(values, f"{file.parent.name}."))
+        for entry in values.get("defaults", []):  # a group within this one: /recipe@recipe: short
+            for at, choice in entry.items() if isinstance(entry, dict) else ():
+                group, _, below = at.lstrip("/").partition("@")
+                if below:
+                    inner = (REPOSITORY / "conf" / group / f"{choice}.yaml").read_text()
+                    found |= set(keys({below: yaml.safe_load(inner)}, f"{file.parent.name}."))
     for file in (REPOSITORY / "conf").glob("*.yaml"):
         found |= set(keys(yaml.safe_load(file.read_text(encoding="utf-8"))))
     return found

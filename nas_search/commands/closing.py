@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from nas_search.commands.search_schema import SearchConfig
 from nas_search.search import SearchOutcome
+from nas_search.search.standings import Standing, again_of
 
 NOT_COMPARABLE = (
     "scores of different proxies, data or settings are not comparable; training compares what they "
@@ -30,14 +32,27 @@ def why_ended(config: SearchConfig, outcome: SearchOutcome) -> str:
     if outcome.stop == "exhausted":
         return "finished: no new architecture is left in the space"
     most, minutes = config.budget.evaluations, config.budget.minutes
+    trained = len(again_of(outcome.evaluations)) if config.learning is not None else 0
+    if config.learning is not None and trained == config.budget.trainings:
+        return f"finished: all {trained:,} trainings of the budget are made"
+    counted -= trained
     if most is not None and counted >= most:
         return f"finished: all {most:,} evaluations of the budget are made"
     of = f", {counted:,} of {most:,} evaluations are made" if most is not None else ""
     return f"finished: the budget of {minutes:g} minute{'s' * (minutes != 1)} is spent{of}"
 
 
-def closing_lines(config: SearchConfig, outcome: SearchOutcome, directory: Path) -> Iterator[str]:
-    """Yield what a person should know of a search that has found something."""
+def closing_lines(
+    config: SearchConfig, outcome: SearchOutcome, directory: Path, lead: Standing | None = None
+) -> Iterator[str]:
+    """Yield what a person should know of a search that has found something.
+
+    ``lead`` is number 1 of a search that trains.
+    """
+    if lead is not None:
+        yield from _guided_lines(config, lead)
+        yield from _next_line(config, outcome, directory)
+        return
     population = getattr(config.algorithm_options, "population", None)
     scored = sum(evaluation.status == "ok" for evaluation in outcome.evaluations)
     if population is not None and scored <= population and outcome.stop == "budget":
@@ -57,6 +72,27 @@ def closing_lines(config: SearchConfig, outcome: SearchOutcome, directory: Path)
             f"best.json is the highest {config.proxy.name}, as yet untrained. The score orders the "
             f"candidates of one search, higher is better; it is no accuracy, and {NOT_COMPARABLE}"
         )
+    yield from _next_line(config, outcome, directory)
+
+
+def _guided_lines(config: SearchConfig, lead: Standing) -> Iterator[str]:
+    how = (
+        f"number 1 was trained: {lead.accuracy:.2f} % validation accuracy"
+        if math.isfinite(lead.accuracy)
+        else "number 1 itself was not trained"
+    )
+    if math.isnan(lead.deviation):
+        name = config.proxy.name
+        yield f"too few trainings to learn from: best.json is the highest {name}; {how}"
+        return
+    yield (
+        "best.json is what the last model expects most of, among all candidates seen, trained or "
+        f"not; {how}. Predictions are in standard deviations of the trained accuracies; they order "
+        "the candidates of one search"
+    )
+
+
+def _next_line(config: SearchConfig, outcome: SearchOutcome, directory: Path) -> Iterator[str]:
     if outcome.stop != "interrupted" and not config.finalists.k:
         run = shlex.quote(f"run={typed_path(directory)}")
         best = "three along the front" if config.several else "the three best"

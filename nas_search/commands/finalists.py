@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from nas_search.commands.finalists_by import name_by, with_scores
 from nas_search.core.errors import InputError
@@ -13,13 +14,13 @@ from nas_search.data import ImageData
 from nas_search.report import best_first
 from nas_search.runs.architecture import Architecture
 from nas_search.search.fronts import ranked_by_fronts
-from nas_search.spaces import SPACES
+from nas_search.spaces import SPACES, SearchSpace
 from nas_search.training import Finalist, FinalistsConfig, Recipe, choose_finalists
 
 
 def finalists_of(
-    evaluations: Sequence[Evaluation],
-    objectives: Objectives,
+    ranked: Sequence[tuple[int, Evaluation]],
+    score: str,
     basis: Architecture,
     wanted: FinalistsConfig,
     data: ImageData,
@@ -28,9 +29,8 @@ def finalists_of(
     """Return the finalists of a search, best first.
 
     Args:
-        evaluations: of the search.
-        objectives: what it searched for. Of several, the finalists lie along the front, in the
-            order of :func:`.fronts.along`, and have no score.
+        ranked: numbers and evaluations of the search's candidates, best first.
+        score: name of what they are the best by; empty if it is no score.
         basis: any architecture of the search; its genotype is replaced.
         wanted: how many, and how different.
         data: what they are trained on.
@@ -40,13 +40,7 @@ def finalists_of(
         InputError: the recipe names a size that the skeleton does not have, or the search has no
             such score.
     """
-    space = basis.space
-    if len(objectives) > 1:
-        ranked, score = ranking(evaluations, objectives), ""
-    else:
-        score = name_by(wanted.by, objectives[0].name, space)
-        ranked = best_first(with_scores(evaluations, score, space), score)
-    chosen = choose_finalists(space, ranked, wanted.k, wanted.distance)
+    chosen = choose_finalists(basis.space, ranked, wanted.k, wanted.distance)
     architectures = [dataclasses.replace(basis, genotype=e.genotype) for _, e in chosen]
     return [
         Finalist(for_training(architecture, data, recipe), evaluation.scores.get(score))
@@ -54,16 +48,35 @@ def finalists_of(
     ]
 
 
-def ranking(
-    evaluations: Sequence[Evaluation], objectives: Objectives
-) -> list[tuple[int, Evaluation]]:
-    """Return numbers and evaluations of all that have the objectives, in the leaderboard's order.
+def ranked_by(
+    evaluations: Sequence[Evaluation],
+    objectives: Objectives,
+    by: str,
+    space: SearchSpace[Any],
+    ranking: Sequence[int] = (),
+) -> tuple[list[tuple[int, Evaluation]], str]:
+    """Return what finalists are chosen from: numbers and evaluations, best first, and the score.
 
-    With one objective that is best first; with several see :func:`.fronts.ranked_by_fronts`.
+    Args:
+        evaluations: of the search.
+        objectives: what it searched for. Of several, the finalists lie along the front, in the
+            order of :func:`.fronts.along`, and have no score.
+        by: see :func:`.name_by`.
+        space: its search space.
+        ranking: numbers, best first, by the last model of a search that trained; empty for others.
+
+    Raises:
+        InputError: the search has no such score.
     """
-    if len(objectives) == 1:
-        return best_first(evaluations, objectives[0].name)
-    return [(one.number, one.evaluation) for one in ranked_by_fronts(evaluations, objectives)]
+    if len(objectives) > 1:
+        along = ranked_by_fronts(evaluations, objectives)
+        return [(one.number, one.evaluation) for one in along], ""
+    score = name_by(by, objectives[0].name, space)
+    if by == "fitness" and ranking:
+        count = len(evaluations)
+        known = [n for n in ranking if isinstance(n, int) and 0 < n <= count]
+        return [(n, evaluations[n - 1]) for n in known], score
+    return best_first(with_scores(evaluations, score, space), score), score
 
 
 def for_training(architecture: Architecture, data: ImageData, recipe: Recipe) -> Architecture:

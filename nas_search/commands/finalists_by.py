@@ -10,6 +10,7 @@ from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.objectives import Objectives
 from nas_search.priors import PRIOR, SCORE_AND_PRIOR, combined, shipped_prior
+from nas_search.search.guided import TRAINED
 from nas_search.spaces import SearchSpace
 
 
@@ -61,6 +62,12 @@ def check_by(by: str, objectives: Objectives, space: SearchSpace[Any]) -> None:
         )
 
 
+def _lacks(evaluation: Evaluation, name: str) -> bool:
+    """Whether a candidate that was scored lacks ``name``; trainings have no scores."""
+    scores = evaluation.scores
+    return evaluation.status == "ok" and name not in scores and TRAINED not in scores
+
+
 def with_scores(
     evaluations: Sequence[Evaluation], name: str, space: SearchSpace[Any]
 ) -> list[Evaluation]:
@@ -69,7 +76,7 @@ def with_scores(
     What the search itself did not compute comes from the package's prior of the space.
     """
     known = list(evaluations)
-    rows = [i for i, one in enumerate(known) if one.status == "ok" and name not in one.scores]
+    rows = [i for i, one in enumerate(known) if _lacks(one, name)]
     if not rows:
         return known
     prior = shipped_prior(space)

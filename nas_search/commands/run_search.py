@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from nas_search import report
 from nas_search.commands.constraints import constraint_facts, resolve_constraints
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
-from nas_search.commands.finalists import finalists_of
+from nas_search.commands.finalists import finalists_of, ranked_by
 from nas_search.commands.latency import Latency, measure_best, prepare_latency
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.run_training import run_training
@@ -33,6 +33,7 @@ from nas_search.data import ImageData, fingerprint, probe_notes
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
 from nas_search.search import Algorithm, FeasibleGenotypes, Genotypes, SearchOutcome, run_loop
+from nas_search.search.guided import TRAINED
 
 LOOKAHEAD = 256
 """Candidates handed to the workers at once where none depends on another's result."""
@@ -63,24 +64,34 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     check_constraints(task)
     facts = search_facts(config, tasks, data)
     facts |= {"latency": latency.facts()} if latency else {}
+    guide = None
+    if config.learning is not None:
+        guide = config.learning.guide(config.space, config.proxy.name, facts["protocol"])
     space = feasible_space(task)
-    algorithm = config.algorithm.algorithm(
+    algorithm: Any = config.algorithm.algorithm(
         space,
         np.random.default_rng([config.seed, *b"search"]),
         config.objectives,
         config.algorithm_options,
     )
+    if guide is not None:
+        algorithm.guide = guide
     try:
         with Store(directory / "run.sqlite") as store:
             store.claim(facts, search_notes(config))
             keep_configuration(config.composed, directory)
-            outcome = _search(config, tasks, algorithm, store, console)
+            outcome = _search(config, tasks, data, algorithm, store, console)
+            proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
+            result = SearchResult(
+                config, task, outcome, algorithm.duplicates, facts, proposals, guide
+            )
+            if guide is not None:
+                ranking = [number for number, _ in result.ranked]
+                store.claim(facts, {**search_notes(config), "ranking": ranking})
     except InputError:
         if not (directory / "run.sqlite").exists():  # nothing was scored: it leaves no trace
             drop_configuration(directory)
         raise
-    proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
-    result = SearchResult(config, task, outcome, algorithm.duplicates, facts, proposals)
     write_report(result, directory)
     print_report(result, directory, console)
     if latency and outcome.stop != "interrupted":
@@ -176,10 +187,18 @@ def search_facts(
         "data": fingerprint(data),
         "probe_batch": probe_digest(tasks),
         "constraints": constraint_facts(tasks[0].constraints, tasks[0].at),
+        **_learning_facts(config, data),
         # Only where they differ: what was recorded before there was a choice can be continued.
         **({"precision": config.precision} if config.precision != "fp32" else {}),
         **({"objectives": list(map(str, config.objectives))} if config.several else {}),
     }
+
+
+def _learning_facts(config: SearchConfig, data: ImageData) -> dict[str, Any]:
+    if config.learning is None:
+        return {}
+    protocol = config.learning.protocol(config.macro, data)
+    return {"learning": config.learning.facts(), "protocol": protocol}
 
 
 def search_notes(config: SearchConfig) -> dict[str, Any]:
@@ -188,12 +207,15 @@ def search_notes(config: SearchConfig) -> dict[str, Any]:
         "dataset_options": kept_options(config.dataset_options),
         "plugins": list(config.plugins),
         "versions": versions(),
+        # Numbers of the evaluations, best first, once a search that trains has ended.
+        **({"ranking": []} if config.learning is not None else {}),
     }
 
 
 def _search(
     config: SearchConfig,
     tasks: Sequence[ScoringTask],
+    data: ImageData,
     algorithm: Algorithm,
     store: Store,
     console: Console,
@@ -203,19 +225,32 @@ def _search(
     recorded, elapsed = store.evaluations(), store.elapsed()
     if recorded:
         console.print(f"continuing after {len(recorded)} evaluations in {store.path.parent}")
-    done = sum(e.status != "rejected" for e in recorded)
+    scored = [e for e in recorded if TRAINED not in e.scores]
+    done = sum(e.status != "rejected" for e in scored)
+    trained = [e.scores[TRAINED] for e in recorded if TRAINED in e.scores]
     minutes = config.budget.minutes
     seconds = None if minutes is None else 60 * minutes
-    workers = _LateWorkers(config, tasks)
+    learning, budget = config.learning, config.budget
+    workers = _LateWorkers(lambda: config.proxy.start(config.executor, tasks))
+    trainers = None
+    if learning is not None:
+        run = store.path.parent
+        trainers = _LateWorkers(lambda: learning.start(config.executor, tasks[0], data, run))
     try:
         with report.Progress(
-            console, objective, config.budget.evaluations, seconds, (done, recorded)
+            console,
+            objective,
+            budget.evaluations if learning is None else None,
+            seconds,
+            (done, scored),
+            None if learning is None else (TRAINED, trained),
         ) as progress:
             return run_loop(
                 algorithm,
                 workers.evaluate,
-                config.budget,
+                budget,
                 store,
+                train=trainers.evaluate if trainers is not None else None,
                 recorded=recorded,
                 elapsed=elapsed,
                 batch=config.batch,
@@ -224,14 +259,15 @@ def _search(
             )
     finally:
         workers.close()
+        if trainers is not None:
+            trainers.close()
 
 
 class _LateWorkers:
     """Workers that start with the first candidate: a finished run needs none."""
 
-    def __init__(self, config: SearchConfig, tasks: Sequence[ScoringTask]) -> None:
-        self._config = config
-        self._tasks = tasks
+    def __init__(self, start: Callable[[], Workers]) -> None:
+        self._start = start
         self._workers: Workers | None = None
 
     def evaluate(
@@ -240,7 +276,7 @@ class _LateWorkers:
         if start >= stop:
             return iter(())
         if self._workers is None:
-            self._workers = self._config.proxy.start(self._config.executor, self._tasks)
+            self._workers = self._start()
         return self._workers.evaluate(genotypes, start, stop)
 
     def close(self) -> None:
@@ -252,12 +288,16 @@ def _train_finalists(
     result: SearchResult, data: ImageData, directory: Path, console: Console
 ) -> None:
     """Train the best that were found, where ``finalists.k`` asks for it."""
-    config, evaluations = result.config, result.outcome.evaluations
+    config = result.config
     if not config.finalists.k or config.recipe is None:
         return
+    numbers = [number for number, _ in result.ranked] if result.guide is not None else ()
+    ranked, score = ranked_by(
+        result.outcome.evaluations, config.objectives, config.finalists.by, config.space, numbers
+    )
     candidates = finalists_of(
-        evaluations,
-        config.objectives,
+        ranked,
+        score,
         result.architecture(""),
         config.finalists,
         data,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from nas_search.scoring import ScoringTask
 from nas_search.scoring.constraints import number
 from nas_search.search import SearchOutcome
 from nas_search.search.fronts import Ranked, ranked_by_fronts
+from nas_search.search.guided import TRAINED, Guide
+from nas_search.search.standings import Standing, again_of, standings
 from nas_search.tables import Table, truth
 
 DRAWINGS = 3
@@ -42,6 +45,7 @@ class SearchResult:
         duplicates: proposals that were skipped because they had been evaluated.
         facts: what defines the search, see :func:`.run_search.search_facts`.
         proposals: how many genotypes were drawn to stay within the bounds; empty without bounds.
+        guide: of a search that trains; None for others.
     """
 
     config: SearchConfig
@@ -50,10 +54,24 @@ class SearchResult:
     duplicates: int
     facts: dict[str, Any]
     proposals: dict[str, Any] = field(default_factory=dict)
+    guide: Guide | None = None
+
+    @cached_property
+    def standings(self) -> list[Standing]:
+        """What a search that trains leaves: all that have a score, best first; else empty."""
+        if self.guide is None:
+            return []
+        evaluations, space = self.outcome.evaluations, self.config.space
+        return standings(self.guide, evaluations, self.config.proxy.name, space.parse)
 
     @cached_property
     def ranked(self) -> Sequence[tuple[int, Evaluation]]:
-        """Numbers and evaluations of all that have the objectives, in the leaderboard's order."""
+        """Numbers and evaluations of all that have the objectives, in the leaderboard's order.
+
+        By the score, or along the fronts; where the search trained, by its last model.
+        """
+        if self.guide is not None:
+            return [(one.number, one.evaluation) for one in self.standings]
         if self.config.several:
             return [(one.number, one.evaluation) for one in self.fronts]
         return report.best_first(self.outcome.evaluations, self.config.proxy.name)
@@ -65,15 +83,29 @@ class SearchResult:
 
     @cached_property
     def truths(self) -> list[dict[str, float | None]]:
-        """True accuracies (%) of these by column; empty where there is no table."""
+        """Columns beside the score, by name: prediction and training, true accuracies (%)."""
         table = self.config.table
-        return [truth.accuracies(table, e.genotype) for _, e in self.ranked] if table else []
+        told: list[dict[str, float | None]] = [one.columns() for one in self.standings]
+        if table is not None:
+            true = [truth.accuracies(table, e.genotype) for _, e in self.ranked]
+            told = [{**a, **b} for a, b in zip(told, true, strict=True)] if told else true
+        return told
+
+    @property
+    def trainings(self) -> dict[str, int]:
+        """How many trainings ended how; empty where nothing was trained."""
+        again = again_of(self.outcome.evaluations) if self.guide is not None else []
+        ended = Counter("trained" if e.status == "ok" else "failed" for e in again)
+        return dict(ended)
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """What ``summary.json`` holds."""
         config, outcome, ranked = self.config, self.outcome, self.ranked
-        statuses: Counter[str] = Counter(e.status for e in outcome.evaluations)
+        again = {id(e) for e in again_of(outcome.evaluations)} if self.guide is not None else ()
+        statuses: Counter[str] = Counter(
+            e.status for e in outcome.evaluations if id(e) not in again
+        )
         alone = config.table is not None and ranked and not config.several
         regrets = alone and truth.regrets(config.table, ranked[0][1].genotype)  # type: ignore[arg-type]
         return {
@@ -82,6 +114,7 @@ class SearchResult:
             **({"front": front_facts(self.fronts, config.objectives)} if config.several else {}),
             **({"benchmark": regrets} if regrets else {}),
             "candidates": {status: statuses[status] for status in STATUSES if statuses[status]},
+            **({"trainings": self.trainings} if self.guide is not None else {}),
             "duplicates_skipped": self.duplicates,
             **({"proposals": self.proposals} if self.proposals else {}),
             "search_seconds": round(outcome.seconds, 3),
@@ -133,6 +166,8 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
     for column, facts in summary.get("benchmark", {}).items():
         console.print(_truth_line(column, facts), highlight=False, soft_wrap=True)
     counts = ", ".join(f"{count} {status}" for status, count in summary["candidates"].items())
+    if result.trainings:
+        counts += "; trainings: " + ", ".join(f"{n} {how}" for how, n in result.trainings.items())
     console.print(
         f"{why_ended(config, result.outcome)} after {result.outcome.seconds:.1f} s: {counts}; "
         f"results in {directory}",
@@ -147,7 +182,8 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
             soft_wrap=True,
         )
     if result.ranked:
-        for line in closing_lines(config, result.outcome, directory):
+        lead = result.standings[0] if result.standings else None
+        for line in closing_lines(config, result.outcome, directory, lead):
             console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -163,7 +199,8 @@ def _truth_line(column: str, facts: dict[str, float | None]) -> str:
 def _write_tables(result: SearchResult, directory: Path) -> None:
     config, evaluations = result.config, result.outcome.evaluations
     write_json(directory / "summary.json", result.summary)
-    report.write_history(directory / "history.csv", evaluations, config.proxy.scores)
+    told = [*config.proxy.scores, *([TRAINED] if result.guide is not None else [])]
+    report.write_history(directory / "history.csv", evaluations, told)
     leaderboard = directory / "leaderboard.csv"
     if config.several:
         report.write_front_leaderboard(leaderboard, result.fronts, config.objectives, result.truths)
@@ -191,7 +228,11 @@ def _write_curves(result: SearchResult, directory: Path) -> None:
     config, evaluations = result.config, result.outcome.evaluations
     score = config.proxy.name
     report.search_curve(
-        [(n, e.scores.get(score), e.status) for n, e in enumerate(evaluations, 1)],
+        [
+            (n, e.scores.get(score), e.status)
+            for n, e in enumerate(evaluations, 1)
+            if TRAINED not in e.scores
+        ],
         directory / "search.png",
         score_name=score,
         algorithm=config.algorithm.name.replace("_", " "),
@@ -244,6 +285,9 @@ def _write_best(result: SearchResult, directory: Path) -> None:
     measured: dict[str, Any] = {"params": best.params, "macs": best.macs, "number": number}
     if best.costs:
         measured |= {"costs": best.costs, "costs_at": result.task.at.as_dict()}
+    if result.standings:
+        accuracy = result.standings[0].accuracy
+        measured[TRAINED] = None if math.isnan(accuracy) else accuracy
     architecture = result.architecture(best.genotype).as_dict()
     write_json(
         directory / "best.json",

@@ -12,6 +12,7 @@ from nas_search.commands.finalists_by import check_by
 from nas_search.commands.fitness import ProxyConfig, read_proxy
 from nas_search.commands.groups import read_choice, read_space, read_table
 from nas_search.commands.latency import LatencyConfig, read_latency
+from nas_search.commands.learning import LearningConfig, read_learning
 from nas_search.commands.objectives import costs_of
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import as_composed, read_as, read_group
@@ -41,6 +42,7 @@ class SearchConfig:
         objectives: what is searched for: the fitness alone, or several scores and costs.
         algorithm: the registered algorithm; ``algorithm_options`` its options.
         batch: genotypes that the algorithm proposes at a time; 1 is the published algorithm.
+        learning: how an algorithm that trains does it, and what it knows; None for others.
         budget: when to end.
         dataset: the registered data set; ``dataset_options`` its options.
         executor: which workers evaluate.
@@ -76,6 +78,7 @@ class SearchConfig:
     table: Table | None = None
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     recipe: Recipe | None = None
+    learning: LearningConfig | None = None
     plugins: tuple[str, ...] = ()
     composed: dict[str, Any] = field(default_factory=dict)
 
@@ -102,6 +105,9 @@ def read_config(config: DictConfig) -> SearchConfig:
     proxy, objectives = read_proxy(group["proxy"], table, space, top.objectives)
     finalists = read_as(FinalistsConfig, "finalists", group["finalists"])
     check_by(finalists.by, objectives, space)  # now, not after the search
+    learning = None
+    if evolution.learning is not None:
+        learning = read_learning(evolution.learning, space, proxy, table)
     return SearchConfig(
         seed=top.seed,
         device=top.device,
@@ -124,6 +130,7 @@ def read_config(config: DictConfig) -> SearchConfig:
         table=table,
         finalists=finalists,
         recipe=read_as(Recipe, "recipe", group["recipe"]),
+        learning=learning,
         plugins=tuple(top.plugins),
         composed=as_composed(config),
     )

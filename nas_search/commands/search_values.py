@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig
@@ -61,6 +62,24 @@ class _Advice:
 
     population: int = at_least(2, 100)
     tournament: int = at_least(1, 25)
+    scored: int = at_least(1, 50)
+    trained: int = at_least(1, 5)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Keys of the group ``algorithm`` of one that trains: what it learns from.
+
+    Attributes:
+        recipe: the short schedule, keys of a recipe.
+        prior: ``auto`` (the shipped one, if any), ``none`` or a file: what is known before the
+            first training.
+        experience: folders of earlier runs that trained.
+    """
+
+    recipe: dict[str, Any] = field(default_factory=dict)
+    prior: str = "auto"
+    experience: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,14 +90,18 @@ class Evolution:
         algorithm: the registered algorithm; ``options`` its options.
         batch: genotypes that it proposes at a time.
         budget: when to end.
+        learning: what it learns from; None where it does not train.
     """
 
     algorithm: AlgorithmRecord
     options: Any
     batch: int
     budget: Budget
+    learning: Learning | None = None
 
     def __post_init__(self) -> None:
+        if self.learning is not None:
+            self._check_trainings()
         population = getattr(self.options, "population", None)
         evaluations = self.budget.evaluations
         if population is not None and evaluations is not None and evaluations < population:
@@ -86,6 +109,22 @@ class Evolution:
                 f"budget.evaluations={evaluations} does not even fill the first population "
                 f"(algorithm.population={population}); raise the one or lower the other: for about "
                 "a hundred evaluations algorithm.population=10 algorithm.tournament=3"
+            )
+
+    def _check_trainings(self) -> None:
+        """Refuse a budget in which nothing is trained."""
+        name, budget = self.algorithm.name, self.budget
+        if budget.trainings is None and budget.minutes is None:
+            raise InputError(
+                f"algorithm={name} trains networks: say how many with budget.trainings=N, or how "
+                "long with budget.minutes=N"
+            )
+        first = self.options.population + self.options.scored
+        if budget.evaluations is not None and budget.evaluations < first:
+            raise InputError(
+                f"budget.evaluations={budget.evaluations} ends before the first training, which "
+                f"algorithm.population + algorithm.scored = {first} evaluations precede; raise the "
+                "one or lower the others"
             )
 
 
@@ -110,10 +149,17 @@ def read_evolution(config: DictConfig, objectives: Sequence[str] = ()) -> Evolut
     """
     values = read_group(config, "algorithm")
     algorithm = ALGORITHMS.get(read_name(values, "algorithm"))
-    proposing, options = read_parts("algorithm", nameless(values), _Proposing, algorithm.options)
+    schemas: list[type[Any]] = [
+        _Proposing,
+        algorithm.options,
+        *([Learning] if algorithm.trains else []),
+    ]
+    proposing, options, *learning = read_parts("algorithm", nameless(values), *schemas)
     check_count(objectives, algorithm)
     budget, _ = read_parts("budget", read_group(config, "budget"), Budget, _Advice)
-    return Evolution(algorithm, options, proposing.batch, budget)
+    if not algorithm.trains:
+        budget = dataclasses.replace(budget, trainings=None)
+    return Evolution(algorithm, options, proposing.batch, budget, *learning)
 
 
 def check_count(names: Sequence[str], algorithm: AlgorithmRecord) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from nas_search.commands.finalists import finalists_of, for_training
+from nas_search.commands.finalists import finalists_of, for_training, ranked_by
 from nas_search.commands.groups import read_choice, read_space
 from nas_search.commands.own_architectures import own_architectures
 from nas_search.commands.plugins import import_plugins
@@ -163,7 +163,9 @@ def _finalists_of_runs(
     for run in runs:
         space, macro, options = read_space(run.config["search_space"])
         basis = Architecture(space.name, "", data.input_shape, data.num_classes, macro, options)
-        for one in finalists_of(run.evaluations, run.objectives, basis, finalists, data, recipe):
+        ranking = run.config.get("ranking") or ()
+        ranked, score = ranked_by(run.evaluations, run.objectives, finalists.by, space, ranking)
+        for one in finalists_of(ranked, score, basis, finalists, data, recipe):
             # Scores of different searches are not comparable: none stands beside the accuracies.
             found.setdefault(one.key, one if len(runs) == 1 else Finalist(one.architecture))
     if not found:

@@ -14,7 +14,9 @@ def best_first(evaluations: Sequence[Evaluation], score: str) -> list[tuple[int,
 
     Numbers count from 1 in the order in which candidates were proposed.
     """
-    scored = [(n, e) for n, e in enumerate(evaluations, 1) if e.status == "ok"]
+    scored = [
+        (n, e) for n, e in enumerate(evaluations, 1) if e.status == "ok" and score in e.scores
+    ]
     return sorted(scored, key=lambda pair: -pair[1].scores[score])
 
 
@@ -62,7 +64,7 @@ def write_leaderboard(
         path: the file.
         ranked: the architectures.
         score: name of their score.
-        truths: true accuracies of each architecture by column, if a table has them.
+        truths: further columns of each architecture, e.g. true accuracies from a table.
     """
     columns = list(truths[0]) if truths else []
     costs = cost_names([e for _, e in ranked])

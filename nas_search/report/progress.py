@@ -25,7 +25,9 @@ class Progress:
         objective: what the best is the best of; of several, the first.
         evaluations: evaluations in the budget, or None.
         seconds: seconds in the budget, or None.
-        done: number of evaluations that count of a run that is continued, and all evaluations.
+        done: number of evaluations that count of a run that is continued, and its evaluations.
+        trained: name of what trainings tell, and accuracies (%) of a run that is continued; None
+            where nothing is trained.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Progress:
         evaluations: int | None,
         seconds: float | None,
         done: tuple[int, Sequence[Evaluation]] = (0, ()),
+        trained: tuple[str, list[float]] | None = None,
     ) -> None:
         self._console = console
         self._objective = objective
@@ -45,6 +48,7 @@ class Progress:
         for evaluation in earlier:
             self._see(evaluation)
         self._new = self._rejected = 0
+        self._training, self._accuracies = trained or ("", [])
         self._start = self._last_line = monotonic()
         self._bar = progress.Progress(
             progress.BarColumn(),
@@ -65,11 +69,18 @@ class Progress:
 
     def advance(self, evaluation: Evaluation, seconds: float) -> None:
         """Show a new evaluation, made ``seconds`` into the search."""
+        if self._training in evaluation.scores:
+            self._accuracies.append(evaluation.scores[self._training])
+            self._show(seconds)
+            return
         counts = evaluation.status != "rejected"
         self._new += counts
         self._rejected += not counts
         self._done += counts
         self._see(evaluation)
+        self._show(seconds)
+
+    def _show(self, seconds: float) -> None:
         line = self._line(seconds)
         finished = self._seconds_left(seconds) <= 0
         if self._console.is_terminal:
@@ -107,7 +118,11 @@ class Progress:
         left = self._seconds_left(seconds)
         eta = f"{round(left) // 60}:{round(left) % 60:02d}" if math.isfinite(left) else "?"
         rejected = f" ({self._rejected:,} rejected)" if self._rejected else ""
+        trained = ""
+        if self._training:
+            most = f", best {max(self._accuracies):.2f} %" if self._accuracies else ""
+            trained = f"  {len(self._accuracies)} trained{most}"
         return (
             f"{self._done}{of} evaluations{rejected}  {self._rate():.2f}/s  best "
-            f"{self._objective.name} {best}  ETA {eta}"
+            f"{self._objective.name} {best}{trained}  ETA {eta}"
         )

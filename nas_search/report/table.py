@@ -19,7 +19,7 @@ def leaderboard_table(
 ) -> Table:
     """Return the best ``top`` of ``ranked`` (see :func:`.files.best_first`) as a table.
 
-    ``truths`` are their true accuracies by column, if a table has them.
+    ``truths`` are further columns of each, e.g. true accuracies from a table.
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     columns = list(truths[0]) if truths else []

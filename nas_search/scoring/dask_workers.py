@@ -20,11 +20,12 @@ from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.installed import how_to_install
 from nas_search.scoring.executor import Executor, cores
-from nas_search.scoring.inline_workers import of, scorer_here, within
+from nas_search.scoring.inline_workers import evaluator_here, of, within
 from nas_search.scoring.joint_scorer import JointScorer, Tasks
 from nas_search.scoring.open_jobs import failed
 from nas_search.scoring.process_workers import handed_over
 from nas_search.scoring.scorer import stacks
+from nas_search.scoring.work import Work
 from nas_search.scoring.worker_process import Message, raised, unpickled
 
 ANSWER_SECONDS = 20
@@ -42,7 +43,7 @@ class DaskWorkers:
             lack this package.
     """
 
-    def __init__(self, tasks: Tasks, executor: Executor) -> None:
+    def __init__(self, tasks: Tasks | tuple[Work], executor: Executor) -> None:
         try:
             from distributed import Client, KilledWorker, LocalCluster
         except ImportError:
@@ -194,7 +195,7 @@ def _evaluate_there(name: str, genotypes: Sequence[Hashable]) -> Message:
     try:
         if plugin.scorer is None:
             tasks, executor = plugin.content
-            plugin.scorer = scorer_here(unpickled(tasks, "Dask worker"), executor)
+            plugin.scorer = evaluator_here(unpickled(tasks, "Dask worker"), executor)
         return "done", plugin.scorer.evaluate(genotypes)
     except (Exception, SystemExit) as error:
         lines = " ".join(str(error).split())

@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 
 from nas_search.core.device import set_precision
 from nas_search.core.evaluation import Evaluation
 from nas_search.scoring.executor import Executor
-from nas_search.scoring.joint_scorer import JointScorer, Tasks
+from nas_search.scoring.joint_scorer import JointScorer, Tasks, is_scoring
 from nas_search.scoring.memory import fitting
 from nas_search.scoring.scorer import Scorer, stacks
+from nas_search.scoring.work import Evaluator, Work
 
 
-def scorer_here(tasks: Tasks, executor: Executor) -> JointScorer:
-    """Return what scores candidates in this process, on the tasks' device."""
+def evaluator_here(tasks: Tasks | tuple[Work], executor: Executor) -> Evaluator:
+    """Return what evaluates candidates in this process, on the tasks' device."""
     torch.set_num_threads(executor.threads)
+    if not is_scoring(tasks):
+        work: Any = tasks[0]
+        evaluator: Evaluator = work.evaluator(executor)
+        return evaluator
     set_precision(tasks[0].precision)
     there = [task.to_device() for task in tasks]
     return JointScorer(there, [Scorer(t, executor.stack or fitting(t)) for t in there])
@@ -28,8 +33,8 @@ def scorer_here(tasks: Tasks, executor: Executor) -> JointScorer:
 class InlineWorkers:
     """Evaluates in this process; see :class:`nas_search.scoring.Workers`."""
 
-    def __init__(self, tasks: Tasks, executor: Executor) -> None:
-        self._scorer = scorer_here(tasks, executor)
+    def __init__(self, tasks: Tasks | tuple[Work], executor: Executor) -> None:
+        self._scorer = evaluator_here(tasks, executor)
         self._size = self._scorer.most
 
     def evaluate(

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 from nas_search.core.evaluation import Evaluation
 from nas_search.scoring.scorer import Scorer
 from nas_search.scoring.task import ScoringTask
+from nas_search.scoring.work import Work
 
 Tasks = tuple[ScoringTask, ...]
 """What is scored: one task, or several of the same space, device and constraints, of which each
 candidate gets one joint evaluation."""
+
+
+def is_scoring(tasks: Tasks | tuple[Work]) -> TypeGuard[Tasks]:
+    """Whether ``tasks`` score, rather than do other work."""
+    return isinstance(tasks[0], ScoringTask)
 
 
 class JointScorer:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from nas_search.core.evaluation import Evaluation
 from nas_search.scoring.task import ScoringTask
+from nas_search.scoring.work import Work
 
 RETRIES = 2
 """How often a candidate whose process died is scored again."""
@@ -41,7 +42,7 @@ class OpenJobs:
     """
 
     def __init__(
-        self, task: ScoringTask, genotypes: Sequence[Hashable], jobs: Iterable[range]
+        self, task: ScoringTask | Work, genotypes: Sequence[Hashable], jobs: Iterable[range]
     ) -> None:
         self.finished: dict[int, Evaluation] = {}
         self._task, self._genotypes = task, genotypes
@@ -97,7 +98,7 @@ class OpenJobs:
         self.finished[number] = failed(self._task, self._genotypes[number], reason)
 
 
-def failed(task: ScoringTask, genotype: Hashable, reason: str) -> Evaluation:
+def failed(task: ScoringTask | Work, genotype: Hashable, reason: str) -> Evaluation:
     """Return the evaluation of a genotype that could not be scored to the end."""
     cost = task.cost(genotype)
     return Evaluation(

@@ -14,9 +14,10 @@ import torch
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.scoring.executor import Executor
-from nas_search.scoring.joint_scorer import Tasks
+from nas_search.scoring.joint_scorer import Tasks, is_scoring
 from nas_search.scoring.open_jobs import Job, OpenJobs
 from nas_search.scoring.scorer import can_stack, stacks
+from nas_search.scoring.work import Work
 from nas_search.scoring.worker_process import OUTSIDE, WorkerProcess, how_it_ended, raised
 
 GPU_CHUNK = 64
@@ -34,9 +35,9 @@ LONGEST_PAUSE = 5.0
 """Seconds of that pause at most."""
 
 
-def handed_over(tasks: Tasks, executor: Executor) -> int:
+def handed_over(tasks: Tasks | tuple[Work], executor: Executor) -> int:
     """Return the number of candidates that one process receives at once."""
-    if not any(map(can_stack, tasks)):
+    if not is_scoring(tasks) or not any(map(can_stack, tasks)):
         return 1
     return executor.stack or (1 if tasks[0].device == "cpu" else GPU_CHUNK)
 
@@ -48,7 +49,7 @@ class ProcessWorkers:
     longer is ended; so is one whose answer nobody waits for any more.
     """
 
-    def __init__(self, tasks: Tasks, executor: Executor) -> None:
+    def __init__(self, tasks: Tasks | tuple[Work], executor: Executor) -> None:
         workers = executor.workers or 1
         devices = [tasks[0].device] * workers
         if tasks[0].device == "cuda":
@@ -152,9 +153,9 @@ class ProcessWorkers:
         sleep(min(LONGEST_PAUSE, 0.05 * 2**self._failed_starts))
 
 
-def _pickled(tasks: Tasks, device: str) -> bytes:
+def _pickled(tasks: Tasks | tuple[Work], device: str) -> bytes:
     try:
-        return pickle.dumps(tuple(replace(task, device=device) for task in tasks))
+        return pickle.dumps(tuple(replace(task, device=device) for task in tasks))  # type: ignore[type-var]
     except Exception as error:  # a part of somebody's space or score
         raise InputError(
             f"what scores candidates cannot be sent to another process ({error}); define it at the "

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.garbage import keep_imports
 from nas_search.scoring.executor import Executor
-from nas_search.scoring.inline_workers import scorer_here
+from nas_search.scoring.inline_workers import evaluator_here
 from nas_search.scoring.joint_scorer import Tasks
 
 Message = tuple[Literal["ready", "begun", "done", "failed", "died"], Any]
@@ -135,13 +135,13 @@ def _serve(connection: Connection, tasks: bytes, executor: Executor) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        scorer = scorer_here(unpickled(tasks, "worker process"), executor)
+        evaluator = evaluator_here(unpickled(tasks, "worker process"), executor)
         keep_imports()
         connection.send(("ready", None))
         while True:
             genotypes = connection.recv()
             connection.send(("begun", None))
-            connection.send(("done", scorer.evaluate(genotypes)))
+            connection.send(("done", evaluator.evaluate(genotypes)))
     except EOFError:
         return
     except BaseException as error:  # SystemExit too: the parent must not end by it

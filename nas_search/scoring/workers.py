@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
@@ -15,7 +15,6 @@ from nas_search.scoring.dask_workers import DaskWorkers
 from nas_search.scoring.executor import Executor
 from nas_search.scoring.inline_workers import InlineWorkers
 from nas_search.scoring.process_workers import ProcessWorkers
-from nas_search.scoring.task import ScoringTask
 
 
 class Workers(Protocol):
@@ -36,8 +35,11 @@ class Workers(Protocol):
         ...
 
 
-def start_workers(executor: Executor, *tasks: ScoringTask) -> Workers:
-    """Return running workers for ``tasks``, see :data:`nas_search.scoring.joint_scorer.Tasks`.
+def start_workers(executor: Executor, *tasks: Any) -> Workers:
+    """Return running workers for ``tasks``.
+
+    These are scoring tasks, see :data:`nas_search.scoring.joint_scorer.Tasks`, or one
+    :class:`nas_search.scoring.work.Work`.
 
     With a limit of seconds, ``inline`` stands for one spawned process, since only a process can be
     ended whatever it does.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from deap import base, tools
@@ -14,6 +14,9 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.core.objectives import Objective, as_objectives, values_of
 from nas_search.core.registry import Registry
 from nas_search.search.individual import Individual, fitness_of, same_network
+
+Step = Literal["score", "train"]
+"""What genotypes are asked for: to be scored at initialization, or to be trained."""
 
 HALL_OF_FAME = 100
 """Number of best individuals that an algorithm keeps."""
@@ -69,6 +72,9 @@ class Algorithm(ABC):
 
     tries: ClassVar[int] = 1000
     """Draws without a new network after which an operator counts as exhausted."""
+
+    tries_of_draw: ClassVar[int] = 1000
+    """The same for the algorithm's own draws; random ones follow."""
 
     def __init__(
         self,
@@ -131,15 +137,15 @@ class Algorithm(ABC):
             raise RuntimeError(
                 f"tell() needs the {len(pending)} evaluations of the last ask(), in its order"
             )
-        for individual, evaluation in zip(pending, evaluations, strict=True):
-            values = values_of(self.objectives, evaluation)
-            if values is not None:
-                individual.fitness.values = values
-                self.hall_of_fame.update([individual])
-                self._accept(individual)
+        self._take(pending, evaluations)
         self._told += len(evaluations)
         if self.population:
             self.logbook.record(evaluations=self._told, **self.statistics.compile(self.population))
+
+    @property
+    def step(self) -> Step:
+        """What the pending proposals, or else the next ones, are asked for."""
+        return "score"
 
     @property
     @abstractmethod
@@ -154,6 +160,15 @@ class Algorithm(ABC):
         """
         return 0
 
+    def _take(self, individuals: Sequence[Individual], evaluations: Sequence[Evaluation]) -> None:
+        """Take the evaluations of ``individuals``; those with a score may enter the population."""
+        for individual, evaluation in zip(individuals, evaluations, strict=True):
+            values = values_of(self.objectives, evaluation)
+            if values is not None:
+                individual.fitness.values = values
+                self.hall_of_fame.update([individual])
+                self._accept(individual)
+
     @abstractmethod
     def _draw(self) -> Hashable:
         """Return the next proposal of the algorithm, duplicate or not."""
@@ -164,10 +179,12 @@ class Algorithm(ABC):
 
     def _propose(self) -> Individual | None:
         """Return an individual not proposed before; None if none is found."""
-        return self._first_new(self._draw) or self._first_new(self._sample)
+        return self._first_new(self._draw, self.tries_of_draw) or self._first_new(
+            self._sample, self.tries
+        )
 
-    def _first_new(self, draw: Any) -> Individual | None:
-        for _ in range(self.tries):
+    def _first_new(self, draw: Any, tries: int) -> Individual | None:
+        for _ in range(tries):
             genotype = draw()
             key = self.space.canonical(genotype)
             if key not in self._proposed_keys:
@@ -191,6 +208,8 @@ class AlgorithmRecord:
         options: dataclass of its options.
         source: its publication.
         objectives: how many it takes, least and most.
+        trains: whether it asks for trainings too; it then has an attribute ``guide``, see
+            :class:`nas_search.search.guided.Guide`, which is set before the first ask.
     """
 
     name: str
@@ -198,6 +217,7 @@ class AlgorithmRecord:
     options: type[Any]
     source: str
     objectives: tuple[int, int] = (1, 1)
+    trains: bool = False
 
 
 ALGORITHMS: Registry[AlgorithmRecord] = Registry("algorithm", "nas_search.search")

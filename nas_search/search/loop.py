@@ -11,13 +11,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Literal, Protocol
+from typing import Literal, NoReturn, Protocol
 
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.text import quote
-from nas_search.search.algorithm import Algorithm
-from nas_search.search.budget import Budget
+from nas_search.search.algorithm import Algorithm, Step
+from nas_search.search.budget import Budget, Spent
 
 GIVE_UP_AFTER = {"rejected": 10_000, "scored": 100}
 """Rejected or scored candidates without a single score after which a run ends with an error."""
@@ -62,6 +62,7 @@ def run_loop(
     budget: Budget,
     record: Record,
     *,
+    train: Evaluate | None = None,
     recorded: Sequence[Evaluation] = (),
     elapsed: float = 0.0,
     batch: int = 1,
@@ -77,6 +78,7 @@ def run_loop(
         evaluate: see :data:`Evaluate`.
         budget: evaluations or time after which to end.
         record: stores each new evaluation before the algorithm is told.
+        train: trains what the algorithm asks to be trained; needed where it asks for that.
         recorded: evaluations of an earlier, interrupted call, in order.
         elapsed: search time of those evaluations, in seconds.
         batch: genotypes per ask; changes the search.
@@ -91,31 +93,43 @@ def run_loop(
     replay = deque(recorded)
     history: list[Evaluation] = []
     clock = _Clock(elapsed)
+    spent = Spent()
+    by = {"score": evaluate, "train": train or _refuse_to_train}
+
+    def left() -> int:
+        spent.seconds = clock.seconds()
+        return budget.left(spent, algorithm.step)
+
+    def take(evaluation: Evaluation) -> None:
+        history.append(evaluation)
+        _count(spent, evaluation, algorithm.step)
+
     stop: Stop = "budget"
     try:
-        while left := len(replay) or budget.left(_counted(history), clock.seconds()):
+        while most := len(replay) or left():
             free = algorithm.independent()
             # Always full batches: proposals must not depend on the budget, so that the history of a
             # smaller budget is the beginning of that of a larger one.
-            genotypes = algorithm.ask(min(free, max(batch, min(ahead, left))) if free else batch)
+            genotypes = algorithm.ask(min(free, max(batch, min(ahead, most))) if free else batch)
             if not genotypes:
                 stop = "exhausted"
                 break
             begun = len(history)
             while waiting := genotypes[len(history) - begun :]:
                 if replay:
-                    history.append(_checked(replay.popleft(), waiting[0]))
+                    take(_checked(replay.popleft(), waiting[0]))
                     continue
-                left = budget.left(_counted(history), clock.seconds())
-                if not left:
+                most = left()
+                if not most:
                     break
                 done = len(history) - begun
-                for evaluation in evaluate(genotypes, done, min(done + left, len(genotypes))):
+                evaluations = by[algorithm.step](genotypes, done, min(done + most, len(genotypes)))
+                for evaluation in evaluations:
                     record.append(evaluation, clock.seconds())
-                    history.append(evaluation)
+                    take(evaluation)
                     if progress is not None:
                         progress(evaluation, clock.seconds())
-                    if not budget.left(0, clock.seconds()):
+                    if not budget.left(Spent(seconds=clock.seconds())):
                         break
             if waiting:
                 break  # the budget ended within a batch: its evaluations are recorded, not told
@@ -136,9 +150,16 @@ class _Clock:
         return monotonic() - self._start
 
 
-def _counted(history: Sequence[Evaluation]) -> int:
-    """Return the number of evaluations that count towards the budget."""
-    return sum(evaluation.status != "rejected" for evaluation in history)
+def _count(spent: Spent, evaluation: Evaluation, step: Step) -> None:
+    """Add an evaluation to what is spent."""
+    if step == "train":
+        spent.trainings += 1
+    else:
+        spent.evaluations += evaluation.status != "rejected"
+
+
+def _refuse_to_train(genotypes: Sequence[Hashable], start: int, stop: int) -> NoReturn:
+    raise RuntimeError("the algorithm asks for trainings, and run_loop was not told how to train")
 
 
 def _checked(recorded: Evaluation, genotype: Hashable) -> Evaluation:

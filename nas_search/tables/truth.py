@@ -39,7 +39,7 @@ def incumbents(
     """
     best_so_far: list[tuple[int, float, dict[str, float | None]]] = []
     for number, evaluation in enumerate(evaluations, 1):
-        if evaluation.status != "ok":
+        if evaluation.status != "ok" or score not in evaluation.scores:
             continue
         value = evaluation.scores[score]
         if not best_so_far or value > best_so_far[-1][1]:

@@ -26,6 +26,11 @@ COLUMNS = (
 """Columns of ``finalists.csv``."""
 
 
+def short_key(canonical: str) -> str:
+    """Return eight characters that follow from the canonical form of an architecture."""
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
 @dataclass
 class Finalist:
     """An architecture to train, and its result.
@@ -68,8 +73,7 @@ class Finalist:
     def key(self) -> str:
         """Eight characters that identify the architecture; the name of its folder."""
         space = self.architecture.space
-        canonical = space.canonical(space.parse(self.architecture.genotype))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+        return short_key(space.canonical(space.parse(self.architecture.genotype)))
 
     @property
     def loss(self) -> float:

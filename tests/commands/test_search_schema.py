@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 import pytest
@@ -21,7 +22,7 @@ from nas_search.commands.explanations import of_group
 from nas_search.commands.help import BASE
 from nas_search.commands.reading import RENAMED
 from nas_search.commands.search_schema import SearchConfig, read_config
-from nas_search.commands.search_values import GROUPS
+from nas_search.commands.search_values import GROUPS, Learning
 from nas_search.commands.settings import Settings
 from nas_search.core.errors import InputError
 from nas_search.costs import COSTS
@@ -198,7 +199,13 @@ def test_the_files_hold_every_key_and_the_defaults_of_the_code() -> None:
             values = yaml.safe_load((Path(CONF) / group / f"{entry.name}.yaml").read_text())
             values = {k: v for k, v in values.items() if k not in ("name", "batch")}
             composed = OmegaConf.create({group: values, "budget": BUDGET})
-            defaults = {}
+            defaults: dict[str, Any] = {}
+            if getattr(entry, "trains", False):  # its recipe is one of conf/recipe
+                values.pop("defaults")
+                learning = dataclasses.asdict(Learning())
+                assert learning.pop("recipe") == {}
+                defaults |= learning
+                composed = OmegaConf.create({group: values, "budget": BUDGET})
             for item in dataclasses.fields(entry.options):
                 default = item.default
                 if item.default_factory is not dataclasses.MISSING:

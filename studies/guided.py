@@ -1,0 +1,261 @@
+"""What searches that train find, by the number of short trainings, under one bound on size.
+
+Four ways to spend the same trainings on tables (studies/guided_places.py says what a training tells
+there and what judges), 20 seeds each:
+
+- random: train random candidates, take the one with the highest accuracy;
+- evolution: regularized evolution (population 10, tournament 3) on these accuracies alone;
+- score, then train: evolve by the score with as many scored candidates as guided has, train the
+  highest, take the one with the highest accuracy;
+- guided: ``algorithm=guided`` without a prior, number 1 of its last model;
+- guided, prior: the same with the package's prior of the space, where it has one. It was fitted on
+  trainings of the very tables that tell and judge here: what it knows is no result;
+- guided, kappa K: guided with another weight of the uncertainty (only where --methods names it).
+
+Nothing is scored or trained here. It can be stopped and repeated: what the CSV holds is kept.
+
+    python -m studies.guided --data TABLES --scores outputs/study/nasbench201/classes/scores.csv \
+        [--places nasbench201 nasbench101 darts] [--seeds 20] [--methods ...] \
+        [--page docs/guided.md] [--plot docs/study/guided.png]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nas_search.core.evaluation import Evaluation
+from nas_search.priors import Prior, shipped_prior
+from nas_search.priors.guide import PriorGuide
+from nas_search.priors.shipped import shipped_names
+from nas_search.report import best_first
+from nas_search.report.figure import style
+from nas_search.search import ALGORITHMS, Budget, run_loop
+from nas_search.search import guided as algorithm_of_guided
+from nas_search.search.guided import TRAINED
+from nas_search.search.standings import standings
+from studies.evolution_vs_random import Forget
+from studies.guided_places import PLACES, Place
+from studies.markdown import replaced, table
+from studies.result_files import RESULTS, Row, read_rows, write_rows
+
+TRAININGS = (5, 10, 20, 40, 80)
+GUIDED: dict[str, int] = {"population": 100, "tournament": 25, "scored": 50, "trained": 5}
+COLUMNS = ("place", "method", "seed", "trainings", "judged")
+METHODS = ("random", "evolution", "score, then train", "guided", "guided, prior")
+KAPPAS = {"guided, kappa 0": 0.0, "guided, kappa 0.5": 0.5, "guided, kappa 2": 2.0}
+
+Found = dict[int, float]
+"""What is judged of the candidate that a search ends with, by number of trainings."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of the tables")
+    parser.add_argument("--scores", type=Path, required=True, help="scores.csv of all classes")
+    parser.add_argument("--places", nargs="+", default=list(PLACES), choices=list(PLACES))
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=(*METHODS, *KAPPAS))
+    parser.add_argument("--out", type=Path, default=RESULTS / "guided.csv")
+    parser.add_argument("--page", type=Path, help="the page whose tables are written anew")
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+    for name in options.places:
+        measure(name, options.data, options.scores, options.seeds, options.out, options.methods)
+    rows = read_rows(options.out)
+    print(shown(rows))
+    if options.page:
+        page = options.page.read_text(encoding="utf-8")
+        options.page.write_text(replaced(page, "guided", shown(rows)), encoding="utf-8")
+    if options.plot:
+        with style():
+            picture(rows).savefig(options.plot, dpi=100)
+
+
+def measure(
+    name: str,
+    data: Path,
+    scores: Path,
+    seeds: int,
+    out: Path,
+    methods: Sequence[str] = METHODS,
+) -> None:
+    """Add what is missing of a place to the CSV, one search at a time."""
+    rows = read_rows(out)
+    done = {(row["place"], row["method"], row["seed"]) for row in rows}
+    methods = [one for one in methods if one != "guided, prior" or name in shipped_names()]
+    todo = [(s, m) for s in range(seeds) for m in methods if (name, m, str(s)) not in done]
+    if not todo:
+        return
+    place = PLACES[name](data, scores)
+    prior = shipped_prior(place.space) if name in shipped_names() else None
+    for seed, method in todo:
+        for trainings, value in search(place, method, seed, prior).items():
+            told = (name, method, str(seed), str(trainings), f"{value:.4f}")
+            rows.append(dict(zip(COLUMNS, told, strict=True)))
+        write_rows(out, COLUMNS, rows)
+
+
+def search(place: Place, method: str, seed: int, prior: Prior | None = None) -> Found:
+    """Return what one search of a method finds."""
+    if method == "random":
+        return trained_only(place, seed, "random", {})
+    if method == "evolution":
+        options = {"population": 10, "tournament": 3}
+        return trained_only(place, seed, "regularized_evolution", options)
+    if method == "score, then train":
+        return score_then_train(place, seed)
+    with_kappa = KAPPAS.get(method, algorithm_of_guided.KAPPA)
+    with patch.object(algorithm_of_guided, "KAPPA", with_kappa):
+        return guided(place, seed, prior if method == "guided, prior" else None)
+
+
+def trained_only(place: Place, seed: int, name: str, options: dict[str, int]) -> Found:
+    """Return what a search finds whose fitness are the trainings."""
+    history = run(place, seed, name, options, place.trained, Budget(max(TRAININGS)), TRAINED)
+    trained = [e for e in history if e.status != "rejected"]
+    return {n: worth(place, best_first(trained[:n], TRAINED)[0][1]) for n in TRAININGS}
+
+
+def score_then_train(place: Place, seed: int) -> Found:
+    """Return what is found where the highest scores of an evolution are trained."""
+    options = {key: GUIDED[key] for key in ("population", "tournament")}
+    scored = {n: scored_before(n) for n in TRAININGS}
+    limit = Budget(max(scored.values()))
+    history = run(place, seed, "regularized_evolution", options, place.scored, limit, place.score)
+    counted = [e for e in history if e.status != "rejected"]
+    found = {}
+    for n in TRAININGS:
+        top = [e for _, e in best_first(counted[: scored[n]], place.score)[:n]]
+        told = [place.trained(place.space.parse(e.genotype)) for e in top]
+        found[n] = worth(place, best_first(told, TRAINED)[0][1])
+    return found
+
+
+def guided(place: Place, seed: int, prior: Prior | None) -> Found:
+    """Return what is number 1 of a guided search after so many trainings.
+
+    A search of fewer trainings is the beginning of one of more.
+    """
+    guide = PriorGuide(place.space, place.score, prior=prior)
+    limit = Budget(trainings=max(TRAININGS))
+    history = run(place, seed, "guided", GUIDED, place.scored, limit, place.score, guide)
+    known, found, trained = set[str](), {}, 0
+    for number, evaluation in enumerate(history, 1):
+        trained += evaluation.key in known
+        if evaluation.key in known and trained in TRAININGS:
+            ranked = standings(guide, history[:number], place.score, place.space.parse)
+            found[trained] = worth(place, ranked[0].evaluation)
+        known.add(evaluation.key)
+    return found
+
+
+def scored_before(trainings: int) -> int:
+    """Return how many candidates guided search has scored when it has made so many trainings."""
+    batches = -(-trainings // GUIDED["trained"])
+    return GUIDED["population"] + GUIDED["scored"] * batches
+
+
+def run(
+    place: Place,
+    seed: int,
+    name: str,
+    options: dict[str, int],
+    evaluate: Callable[[Hashable], Evaluation],
+    limit: Budget,
+    objective: str,
+    guide: PriorGuide | None = None,
+) -> list[Evaluation]:
+    """Return the history of a search."""
+    record = ALGORITHMS.get(name)
+    algorithm: Any = record.algorithm(
+        place.space,
+        np.random.default_rng([seed, *b"search"]),
+        objective,
+        record.options(**options),
+    )
+    if guide is not None:
+        algorithm.guide = guide
+
+    def by(
+        one: Callable[[Hashable], Evaluation],
+    ) -> Callable[[Sequence[Hashable], int, int], Iterator[Evaluation]]:
+        return lambda genotypes, start, stop: map(one, genotypes[start:stop])
+
+    batch = 1 if evaluate == place.trained else 8
+    return run_loop(
+        algorithm, by(evaluate), limit, Forget(), train=by(place.trained), batch=batch, ahead=256
+    ).evaluations
+
+
+def worth(place: Place, evaluation: Evaluation) -> float:
+    """Return what is judged of a candidate."""
+    value = place.judged(place.space.parse(evaluation.genotype))
+    assert value is not None
+    return value
+
+
+def shown(rows: Sequence[Row]) -> str:
+    """Return the means with their 95 % intervals over seeds, one table per place."""
+    texts = []
+    for place in dict.fromkeys(row["place"] for row in rows):
+        lines = []
+        for method, values in of_place(rows, place).items():
+            cells = [f"{v.mean():.2f} +- {interval(v):.2f}" for v in values.values()]
+            lines.append([method, str(len(values[TRAININGS[0]])), *cells])
+        titles = (f"{place}: trainings", "seeds", *map(str, TRAININGS))
+        texts.append(table(titles, lines))
+    return "\n".join(texts)
+
+
+def of_place(rows: Sequence[Row], place: str) -> dict[str, dict[int, np.ndarray]]:
+    """Return what is judged (seeds,) by method and number of trainings."""
+    here = [row for row in rows if row["place"] == place]
+    return {
+        method: {
+            n: np.array(
+                [
+                    float(row["judged"])
+                    for row in here
+                    if row["method"] == method and int(row["trainings"]) == n
+                ]
+            )
+            for n in TRAININGS
+        }
+        for method in (*METHODS, *KAPPAS)
+        if any(row["method"] == method for row in here)
+    }
+
+
+def interval(values: np.ndarray) -> float:
+    """Return half the width of a 95 % interval of the mean."""
+    return float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def picture(rows: Sequence[Row]) -> Figure:
+    """Return what is found against the number of trainings, one panel per place."""
+    places = list(dict.fromkeys(row["place"] for row in rows))
+    figure = Figure(figsize=(4.2 * len(places), 3.4), facecolor="white", layout="constrained")
+    for panel, place in zip(np.atleast_1d(figure.subplots(1, len(places))), places, strict=True):
+        for method, values in of_place(rows, place).items():
+            means = [v.mean() for v in values.values()]
+            errors = [interval(v) for v in values.values()]
+            panel.errorbar(TRAININGS, means, yerr=errors, marker="o", ms=4, label=method)
+        panel.set_xscale("log")
+        panel.set_xticks(TRAININGS, [str(n) for n in TRAININGS])
+        panel.minorticks_off()
+        panel.set_title(place)
+        panel.set_xlabel("short trainings")
+    figure.axes[0].set_ylabel("judged")
+    figure.axes[0].legend(fontsize=8)
+    return figure
+
+
+if __name__ == "__main__":
+    main()

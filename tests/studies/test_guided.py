@@ -1,0 +1,124 @@
+"""The comparison at equal cost: it can be repeated, and the page shows what the CSV holds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+
+import pytest
+
+from nas_search.priors.guide import PriorGuide
+from nas_search.search import Budget
+from nas_search.search import guided as algorithm
+from nas_search.search.standings import again_of
+from nas_search.spaces import SPACES
+from studies import guided
+from studies.guided_places import PLACES, Place
+from studies.result_files import RESULTS, read_rows
+
+PAGE = Path(__file__).parents[2] / "docs" / "guided.md"
+
+
+def place(*_: object) -> Place:
+    """Return a world in which 3 x 3 convolutions count, and the bound allows three of them."""
+    space = SPACES.get("nasbench201").space()
+
+    def convolutions(genotype: Hashable) -> float:
+        return float(str(genotype).count("conv_3x3"))
+
+    def worth(genotype: Hashable) -> float:
+        return 80 + 3 * convolutions(genotype) + str(genotype).count("skip")
+
+    return Place(
+        space,
+        "score",
+        lambda genotype: float(str(genotype).count("pool")),
+        worth,
+        worth,
+        lambda genotype: int(convolutions(genotype)),
+        3,
+    )
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guided, "TRAININGS", (5, 10))
+    monkeypatch.setattr(
+        guided, "GUIDED", {"population": 10, "tournament": 3, "scored": 10, "trained": 5}
+    )
+    monkeypatch.setitem(PLACES, "nasbench201", place)
+    monkeypatch.setattr(guided, "shipped_names", lambda: [])
+
+
+def test_a_study_continues_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
+    guided.measure("nasbench201", tmp_path, tmp_path, 2, whole)
+    rows = read_rows(whole)
+    assert {(row["method"], row["seed"], row["trainings"]) for row in rows} == {
+        (method, seed, trainings)
+        for method in guided.METHODS
+        if method != "guided, prior"
+        for seed in "01"
+        for trainings in ("5", "10")
+    }
+    assert {float(row["judged"]) for row in rows} <= {80.0 + n for n in range(14)}
+    guided.measure("nasbench201", tmp_path, tmp_path, 1, parts)
+    searched: list[int] = []
+    search = guided.search
+
+    def counted(here: Place, method: str, seed: int, prior: None = None) -> guided.Found:
+        searched.append(seed)
+        return search(here, method, seed, prior)
+
+    monkeypatch.setattr(guided, "search", counted)
+    guided.measure("nasbench201", tmp_path, tmp_path, 2, parts)
+    assert set(searched) == {1}  # what is there is kept
+    assert parts.read_text() == whole.read_text()
+
+
+def test_methods_train_as_often_as_they_say_within_the_bound() -> None:
+    here = place()
+    trained: list[str] = []
+    told = here.told
+
+    def count(genotype: Hashable) -> float | None:
+        trained.append(str(genotype))
+        return told(genotype)
+
+    here.told = count
+    guided.search(here, "random", 0)
+    assert len(trained) == 10
+    assert all(text.count("conv_3x3") <= 3 for text in trained)
+    history = guided.run(
+        here,
+        0,
+        "guided",
+        guided.GUIDED,
+        here.scored,
+        Budget(trainings=10),
+        "score",
+        PriorGuide(here.space, "score"),
+    )
+    again = again_of(history)
+    assert len(again) == 10
+    assert all((e.params or 0) <= 3 for e in again)
+    scored = [e for e in history if e not in again and e.status != "rejected"]
+    assert len(scored) == guided.scored_before(10)
+
+
+def test_another_weight_of_uncertainty_is_another_search_and_is_put_back() -> None:
+    kappa = algorithm.KAPPA
+    guided.search(place(), "guided, kappa 0", 0)
+    assert kappa == algorithm.KAPPA
+
+
+def test_the_page_shows_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    text = PAGE.read_text(encoding="utf-8")
+    rows = read_rows(RESULTS / "guided.csv")
+    assert rows
+    begin, end = "<!-- guided: begin -->\n", "<!-- guided: end -->\n"
+    shown = text.split(begin)[1].split(end)[0]
+    assert shown == guided.shown(rows), "run: python -m studies.guided ... --page docs/guided.md"
