@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -70,15 +69,16 @@ class ProxyRecord:
     scores: Scores | None = None
 
 
-def one_of(scores: Scores) -> Callable[[Measurement], float]:
-    """Return the score of one measurement, by the function that takes those of a stack."""
+@dataclass(frozen=True)
+class one_of:  # used like a function; a function in a function cannot be pickled
+    """The score of one measurement, by the function ``scores`` that takes those of a stack."""
 
-    @wraps(scores)
-    def score(measurement: Measurement) -> float:
-        (value,) = scores(measurement)
+    scores: Scores
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Return the score."""
+        (value,) = self.scores(measurement)
         return value
-
-    return score
 
 
 PROXIES: Registry[ProxyRecord] = Registry("proxy", "nas_search.proxies")

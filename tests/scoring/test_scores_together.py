@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -61,3 +62,9 @@ def taken(record: Any, measurements: list[Measurement]) -> list[float | None]:
     tallies = [Tally(("gradalign",), 1) for _ in measurements]
     take_scores(tallies, measurements, [record])
     return [tally.scores().get("gradalign") for tally in tallies]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_their_records_reach_other_processes(name: str) -> None:
+    record, seen = pickle.loads(pickle.dumps(PROXIES.get(name))), measured(name)
+    assert record.score(seen[0]) == PROXIES.get(name).score(seen[0])
