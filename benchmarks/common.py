@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas_search.data import DATASETS, probe_batch
 from nas_search.scoring import ScoringTask
 from nas_search.spaces import SPACES
 
@@ -80,6 +79,8 @@ def spread(values: list[float]) -> str:
 
 def npz_batch(path: str, n: int, seed: int = 0) -> tuple[Tensor, Tensor, int]:
     """Return (images, labels, classes) of a probe batch from an .npz of arrays."""
+    from nas_search.data import DATASETS, probe_batch  # needs libraries for pictures
+
     record = DATASETS.get("npz")
     data = record.load(record.options(path=path))
     return *probe_batch(data, n, None, seed), data.num_classes
@@ -87,6 +88,8 @@ def npz_batch(path: str, n: int, seed: int = 0) -> tuple[Tensor, Tensor, int]:
 
 def digits_batch(size: int, n: int, seed: int = 0) -> tuple[Tensor, Tensor, int]:
     """Return (images, labels, classes) of a probe batch of the embedded digits."""
+    from nas_search.data import DATASETS, probe_batch
+
     record = DATASETS.get("digits")
     data = record.load(record.options(size=size))
     return *probe_batch(data, n, None, seed), data.num_classes

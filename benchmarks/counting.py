@@ -1,48 +1,36 @@
-"""Speed of counting: ``python -m benchmarks.counting`` prints the table of docs/limits.md.
-
-Per space and cost: milliseconds per random architecture, the first one aside, beside building the
-network on the meta device, which is what counting without parts would take at least.
-"""
+"""Counts the tensor operations of a run: what a GPU is asked for. And the sizes of the networks."""
 
 from __future__ import annotations
 
-from time import perf_counter
+from typing import Any
 
-import numpy as np
-import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.proposals import SIZES
-from nas_search.costs import COSTS, At
-from nas_search.spaces import SPACES
+MACRO = {
+    "nasbench201": {"cells": 5, "channels": 16},
+    "darts": {"cells": 8, "channels": 16},
+    "nasbench101": {"modules_per_stack": 3, "channels": 32},
+}
 
-COUNTED = ("params", "macs", "activations", "flash", "peak_memory")
-ARCHITECTURES, WARM = 100, 100
-
-
-def main() -> None:
-    """Measure and print one row per space."""
-    print(f"| space | {' | '.join(COUNTED)} | building |")
-    print(f"|---|{'---|' * (len(COUNTED) + 1)}")
-    for name, macro in SIZES.items():
-        space, at = SPACES.get(name).space(), At((3, 32, 32), 10, macro)
-        rng = np.random.default_rng(0)
-        genotypes = [space.sample(rng) for _ in range(WARM + ARCHITECTURES)]
-        cells = []
-        for cost in COUNTED:
-            count = COSTS.get(cost).cost
-            for one in genotypes[:WARM]:  # parts that many architectures share are counted once
-                count(space, one, at)
-            start = perf_counter()
-            for one in genotypes[WARM:]:
-                count(space, one, at)
-            cells.append(f"{1e3 * (perf_counter() - start) / ARCHITECTURES:.2g}")
-        start = perf_counter()
-        for one in genotypes[:3]:
-            with torch.device("meta"):
-                space.build(one, at.input_shape, at.num_classes, **macro)
-        cells.append(f"{1e3 * (perf_counter() - start) / 3:.2g}")
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+HOST = frozenset({"empty", "new_empty", "empty_like", "detach", "lift_fresh", "_unsafe_view"})
+"""Operations beside views that launch nothing."""
 
 
-if __name__ == "__main__":
-    main()
+class Calls(TorchDispatchMode):
+    """Counts the calls of tensor operations."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+class Launches(Calls):
+    """Counts calls, and which of them compute something: a GPU launches at least a kernel each."""
+
+    launches = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.launches += not (func.is_view or func._opname in HOST)
+        return super().__torch_dispatch__(func, types, args, kwargs)

@@ -36,30 +36,14 @@ from time import perf_counter, process_time
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.common import digits_batch, genotypes, header, interleaved, say, spread, task
+from benchmarks.counting import MACRO, Calls
 from benchmarks.gram_vs_loop import loop, train
 from nas_search.core.device import PRECISIONS, set_precision
 from nas_search.core.garbage import keep_imports
 from nas_search.scoring import ScoringTask
 from nas_search.scoring.scorer import Scorer
-
-MACRO = {
-    "nasbench201": {"cells": 5, "channels": 16},
-    "darts": {"cells": 8, "channels": 16},
-    "nasbench101": {"modules_per_stack": 3, "channels": 32},
-}
-
-
-class Calls(TorchDispatchMode):
-    """Counts the calls of tensor operations."""
-
-    count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += 1
-        return func(*args, **(kwargs or {}))
 
 
 @dataclasses.dataclass

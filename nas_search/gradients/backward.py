@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
+from typing import Any
 from weakref import WeakSet
 
 import torch
@@ -27,7 +28,8 @@ from nas_search.gradients.standing import Standing
 from nas_search.gradients.ways import Way, way_of
 from nas_search.layers.modes import PARAMETERS, Normalization, Parameters
 from nas_search.layers.recorder import Recorder, Sink
-from nas_search.stacked.candidates import candidates_of
+from nas_search.layers.side_by_side import EdgeLayers
+from nas_search.stacked.candidates import Candidates, candidates_of
 from nas_search.stacked.network import StackedNetwork
 
 
@@ -42,6 +44,7 @@ def per_sample_backward(
     precision: Precision = "fp32",
     objective: Objective = cross_entropy,
     way: Way | None = None,
+    level_by_level: bool = False,
 ) -> Tensor:
     """Send every sample's gradient, parameter by parameter, to ``sinks``; return the logits.
 
@@ -65,6 +68,8 @@ def per_sample_backward(
         objective: what is differentiated; a sum of terms, one per sample.
         way: how the gradients are found, see :data:`.ways.Way`; None means the cheapest that the
             check of the network's first pass found to be right.
+        level_by_level: whether a stacked network may run all edges of a level of its cells in one
+            call, where ``sinks`` take many edges at once; its modules are not called then.
 
     Returns:
         The logits, (n, ...), detached; (K n, classes) of a stacked network.
@@ -118,7 +123,8 @@ def per_sample_backward(
         running_by(network, form_of, calls=calls, observer=observer, layers=layers) as looking,
         torch.enable_grad(),
     ):
-        with looking:
+        many = level_by_level and can_run_levels(network, sinks, recorder)
+        with looking, edges_together(candidates, sinks) if many else nullcontext():
             logits = logits_of(network, images)
         recorder.skip = frozenset(observer.unknown)
         check_objective(objective, logits, labels)
@@ -132,6 +138,29 @@ def per_sample_backward(
         _say_once(network, unknown)
         gradients_one_by_one(network, images, labels, recorder, unknown, normalization, objective)
     return logits.detach()
+
+
+def can_run_levels(network: nn.Module, sinks: Sequence[Sink], recorder: Recorder) -> bool:
+    """Whether ``network`` can run level by level: for weights' gradients, frozen statistics."""
+    return (
+        isinstance(network, StackedNetwork)
+        and network.runs_level_by_level
+        and len(network.candidates) > 1
+        and recorder.normalization == "frozen"
+        and not recorder.every_parameter
+        and not recorder.low
+        and all(hasattr(sink, "add_edges") for sink in sinks)
+    )
+
+
+@contextmanager
+def edges_together(candidates: Candidates, sinks: Sequence[Any]) -> Iterator[None]:
+    """Let a stacked network run level by level meanwhile."""
+    candidates.edge_layers = EdgeLayers(sinks)
+    try:
+        yield
+    finally:
+        candidates.edge_layers = None
 
 
 def check_dtype(network: nn.Module) -> None:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas_search.layers import depthwise
+from nas_search.layers import depthwise, shifted_products
 from nas_search.layers.sample_gradient import (
     DenseGradient,
     FactoredGradient,
@@ -90,10 +90,12 @@ def weight_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry
         return torch.bmm(error.flatten(2), seen.flatten(2).transpose(1, 2)).flatten(1)
     if depthwise.worthwhile(x, weight, g.groups):
         return depthwise.weight_gradient(x, error, weight, g.stride, g.padding, g.dilation)
+    if shifted_products.worthwhile(x, weight, g.stride, g.dilation, g.groups):
+        return shifted_products.weight_gradient(x, error, weight, g.padding)
     _, per_sample, _ = torch.ops.aten.convolution_backward(
         error.reshape(1, -1, *error.shape[2:]),
         x.reshape(1, n * channels, height, width),
-        weight.expand(n, *weight.shape).reshape(-1, *weight.shape[1:]),
+        weight.new_empty(n * len(weight), *weight.shape[1:]),  # only its shape matters
         None,
         g.stride,
         g.padding,

@@ -42,7 +42,21 @@ def per_sample(
     divisor_override: int | None = None,
 ) -> Tensor:
     """Return ``F.avg_pool2d`` of ``input`` (m, C, H, W)."""
-    x = input
+    return average(
+        input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
+
+
+def average(
+    x: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """Return ``F.avg_pool2d`` of ``x`` (m, C, H, W), by what is fastest on its device."""
     if x.device.type != "cpu" or x.dim() != 4 or ceil_mode or divisor_override is not None:
         return F.avg_pool2d(
             x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override

@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from nas_search.layers.grams import grams as grams_of
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -23,7 +25,7 @@ class Factors:
 
     def grams(self, candidates: int) -> tuple[Tensor, Tensor]:
         """Return each candidate's Gram matrices of inputs and of errors, (k, n, n) both."""
-        return _grams(self.inputs.flatten(1), candidates), _grams(
+        return grams_of(self.inputs.flatten(1), candidates), grams_of(
             self.errors.flatten(1), candidates
         )
 
@@ -99,7 +101,7 @@ class DenseGradient:
 
     def grams(self, candidates: int) -> Tensor:
         """Return rows @ rows^T of each candidate, (k, n, n)."""
-        return _grams(self.rows, candidates)
+        return grams_of(self.rows, candidates)
 
     def sums(self, candidates: int, weights: Tensor | None = None) -> Tensor:
         """Return each candidate's sum of its rows, (k, P)."""
@@ -146,8 +148,8 @@ class FactoredGradient:
     def grams(self, candidates: int) -> Tensor:
         """Return each candidate's Gram matrix of its rows, (k, n, n)."""
         positions = self.inputs.shape[1]
-        products = _grams(self.inputs.flatten(0, 1), candidates)
-        products = products * _grams(self.errors.flatten(0, 1), candidates)
+        products = grams_of(self.inputs.flatten(0, 1), candidates)
+        products = products * grams_of(self.errors.flatten(0, 1), candidates)
         if positions == 1:
             return products
         by_pair = products.unflatten(2, (-1, positions)).unflatten(1, (-1, positions))
@@ -178,13 +180,3 @@ def factors_are_cheaper(samples: int, positions: int, inputs: int, outputs: int)
     by_factors = samples * positions**2 * (inputs + outputs)
     by_rows = (samples + positions) * inputs * outputs
     return positions == 1 or 2 * by_factors < by_rows
-
-
-def _grams(rows: Tensor, candidates: int) -> Tensor:
-    if rows.dtype == torch.bfloat16:  # products of these numbers are exact in TF32, their sums not
-        rows = rows.float()
-    if candidates == 1:  # the library's plain product is the faster one on a CPU
-        return (rows @ rows.T)[None]
-    own = rows.unflatten(0, (candidates, -1))
-    grams: Tensor = own @ own.mT
-    return grams

@@ -39,18 +39,32 @@ def logits_faults(logits: Tensor) -> list[str]:
     Args:
         logits: (K, n, classes) of K networks, or (K, n, positions, classes).
     """
+    return faults_of(logits_flags(logits).tolist())
+
+
+def logits_flags(logits: Tensor) -> Tensor:
+    """Return whether each network's logits are finite, and whether they vary, (K, 2).
+
+    Args:
+        logits: as :func:`logits_faults` takes them.
+    """
     logits = logits.flatten(2)
     largest = logits.abs().amax((1, 2))
     spread = (logits - logits[:, :1]).abs().amax((1, 2))
     varies = spread > CONSTANT_LOGIT_ULPS * torch.finfo(logits.dtype).eps * largest
-    finite = logits.isfinite().flatten(1).all(1)
-    faults = []
-    for is_finite, does_vary in torch.stack([finite, varies], 1).tolist():
-        if not is_finite:
-            faults.append("logits or gradients are not finite")
-        else:
-            faults.append("" if does_vary else "the logits do not depend on the image")
-    return faults
+    return torch.stack([logits.isfinite().flatten(1).all(1), varies], 1)
+
+
+def faults_of(flags: Iterable[Sequence[float]]) -> list[str]:
+    """Return what the rows of :func:`logits_flags` mean, empty where nothing is wrong."""
+    return [
+        "logits or gradients are not finite"
+        if not is_finite
+        else ""
+        if does_vary
+        else "the logits do not depend on the image"
+        for is_finite, does_vary in flags
+    ]
 
 
 def beyond_rounding(

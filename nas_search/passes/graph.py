@@ -103,7 +103,7 @@ def longest_paths(
             if taken is not None and len(read) > 1:
                 read = read[taken]
             if put is not None:
-                own[put] = np.maximum(own[put], read)
+                np.maximum.at(own, put, read)  # several may get one place
             elif len(read) == 1 or size in (1, len(read)):
                 own = np.maximum(own, read)
             else:
@@ -111,7 +111,7 @@ def longest_paths(
                     f"an operation that runs {len(read)} candidates gives the samples of {size}: a "
                     "stacked network moves them by nas_search.stacked.routing alone"
                 )
-        layers = counted.get(node, 0)
+        layers = counted.get(node) or getattr(node, "layers", 0)
         numbers[node] = np.where(own >= 0, own + layers, own) if layers else own
     return numbers
 
@@ -131,5 +131,5 @@ def reaching_the_end(
             elif taken is None:
                 own |= read
             else:
-                own[taken] |= read
+                np.logical_or.at(own, taken, read)
     return reaching

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -19,6 +19,14 @@ Origin = Literal["paper", "reconstructed", "ours"]
 formula was not available. ``ours``: not published elsewhere."""
 
 
+class Scores(Protocol):
+    """Scores of several measurements, made in calls for all of them."""
+
+    def __call__(self, *measurements: Measurement) -> Sequence[float]:
+        """Return one score per measurement, in their order."""
+        ...
+
+
 @dataclass(frozen=True)
 class ProxyRecord:
     """A registered score.
@@ -26,6 +34,8 @@ class ProxyRecord:
     Attributes:
         name: the name in ``proxy=...``.
         score: maps a measurement to a number; higher is always better.
+        scores: maps the measurements of a stack's candidates, one or more, to what ``score`` gives
+            of each, in calls for all of them; None means one after the other.
         normalization: batch-norm statistics of the definition; None if the score does not depend
             on them.
         origin: origin of the formula.
@@ -56,6 +66,19 @@ class ProxyRecord:
     caveats: str = ""
     fitted: bool = False
     unfit: Callable[[Tensor, Tensor], str] = any_batch
+    scores: Scores | None = None
+
+
+@dataclass(frozen=True)
+class one_of:  # used like a function; a function in a function cannot be pickled
+    """The score of one measurement, by the function ``scores`` that takes those of a stack."""
+
+    scores: Scores
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Return the score."""
+        (value,) = self.scores(measurement)
+        return value
 
 
 PROXIES: Registry[ProxyRecord] = Registry("proxy", "nas_search.proxies")

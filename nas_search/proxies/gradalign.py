@@ -24,14 +24,17 @@ DARTS, the convolutions of the last cell do not affect the logits and receive no
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
-from nas_search.passes.per_sample import Grams, LayerFactors
+from nas_search.passes.per_sample import Grams, LayerFactors, normalized
 from nas_search.passes.structure import Depth
-from nas_search.proxies.base import PROXIES, ProxyRecord
+from nas_search.proxies.base import PROXIES, ProxyRecord, one_of
 from nas_search.proxies.fitting import two_classes
 from nas_search.proxies.measurement import Measurement
+from nas_search.proxies.sums import summed_each
 
 EPS = 1e-6
 """Ridge of the log determinant: an exactly dependent pair of gradients costs log(1e-6) = -13.8."""
@@ -67,22 +70,38 @@ def whole_ii(measurement: Measurement) -> float:
     return log_det(measurement.cosines).item()
 
 
-def layerwise_i(measurement: Measurement) -> float:
+def layerwise_i(*measurements: Measurement) -> list[float]:
     """Mean over weights of each one's mean pairwise cosine, in [-1/(n - 1), 1]."""
-    return mean_cosine(measurement.layer_cosines).mean().item()
+    return _means(measurements, mean_cosine)
 
 
-def layerwise_ii(measurement: Measurement) -> float:
+def layerwise_ii(*measurements: Measurement) -> list[float]:
     """Mean over weights of each one's log det(K_l + eps I), at most about 0."""
-    return log_det(measurement.layer_cosines).mean().item()
+    return _means(measurements, log_det)
+
+
+def _means(
+    measurements: Sequence[Measurement], of_layers: Callable[[Tensor], Tensor]
+) -> list[float]:
+    """Return each measurement's mean of a function of its layers' cosines."""
+    grams = [measurement.grams for measurement in measurements]
+    values = of_layers(normalized(torch.cat(grams)))
+    sums = summed_each(values, [len(own) for own in grams])
+    return [total / len(own) for total, own in zip(sums, grams, strict=True)]
 
 
 def spread(eigenvalues: Tensor) -> Tensor:
     """Return the lower quartile of the eigenvalues (..., n) of cosine matrices: in [0, 1].
 
     1 if all directions are orthogonal, 0 if more than a quarter of them depend on the rest.
+
+    Args:
+        eigenvalues: ascending, so that no sorting is needed.
     """
-    return (eigenvalues.quantile(0.25, dim=-1) - DEPENDENT).clamp_min(0)
+    below, part = divmod((eigenvalues.shape[-1] - 1) / 4, 1)
+    above = min(int(below) + 1, eigenvalues.shape[-1] - 1)
+    quartile = eigenvalues[..., int(below)].lerp(eigenvalues[..., above], part)
+    return (quartile - DEPENDENT).clamp_min(0)
 
 
 def contrast(cosines: Tensor, labels: Tensor) -> Tensor:
@@ -99,22 +118,42 @@ def contrast(cosines: Tensor, labels: Tensor) -> Tensor:
     return -((cosines * apart).sum((-2, -1)) / apart.sum()).clamp_max(0)
 
 
-def gradalign(measurement: Measurement) -> float:
+def gradalign(*measurements: Measurement) -> list[float]:
     """Sum over weights of sqrt(P_l spread(A_l) spread(E_l) sqrt(contrast(K_l) D)), at least 0."""
-    grams, factors = measurement[Grams], measurement[LayerFactors]
-    cosines = grams.layer_cosines
-    if factors.layers != grams.layers:  # biases and batch-norm count too, and have no factors
-        index = {name: number for number, name in enumerate(grams.layers)}
-        cosines = cosines[[index[name] for name in factors.layers]]
-    diversity = spread(factors.input_eigenvalues) * spread(factors.error_eigenvalues)
-    signal = contrast(cosines, factors.labels) * measurement[Depth].layers
-    return (factors.sizes * diversity * signal.sqrt()).sqrt().sum().item()
+    factors = [measurement[LayerFactors] for measurement in measurements]
+    grams = [measurement[Grams] for measurement in measurements]
+    cosines = normalized(
+        torch.cat([_of_factors(*both) for both in zip(grams, factors, strict=True)])
+    )
+    inputs, errors, sizes = (
+        torch.cat(parts)
+        for parts in zip(
+            *((own.input_eigenvalues, own.error_eigenvalues, own.sizes) for own in factors),
+            strict=True,
+        )
+    )
+    diversity = spread(inputs) * spread(errors)
+    signal = contrast(cosines, factors[0].labels)
+    terms = (sizes * diversity * signal.sqrt()).sqrt()
+    sums = summed_each(terms, [len(own.layers) for own in factors])
+    depths = [measurement[Depth].layers for measurement in measurements]
+    return [total * depth**0.25 for total, depth in zip(sums, depths, strict=True)]
+
+
+def _of_factors(grams: Grams, factors: LayerFactors) -> Tensor:
+    """Return the Gram matrices of the layers that have factors."""
+    if factors.layers == grams.layers:
+        return grams.grams
+    # Biases and batch-norm count too, and have no factors.
+    index = {name: number for number, name in enumerate(grams.layers)}
+    return grams.grams[[index[name] for name in factors.layers]]
 
 
 PROXIES.add(
     ProxyRecord(
         name="gradalign",
-        score=gradalign,
+        score=one_of(gradalign),
+        scores=gradalign,
         normalization="frozen",
         origin="ours",
         source=f"docs/study.md, after both variants of {_PAPER}",
@@ -152,7 +191,8 @@ PROXIES.add(
 PROXIES.add(
     ProxyRecord(
         name="gradalign_i_layerwise",
-        score=layerwise_i,
+        score=one_of(layerwise_i),
+        scores=layerwise_i,
         normalization="frozen",
         origin="ours",
         source=f"GradAlign-I ({_PAPER}) layer by layer",
@@ -163,7 +203,8 @@ PROXIES.add(
 PROXIES.add(
     ProxyRecord(
         name="gradalign_ii_layerwise",
-        score=layerwise_ii,
+        score=one_of(layerwise_ii),
+        scores=layerwise_ii,
         normalization="frozen",
         origin="ours",
         source=f"GradAlign-II ({_PAPER}) layer by layer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar, cast
 
 from torch import Tensor
@@ -37,6 +37,10 @@ class Measurement:
             raise KeyError(
                 f"{kind.__name__} was not measured: list it in the record's needs"
             ) from None
+
+    def has(self, kinds: Iterable[type]) -> bool:
+        """Whether there is a result of each of ``kinds``."""
+        return all(kind in self._results for kind in kinds)
 
     @property
     def layers(self) -> tuple[str, ...]:

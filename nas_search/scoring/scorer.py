@@ -28,7 +28,7 @@ from nas_search.core.memory import is_out_of_memory
 from nas_search.passes import pass_of
 from nas_search.scoring.measure import measure_stack
 from nas_search.scoring.networks import Build, StackedNetworks, ordinary_networks
-from nas_search.scoring.tally import Candidate, Tally
+from nas_search.scoring.tally import Candidate, Tally, take_scores
 from nas_search.spaces import builds_stacked
 
 if TYPE_CHECKING:
@@ -136,6 +136,5 @@ class Scorer:
                 measurements = measure_stack(
                     networks, task.images, task.labels, one.how, one.kinds, facts
                 )
-                for tally, measurement in zip(tallies.values(), measurements, strict=True):
-                    tally.take(measurement, one.records)
+                take_scores(tallies.values(), measurements, one.records)
         return tallies

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 
 from nas_search.core.errors import InputError
@@ -30,19 +31,18 @@ class Tally:
         self._totals = dict.fromkeys(proxies, 0.0)
         self._missing: dict[str, Exception] = {}
 
-    def take(self, measurement: Measurement, records: tuple[ProxyRecord, ...]) -> None:
-        """Add what ``records`` make of one draw's measurement.
+    def take(self, record: ProxyRecord, score: Callable[[], float]) -> None:
+        """Add what ``score`` returns: what ``record`` makes of one draw's measurement.
 
         Raises:
-            InputError: no candidate of the task can have one of the scores.
+            InputError: no candidate of the task can have the score.
         """
-        for record in records:
-            try:
-                self._totals[record.name] += number(record.score(measurement)) / self._repeats
-            except InputError:
-                raise
-            except (Exception, SystemExit) as error:  # somebody's formula, or the pass behind it
-                self._missing.setdefault(record.name, failure(error))
+        try:
+            self._totals[record.name] += number(score()) / self._repeats
+        except InputError:
+            raise
+        except (Exception, SystemExit) as error:  # somebody's formula, or the pass behind it
+            self._missing.setdefault(record.name, failure(error))
 
     def scores(self) -> dict[str, float]:
         """Return the scores that are there."""
@@ -58,6 +58,38 @@ class Tally:
         }
         found = {**odd, **self._missing}
         return {name: found[name] for name in self._totals if name in found}
+
+
+def take_scores(
+    tallies: Iterable[Tally],
+    measurements: Sequence[Measurement],
+    records: Iterable[ProxyRecord],
+) -> None:
+    """Add what ``records`` make of one draw's measurements of a stack, each to its own tally.
+
+    Raises:
+        InputError: no candidate of the task can have one of the scores.
+    """
+    tallies = list(tallies)
+    for record in records:
+        ready = _scored_together(record, measurements)
+        for place, (tally, measurement) in enumerate(zip(tallies, measurements, strict=True)):
+            if place in ready:
+                tally.take(record, partial(ready.__getitem__, place))
+            else:
+                tally.take(record, partial(record.score, measurement))
+
+
+def _scored_together(record: ProxyRecord, measurements: Sequence[Measurement]) -> dict[int, float]:
+    """Return the scores that come out in calls for several candidates; the others come alone."""
+    complete = [n for n, own in enumerate(measurements) if own.has(record.needs)]
+    if record.scores is None or len(complete) < 2:
+        return {}
+    try:
+        scores = record.scores(*(measurements[number] for number in complete))
+        return dict(zip(complete, scores, strict=True))
+    except Exception:  # whosever it is shows when each is scored alone
+        return {}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 Members = tuple[int, ...]
@@ -20,11 +22,14 @@ class Candidates:
     Attributes:
         all: all candidates in order, (0, ..., K - 1).
         active: the k candidates whose samples the current layer processes.
+        edge_layers: while a network runs level by level, its layers of many edges
+            (:class:`nas_search.layers.side_by_side.EdgeLayers`); else None.
     """
 
     def __init__(self, candidates: int) -> None:
         self.all: Members = tuple(range(candidates))
         self.active: Members = self.all
+        self.edge_layers: Any = None
 
     def __len__(self) -> int:
         return len(self.all)

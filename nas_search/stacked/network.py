@@ -35,6 +35,10 @@ class StackedNetwork(nn.Module):
         candidates: the candidates, and those of the current layer while the network runs.
     """
 
+    runs_level_by_level = False
+    """Whether ``forward`` looks at :attr:`Candidates.edge_layers`, and runs all edges of a level of
+    its cells in one call per kind of operation where there are any."""
+
     def __init__(self, candidates: int) -> None:
         super().__init__()
         self.candidates = Candidates(candidates)

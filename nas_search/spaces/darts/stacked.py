@@ -19,6 +19,7 @@ from nas_search.spaces.darts.network import (
     preprocess,
     stem,
 )
+from nas_search.spaces.darts.side_by_side import EdgePlan, run_cell
 from nas_search.spaces.operations import half
 from nas_search.stacked.candidates import Candidates
 from nas_search.stacked.network import Pool, StackedNetwork, apply_to_members, device_of
@@ -44,6 +45,7 @@ class StackedDartsCell(nn.Module):
         candidates: Candidates,
     ) -> None:
         super().__init__()
+        self._name = name
         self._plan, self._routing, self._candidates = plan, routing, candidates
         self._outputs = range(FIRST_OUTPUT, FIRST_OUTPUT + width)
         (first, second), channels = plan.inputs, plan.channels
@@ -78,6 +80,10 @@ class StackedDartsCell(nn.Module):
 
         return torch.cat(self._routing.run(inputs, self._outputs, self._run_step, zero), dim=2)
 
+    def run_levels(self, plan: EdgePlan, first: Tensor, second: Tensor) -> Tensor:
+        """Map the outputs of the two previous cells, (n, K, C, H, W) each, to that of this one."""
+        return run_cell(self, self._name, plan, self._candidates, first, second)
+
     def _run_step(self, node: int, step: Step, x: Tensor) -> Tensor:
         if node >= FIRST_OUTPUT:
             return x
@@ -107,6 +113,8 @@ def _halving_skip(step: Step) -> bool:
 class StackedDartsNetwork(StackedNetwork):
     """See :class:`nas_search.stacked.network.StackedNetwork`; without the auxiliary head."""
 
+    runs_level_by_level = True
+
     def __init__(
         self,
         genotypes: Sequence[Genotype],
@@ -129,6 +137,8 @@ class StackedDartsNetwork(StackedNetwork):
         if not include_dead_branches:
             normal, reduce = ([_live(edges) for edges in cells] for cells in (normal, reduce))
         routings = {False: Routing(normal, device), True: Routing(reduce, device)}
+        self._edges = {False: normal, True: reduce}
+        self._reduction = [plan.reduction for plan in plans]
         self.cells = nn.ModuleList(
             StackedDartsCell(
                 f"cells.{number}",
@@ -146,10 +156,22 @@ class StackedDartsNetwork(StackedNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (K n, num_classes) of ``images`` (n, channels, H, W)."""
         x = self.stem(self.fold(images))
+        if self.candidates.edge_layers is not None:
+            return self._run_levels(x)
         first = second = x.unflatten(0, (len(self.candidates), -1))
         for cell in self.cells:
             first, second = second, cell(first, second)
         logits: Tensor = self.head(second.flatten(0, 1))
+        return logits
+
+    def _run_levels(self, x: Tensor) -> Tensor:
+        """Return the logits from the stem's output (K n, C, H, W), level by level."""
+        plans = {kind: EdgePlan(edges, x.device) for kind, edges in self._edges.items()}
+        first = second = x.unflatten(0, (len(self.candidates), -1)).transpose(0, 1).contiguous()
+        for cell, reduction in zip(self.cells, self._reduction, strict=True):
+            plan = plans[reduction]
+            first, second = second, cast(StackedDartsCell, cell).run_levels(plan, first, second)
+        logits: Tensor = self.head(second.transpose(0, 1).flatten(0, 1))
         return logits
 
 

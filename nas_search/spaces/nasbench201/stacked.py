@@ -13,8 +13,10 @@ from nas_search.spaces.nasbench201.network import (
     head,
     stem,
 )
+from nas_search.spaces.nasbench201.side_by_side import levels_of, run_cell
 from nas_search.spaces.operations import ResidualBlock
 from nas_search.stacked.candidates import Candidates
+from nas_search.stacked.levels import Levels
 from nas_search.stacked.network import Pool, StackedNetwork, apply_to_members, device_of
 from nas_search.stacked.routing import Edge, Routing, Step, live_edges
 
@@ -29,7 +31,7 @@ class StackedCell201(nn.Module):
         self, name: str, channels: int, pool: Pool, routing: Routing, candidates: Candidates
     ) -> None:
         super().__init__()
-        self._routing, self._candidates = routing, candidates
+        self._name, self._routing, self._candidates = name, routing, candidates
         for target in range(1, OUTPUT + 1):
             for step in routing.steps[target]:
                 make, child = OPERATIONS[step.operation], _name(target, step)
@@ -39,6 +41,10 @@ class StackedCell201(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (K, n, C, H, W) to the same shape."""
         return self._routing.run([x], [OUTPUT], self._run_step, lambda: x.new_zeros(x.shape))[0]
+
+    def run_levels(self, levels: Levels, x: Tensor) -> Tensor:
+        """Map (n, K, C, H, W) to the same shape, level by level."""
+        return run_cell(self, self._name, levels, self._candidates, x)
 
     def _run_step(self, node: int, step: Step, x: Tensor) -> Tensor:
         return apply_to_members(
@@ -52,6 +58,8 @@ def _name(target: int, step: Step) -> str:
 
 class StackedNetwork201(StackedNetwork):
     """See :class:`nas_search.stacked.network.StackedNetwork`."""
+
+    runs_level_by_level = True
 
     def __init__(
         self,
@@ -69,6 +77,7 @@ class StackedNetwork201(StackedNetwork):
         if not include_dead_branches:
             edges = [live_edges(cell, [OUTPUT]) for cell in edges]
         routing = Routing(edges, device_of(self.stem))
+        self._edges = edges
         self.cells = nn.ModuleList()
         for stage in range(3):
             if stage:
@@ -84,6 +93,8 @@ class StackedNetwork201(StackedNetwork):
         """Return the logits (K n, num_classes) of ``images`` (n, channels, H, W)."""
         candidates = len(self.candidates)
         x = self.stem(self.fold(images))
+        if self.candidates.edge_layers is not None:
+            return self._run_levels(x)
         for cell in self.cells:
             if isinstance(cell, StackedCell201):
                 x = cell(x.unflatten(0, (candidates, -1))).flatten(0, 1)
@@ -91,6 +102,22 @@ class StackedNetwork201(StackedNetwork):
                 x = cell(x)
         logits: Tensor = self.head(x)
         return logits
+
+    def _run_levels(self, x: Tensor) -> Tensor:
+        """Return the logits from the stem's output (K n, C, H, W), level by level."""
+        levels = levels_of(self._edges, OUTPUT, x.device)
+        x = self._samples_first(x)
+        for cell in self.cells:
+            if isinstance(cell, StackedCell201):
+                x = cell.run_levels(levels, x)
+            else:
+                x = self._samples_first(cell(x.transpose(0, 1).flatten(0, 1)))
+        logits: Tensor = self.head(x.transpose(0, 1).flatten(0, 1))
+        return logits
+
+    def _samples_first(self, x: Tensor) -> Tensor:
+        first: Tensor = x.unflatten(0, (len(self.candidates), -1)).transpose(0, 1)
+        return first.contiguous()
 
 
 def _edges(operations: tuple[str, ...]) -> list[Edge]:
