@@ -8,7 +8,7 @@ after the last epoch. First the cells of a group are put into a file, then all a
     python -m studies.equal_size_trainings draw
     python -m studies.equal_size_trainings add gradalign outputs/gradalign_*
     python -m studies.equal_size_trainings train --cifar10 cifar10.npz
-    python -m studies.equal_size_trainings report
+    python -m studies.equal_size_trainings report --page docs/equal_size.md
 
 The defaults are sizes for a CPU: 8 cells, 8 channels, 20,000 images of 16 x 16. On a GPU:
 
@@ -36,7 +36,7 @@ from benchmarks.reduced import cifar10, read_recipe, with_crop
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
 from nas_search.tables import Array
-from studies.markdown import table
+from studies.markdown import replaced, table
 from studies.result_files import Row, read_rows
 from studies.trainings import Results, train_once
 
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--groups", nargs="+", help="all if not given")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--page", type=Path, help="of report: the page whose table is written anew")
     options = parser.parse_args()
     if options.part == "draw":
         draw(options.file, {"cells": options.cells, "channels": options.channels})
@@ -80,9 +81,12 @@ def main() -> None:
     elif options.part == "train":
         train(options)
     else:
-        chosen = _settings(options)
-        say(header(**chosen))
-        say(report(read_rows(options.file), _results(options).rows()))
+        text = report(read_rows(options.file), _results(options).rows())
+        say(header(**_settings(options)))
+        say(text)
+        if options.page:
+            page = options.page.read_text(encoding="utf-8")
+            options.page.write_text(replaced(page, "trained", text), encoding="utf-8")
 
 
 def draw(file: Path, macro: dict[str, int]) -> None:
@@ -168,16 +172,19 @@ def report(cells: Sequence[Row], trainings: Sequence[Row]) -> str:
         accuracies.setdefault(row["genotype"], {})[row["seed"]] = float(row[TRAINED])
         params[row["genotype"]] = int(row["params"])
     means = {
-        group: np.array([np.mean(list(accuracies[cell].values())) for cell in by])
+        group: np.array([np.mean(list(accuracies[cell].values())) for cell in done])
         for group, by in groups.items()
-        if all(cell in accuracies for cell in by)
+        if (done := [cell for cell in by if cell in accuracies])
     }
     lines = []
     for group, values in sorted(means.items(), key=lambda pair: -pair[1].mean()):
-        sizes = [params[cell] for cell in groups[group]]
-        line = [group, str(len(values)), f"{np.mean(sizes):,.0f}", f"{values.mean():.2f}"]
+        sizes = [params[cell] for cell in groups[group] if cell in params]
+        of = len(groups[group])
+        count = str(of) if len(values) == of else f"{len(values)} of {of} so far"
+        line = [group, count, f"{np.mean(sizes):,.0f}", f"{values.mean():.2f}"]
         line.append(f"{np.std(values, ddof=1):.2f}" if len(values) > 1 else "")
-        line += _against(values, means[DRAWN]) if group != DRAWN and DRAWN in means else ["", ""]
+        comparable = group != DRAWN and len(means.get(DRAWN, ())) > 1
+        line += _against(values, means[DRAWN]) if comparable else ["", ""]
         lines.append(line)
     titles = ["group", "cells", "parameters", "test accuracy, %", "standard deviation"]
     titles += ["ahead of random by", "probability of being ahead"]

@@ -1,0 +1,69 @@
+"""What is said of trainings of equal size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nas_search.spaces import SPACES
+from studies.equal_size_trainings import BOUND, CLASSES, IMAGE, LEAST, RANDOM, draw, report
+from studies.result_files import read_rows
+
+
+def rows(groups: dict[str, np.ndarray]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Return cells and trainings of groups of accuracies, (cells, seeds) each."""
+    cells, trainings = [], []
+    for group, accuracies in groups.items():
+        for number, of_cell in enumerate(accuracies):
+            text = f"{group} {number}"
+            cells.append({"group": group, "number": str(number), "genotype": text})
+            for seed, accuracy in enumerate(of_cell):
+                trainings.append(
+                    {"genotype": text, "params": "69000", "seed": str(seed)}
+                    | {"test_accuracy": f"{accuracy:.4f}"}
+                )
+    return cells, trainings
+
+
+def test_groups_are_compared_by_their_cells() -> None:
+    rng = np.random.default_rng(0)
+    groups = {"random": rng.normal(62, 1, (12, 2)), "found": rng.normal(63, 1, (6, 2))}
+    text = report(*rows(groups))
+    line = next(line for line in text.splitlines() if line.startswith("| found"))
+    found, random = (np.round(groups[name], 4).mean(1) for name in ("found", "random"))
+    welch = stats.ttest_ind(found, random, equal_var=False, alternative="greater")
+    assert f"{found.mean() - random.mean():+.2f} +- " in line
+    assert float(line.split("|")[-2]) == pytest.approx(1 - welch.pvalue, abs=6e-4)
+
+
+def test_a_group_that_is_not_trained_yet_says_how_far_it_is() -> None:
+    cells, trainings = rows({"random": np.full((12, 1), 62.0), "found": np.full((6, 1), 63.0)})
+    text = report(
+        cells, [one for one in trainings if one["genotype"] not in ("found 4", "found 5")]
+    )
+    assert "| found | 4 of 6 so far |" in text and "| random | 12 |" in text
+
+
+def test_seeds_that_agree_are_told_from_seeds_that_do_not() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(62, 2, (12, 1))
+    same = report(*rows({"random": np.hstack([true, true + 0.01])}))
+    assert "Spearman's rho 1.00; a seed moves an accuracy by 0.00 points" in same
+    other = report(*rows({"random": rng.normal(62, 2, (12, 2))}))
+    assert "rho 1.00" not in other
+
+
+def test_drawn_cells_have_the_size_of_the_bound(tmp_path: Path) -> None:
+    macro = {"cells": 8, "channels": 8}
+    draw(tmp_path / "cells.csv", macro)
+    space = SPACES.get("darts").space()
+    bound = space.cost(space.parse(BOUND), IMAGE, CLASSES, **macro).params
+    drawn = [row for row in read_rows(tmp_path / "cells.csv") if row["group"] == "random"]
+    sizes = [
+        space.cost(space.parse(row["genotype"]), IMAGE, CLASSES, **macro).params for row in drawn
+    ]
+    assert len({row["genotype"] for row in drawn}) == RANDOM
+    assert all(LEAST * bound <= size <= bound for size in sizes)
