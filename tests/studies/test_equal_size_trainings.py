@@ -40,7 +40,9 @@ def test_groups_are_compared_by_their_cells() -> None:
 
 
 def test_a_group_that_is_not_trained_yet_says_how_far_it_is() -> None:
-    cells, trainings = rows({"random": np.full((12, 1), 62.0), "found": np.full((6, 1), 63.0)})
+    rng = np.random.default_rng(0)
+    groups = {"random": rng.normal(62, 1, (12, 1)), "found": rng.normal(63, 1, (6, 1))}
+    cells, trainings = rows(groups)
     text = report(
         cells, [one for one in trainings if one["genotype"] not in ("found 4", "found 5")]
     )
