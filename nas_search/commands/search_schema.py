@@ -124,7 +124,10 @@ def read_config(config: DictConfig) -> SearchConfig:
         dataset=dataset,
         dataset_options=dataset_options,
         executor=read_as(Executor, "executor", group["executor"]),
-        constraints=keeping(read_constraints(group["constraints"]), costs_of(objectives)),
+        constraints=keeping(
+            read_constraints(group["constraints"]),
+            costs_of(objectives) if len(objectives) > 1 else (),  # alone params is a score
+        ),
         latency=read_latency(group["latency"]),
         top=top.top,
         table=table,

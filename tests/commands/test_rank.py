@@ -24,7 +24,7 @@ import nas_search.rank as command
 from nas_search.commands.measured_together import BASELINES, measured_together
 from nas_search.commands.settings import Settings
 from nas_search.data import DATASETS, probe_batch
-from nas_search.priors import combined, load_prior, shipped_path
+from nas_search.priors import FITTED, combined, load_prior, shipped_path
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES
 from nas_search.scoring import ScoringTask
@@ -425,7 +425,10 @@ def test_help_lists_the_scores() -> None:
     begin = done.stdout.index("Scores (proxies=")
     lines = done.stdout[begin : done.stdout.index("Values (KEY=VALUE)")].splitlines()[1:]
     shown = [line.split(maxsplit=1) for line in lines if line.strip()]
-    assert shown == [[name, text[0].upper() + text[1:]] for name, text in sorted(listed)]
+    fitted = [line for line in shown if line[0] in FITTED]
+    assert [name for name, _ in fitted] == sorted(FITTED)
+    rest = [line for line in shown if line[0] not in FITTED]
+    assert rest == [[name, text[0].upper() + text[1:]] for name, text in sorted(listed)]
     assert "$" not in done.stdout
     assert "benchmark.path=" in done.stdout
 

@@ -379,7 +379,10 @@ def test_ctrl_c_ends_a_whole_sweep(
     assert ended.code == 130
     assert ended.err.startswith("nas_search: interrupted; to continue: python -m nas_search -m ")
     assert ended.err.endswith(" hydra.sweep.dir=sweep\n")
-    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == ["0"]
+    assert sorted(path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()) == [
+        ".sweep",
+        "0",
+    ]
 
 
 def _broken_files(folder: Path) -> None:
@@ -404,7 +407,7 @@ BAD = [
     (2, "proxy=aggregate", "nas_search.rank 'aggregates={mine: .NAME, NAME.}'"),
     (2, "proxy.normalisation=eval", "proxy.normalisation is now called proxy.normalization"),
     (2, "executor.population=4", "executor.population is now called executor.stack; rename it"),
-    (2, "algorithm=nope", "unknown algorithm 'nope'; possible: random, regularized_evolution"),
+    (2, "algorithm=nope", "unknown algorithm 'nope'; possible: .*random, regularized_evolution"),
     (2, "dataset=nope", "unknown dataset 'nope'; possible: cifar10"),
     (2, "budget=nope", "unknown budget 'nope'; possible: quick, standard, thorough"),
     (2, "proxy=GradAlign", "unknown proxy 'GradAlign' .did you mean proxy=gradalign.."),
