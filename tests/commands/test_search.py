@@ -359,7 +359,7 @@ def test_a_sweep_makes_a_folder_a_job_and_survives_a_bad_one(call: Call, tmp_pat
     assert ended.code == 2
     assert ended.err.splitlines() == ["nas_search: seed=-1 must be 0 or more"] * 2
     left = {path.name for path in (tmp_path / "sweep").iterdir() if path.is_dir()}
-    assert left == {"0", "2", "3", "5"}  # a job that was refused leaves no folder
+    assert left == {".sweep", "0", "2", "3", "5"}  # a job that was refused leaves no folder
     found = {path.parent.name: path for path in (tmp_path / "sweep").glob("*/summary.json")}
     assert sorted(found) == ["0", "2", "3", "5"]
     jobs = [json.loads(found[number].read_text()) for number in sorted(found)]
