@@ -197,6 +197,7 @@ class Seen:
         return lambda **_: None
 
 
+@pytest.mark.slow
 def test_callbacks_see_which_jobs_failed(call: Call) -> None:
     Seen.statuses.clear()
     spy = "+hydra.callbacks.spy._target_=tests.commands.test_endings.Seen"

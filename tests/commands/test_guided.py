@@ -101,7 +101,10 @@ def leaders_of(run: Run) -> list[tuple[int, Evaluation]]:
     return ranked_by(run.evaluations, run.objectives, "fitness", space, run.config["ranking"])[0]
 
 
-@pytest.mark.parametrize("stopped", [9, 11, 17])  # before, within and after the first batch
+@pytest.mark.parametrize(
+    "stopped",
+    [pytest.param(9, marks=pytest.mark.slow), 11, pytest.param(17, marks=pytest.mark.slow)],
+)  # before, within and after the first batch
 def test_a_run_stopped_anywhere_continues_to_the_same_history(
     whole: Path, tmp_path: Path, stopped: int
 ) -> None:
@@ -112,6 +115,7 @@ def test_a_run_stopped_anywhere_continues_to_the_same_history(
     assert history(tmp_path) == history(whole)
 
 
+@pytest.mark.slow
 def test_a_larger_budget_continues_a_smaller_one(whole: Path, tmp_path: Path) -> None:
     run(tmp_path, "budget.trainings=4")
     assert history(tmp_path) == history(whole)[: 6 + 4 + 3 + 4 + 1]

@@ -171,6 +171,7 @@ def test_aggregates_are_made_of_scores_that_are_measured_for_them(
     assert float(mine["tau"]) == pytest.approx(tau)
 
 
+@pytest.mark.slow
 def test_each_score_is_measured_by_its_own_definition(call: Call, tmp_path: Path) -> None:
     names = ("swap", "gradalign_ii", "vkdnw", "linear_regions")
     sizes = {(PROXIES.get(n).batch_size, PROXIES.get(n).repeats) for n in names}
@@ -402,6 +403,7 @@ def test_without_a_table_there_is_nothing_to_compare_with(call: Call) -> None:
     assert "choose benchmark=NAME benchmark.path=FILE" in err
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_study_is_refused(call: Call, tmp_path: Path) -> None:
     assert call("hydra.run.dir=run")[0] == 0
     before = scores(tmp_path / "run")

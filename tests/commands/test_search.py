@@ -174,7 +174,13 @@ SIZES: dict[str, tuple[dict[str, int], dict[str, int]]] = {
 """Sizes to search with and to build in, of every registered space."""
 
 
-@pytest.mark.parametrize("space", SPACES.names())
+@pytest.mark.parametrize(
+    "space",
+    [
+        pytest.param(name, marks=[] if name == "nasbench201" else pytest.mark.slow)
+        for name in SPACES.names()
+    ],
+)
 def test_best_json_alone_rebuilds_the_network(call: Call, tmp_path: Path, space: str) -> None:
     base = [argument for argument in TINY if "search_space" not in argument]
     searched, wanted = SIZES[space]
@@ -290,6 +296,7 @@ def test_a_finished_run_repeated_changes_nothing_and_a_larger_budget_continues(
     assert sum(status != "rejected" for _, status, _ in history(run)) == 43
 
 
+@pytest.mark.slow
 def test_a_finished_run_of_minutes_is_finished(call: Call, tmp_path: Path) -> None:
     minutes = ("hydra.run.dir=run", "budget.evaluations=null", "budget.minutes=0.01")
     assert call(*minutes).code == 0
@@ -328,6 +335,7 @@ def test_the_values_that_were_used_are_stored_with_the_run(call: Call, tmp_path:
     }
 
 
+@pytest.mark.slow
 def test_a_plugin_in_the_working_folder_is_found_however_the_command_is_started(
     tmp_path: Path,
 ) -> None:

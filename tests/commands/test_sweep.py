@@ -50,6 +50,7 @@ def table(capsys: pytest.CaptureFixture[str]) -> Callable[[Path], Ended]:
     return run
 
 
+@pytest.mark.slow
 def test_repeating_a_sweep_runs_what_is_missing(
     call: Call,  # noqa: F811
     table: Callable[[Path], Ended],

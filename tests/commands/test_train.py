@@ -202,6 +202,7 @@ def test_one_that_fails_leaves_the_others(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_fails_with_what_to_do(tmp_path: Path) -> None:
     done = train(
         tmp_path / "a", f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path), *FAST,

@@ -355,6 +355,7 @@ def test_what_cannot_be_written_is_refused_by_name(tmp_path: Path, way: str) -> 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_two_definitions_of_one_name_are_refused(tmp_path: Path) -> None:
     files = {
         "ops": HEAD + "SCALE = 2\n" + CONV.replace("(x)", "(x) * SCALE") + 'OPS = {"conv": Conv}\n',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -34,9 +35,16 @@ def test_every_score_and_space_is_pinned() -> None:
         assert alive == set(SCORES)
 
 
-@pytest.mark.parametrize("stack", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (3, 8))])
-@pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("space", SPACES)
+def cases() -> list[Any]:
+    """Return (space, setting, stack); those after the first of each space are slow."""
+    found = []
+    for space, setting, stack in itertools.product(SPACES, SETTINGS, (0, 3, 8)):
+        fast = (setting, stack) == ("own", 0)
+        found.append(pytest.param(space, setting, stack, marks=[] if fast else pytest.mark.slow))
+    return found
+
+
+@pytest.mark.parametrize(("space", "setting", "stack"), cases())
 def test_scores_are_what_they_were(space: str, setting: str, stack: int) -> None:
     pinned = PINNED[space][setting]
     seen = evaluate(space, setting, [one["genotype"] for one in pinned], stack)

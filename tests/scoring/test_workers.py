@@ -64,6 +64,7 @@ def inline(candidates: list[Any], scored: ScoringTask | None = None) -> list[Eva
         return timeless(workers.evaluate(candidates))
 
 
+@pytest.mark.slow
 def test_two_processes_survive_a_death_and_agree_with_one(register: Register) -> None:
     register(PROXIES, problem.USER_PROXY)
     # A proxy that only a plugin registers, and a cell whose scoring ends its process.

@@ -82,6 +82,7 @@ def read_at_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "RESIDENT_BYTES", 0)
 
 
+@pytest.mark.slow
 def test_broken_training_image_is_reported_before_training(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "pictures")
     broken = folder / "train" / "green" / "3.png"
