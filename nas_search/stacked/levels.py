@@ -21,7 +21,7 @@ from torch import Tensor
 from nas_search.stacked.routing import Edge, Moves
 
 Kind = tuple[str, int]
-"""Name of an operation, and what else tells its calls apart: a stride, or the node it leads to."""
+"""Name of an operation, and what else tells its calls apart: a stride, or a place in the cell."""
 
 
 class Group(NamedTuple):

@@ -129,3 +129,26 @@ def test_what_needs_modules_runs_them(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         evaluations = Scorer(task(space, **changes), 8).evaluate([full, other])
         assert [one.status for one in evaluations] == ["ok", "ok"], changes
+
+
+def test_convolutions_into_one_node_from_nodes_of_one_level_are_two() -> None:
+    """Without an edge between them nodes 1 and 2 run together, and both may lead to node 3."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        problem = task(SPACES["nasbench201"], proxies=("gradalign", "gradalign_i_layerwise"))
+        problem = replace(problem, images=problem.images.double())
+        names = ("nor_conv_1x1", "nor_conv_3x3")
+        genotypes = [
+            SPACES["nasbench201"].parse(
+                f"|nor_conv_3x3~0|+|{early}~0|none~1|+|skip_connect~0|{first}~1|{second}~2|"
+            )
+            for early in ("skip_connect", "nor_conv_1x1")
+            for first in names
+            for second in names
+        ]
+        together = Scorer(problem, 8).evaluate(genotypes)
+        for seen, genotype in zip(together, genotypes, strict=True):
+            assert seen.scores == pytest.approx(problem.evaluate(genotype).scores, rel=1e-10)
+    finally:
+        torch.set_default_dtype(before)

@@ -1,7 +1,7 @@
 """NAS-Bench-201 cells of many candidates, level by level.
 
-A dense convolution runs once per level and node that it leads to: its edges have the same weights.
-What comes before and after it is one call per level.
+A dense convolution runs once per level and place in the cell: candidates have the same weights
+there, and others at another place. What comes before and after it is one call per level.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from nas_search.layers.convolution import pair
 from nas_search.layers.convolution_gradient import Geometry
 from nas_search.layers.grams import grams_side_by_side
 from nas_search.layers.side_by_side import EdgeLayers, Kernels, Known, Weights, once
+from nas_search.spaces.nasbench201.network import EDGES
 from nas_search.stacked.candidates import Candidates
 from nas_search.stacked.levels import (
     Calls,
@@ -36,7 +37,8 @@ CONVOLUTIONS = ("nor_conv_1x1", "nor_conv_3x3")
 
 
 def _kind(edge: Edge) -> Kind:
-    return edge.operation, edge.target if edge.operation in CONVOLUTIONS else 0
+    place = EDGES.index((edge.slot, edge.target)) if edge.operation in CONVOLUTIONS else 0
+    return edge.operation, place
 
 
 def _after_relu(kind: Kind) -> bool:
