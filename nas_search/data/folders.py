@@ -146,8 +146,8 @@ def _class_names(tree: Tree, at: tuple[str, ...], level: int) -> tuple[str, ...]
         check_alike(str(tree.path(at)), sorted(names))
     if len(names) < 2:
         raise InputError(
-            f"{tree.path(at)} has {len(names)} class folders; put the images of each class into a "
-            "folder of its own, at least 2"
+            f"{tree.path(at)} has {len(names)} class folder{'s' * (len(names) != 1)}; put the "
+            "images of each class into a folder of its own, at least 2"
             + (f"; if {at[0]} is itself a class, rename it" if at else "")
         )
     return tuple(sorted(names))
