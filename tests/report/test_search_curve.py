@@ -19,7 +19,7 @@ SCORES = st.none() | st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf,
 
 def points(max_size: int = 40) -> Any:
     items = st.lists(st.tuples(SCORES, st.sampled_from(STATUSES)), max_size=max_size)
-    return items.map(lambda found: [(i, s, t) for i, (s, t) in enumerate(found)])
+    return items.map(lambda found: [(i, s, t) for i, (s, t) in enumerate(found, 1)])
 
 
 def lines(evaluations: list[Point], **options: Any) -> dict[str, Any]:
