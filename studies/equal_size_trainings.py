@@ -183,7 +183,8 @@ def report(cells: Sequence[Row], trainings: Sequence[Row]) -> str:
         count = str(of) if len(values) == of else f"{len(values)} of {of} so far"
         line = [group, count, f"{np.mean(sizes):,.0f}", f"{values.mean():.2f}"]
         line.append(f"{np.std(values, ddof=1):.2f}" if len(values) > 1 else "")
-        comparable = group != DRAWN and len(means.get(DRAWN, ())) > 1
+        # A lead over a few of the random cells would say little.
+        comparable = group != DRAWN and len(means.get(DRAWN, ())) == len(groups.get(DRAWN, ())) > 1
         line += _against(values, means[DRAWN]) if comparable else ["", ""]
         lines.append(line)
     titles = ["group", "cells", "parameters", "test accuracy, %", "standard deviation"]
