@@ -28,6 +28,7 @@ from nas_search.core.garbage import keep_imports
 from nas_search.core.versions import versions
 from nas_search.costs import At
 from nas_search.data import ImageData, fingerprint, probe_notes
+from nas_search.gradients.counting import uncounted_remark
 from nas_search.runs.measured import read_measured
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
@@ -58,8 +59,12 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     tasks = search_tasks(config, data)
     tasks, latency = _with_latency(config, tasks, directory, console)
     task = tasks[0]
-    task.check_sizes(config.space.sample(np.random.default_rng(0)))
+    sample = config.space.sample(np.random.default_rng(0))
+    task.check_sizes(sample)
     say(data, console, probe_notes(task.images))
+    uncounted = uncounted_remark(task.cost(sample).uncounted)
+    if uncounted:
+        console.print(uncounted, highlight=False, soft_wrap=True)
     check_constraints(task)
     facts = search_facts(config, tasks, data)
     facts |= {"latency": latency.facts()} if latency else {}

@@ -110,9 +110,13 @@ class FunctionCalls(TorchFunctionMode):
         ):
             result = self._observer.mixed(func, args, kwargs, axis)
         else:
+            self.unknown(func)
             result = func(*args, **kwargs)
         self._mark_results(func, args, kwargs, result, axis)
         return result
+
+    def unknown(self, func: Function) -> None:
+        """See a function of samples that no handler knows and no observer takes; does nothing."""
 
     def run_layer(self, handler: Handler, name: str, input: Tensor, arguments: Any) -> Any:
         """Run a layer of the book on ``input``; NotImplemented where its own forward is right."""
