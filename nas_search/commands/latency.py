@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,11 +116,13 @@ def prepare_latency(
     seed: int,
     directory: Path,
     console: Console,
+    bounds: Mapping[str, float] | None = None,
 ) -> Latency:
     """Return what tells latencies: a table, or a predictor of networks that are measured now.
 
     What was measured is kept in ``directory``, network by network, and the fitted predictor too, so
-    that a run that is continued sees the latencies that it saw before.
+    that a run that is continued sees the latencies that it saw before. What ``bounds``, by key, of
+    the search leave out is said.
 
     Raises:
         InputError: the device, the runtime or the table is not there, or ``directory`` holds
@@ -130,7 +133,7 @@ def prepare_latency(
         path = user_path(config.table, "latency.table")
         return Latency(device, at, read_latency_table(space, path), file)
     with clear_disk_errors(file):
-        predictor = _predictor(config, space, at, device, seed, file, console)
+        predictor = _predictor(config, space, at, device, seed, file, console, bounds or {})
     return Latency(device, at, predictor, file)
 
 
@@ -142,6 +145,7 @@ def _predictor(
     seed: int,
     file: Path,
     console: Console,
+    bounds: Mapping[str, float],
 ) -> LatencyPredictor:
     """Return the predictor that ``file`` holds, or measure what is missing and fit it."""
     settings = {**dataclasses.asdict(device), "networks": config.networks, "seed": seed}
@@ -157,6 +161,6 @@ def _predictor(
         file.with_name("latency.png"),
         "ms",
     )
-    for line in remarks(kept):
+    for line in remarks(kept, bounds):
         console.print(line, highlight=False, soft_wrap=True)
     return LatencyPredictor(**kept["predictor"])

@@ -140,9 +140,8 @@ def _with_latency(
     others = {key: bound for key, bound in constraints.bounds.items() if "latency" not in key}
     counted = dataclasses.replace(constraints, bounds=others, also=())
     check_constraints(dataclasses.replace(task, constraints=counted))
-    latency = prepare_latency(
-        config.latency, config.space, task.at, config.seed, directory, console
-    )
+    where = (config.seed, directory, console)
+    latency = prepare_latency(config.latency, config.space, task.at, *where, constraints.bounds)
     at = dataclasses.replace(task.at, latency=latency.model)
     known = dataclasses.replace(constraints, at=at)
     return [dataclasses.replace(one, constraints=known) for one in tasks], latency

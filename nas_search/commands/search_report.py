@@ -194,7 +194,8 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
         )
     for column, facts in summary.get("benchmark", {}).items():
         console.print(_truth_line(column, facts), highlight=False, soft_wrap=True)
-    counts = ", ".join(f"{count} {status}" for status, count in summary["candidates"].items())
+    counted = [f"{count} {status}" for status, count in summary["candidates"].items()]
+    counts = ", ".join(counted) or "no candidate"
     if result.trainings:
         counts += "; trainings: " + ", ".join(f"{n} {how}" for how, n in result.trainings.items())
     console.print(

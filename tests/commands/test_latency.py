@@ -89,6 +89,17 @@ def test_what_was_measured_before_a_kill_is_not_measured_again(
     assert continued.facts() == prepared(tmp_path / "whole").facts()
 
 
+def test_a_bound_outside_of_what_was_measured_is_said(tmp_path: Path, clock: Clock) -> None:
+    prepared(tmp_path)
+    console = Console(file=(tmp_path / "said").open("w"), width=500)
+    for bounds in ({"max_latency_ms": 1.0}, {"min_latency_ms": 90.0}, {"max_latency_ms": 7.0}):
+        prepare_latency(LatencyConfig(networks=20), SPACE, AT, 0, tmp_path, console, bounds)
+    said = (tmp_path / "said").read_text()
+    assert "measured networks meets constraints.max_latency_ms=1: " in said
+    assert "measured networks meets constraints.min_latency_ms=90: " in said
+    assert said.count("none of the measured networks") == 2
+
+
 def test_other_settings_are_refused(tmp_path: Path, clock: Clock) -> None:
     prepared(tmp_path)
     with pytest.raises(InputError, match=r"measured with other settings .threads, networks."):
