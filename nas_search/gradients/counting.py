@@ -14,15 +14,20 @@ from nas_search.layers.rule import LayerRule, rules_by_function
 
 MULTIPLYING = frozenset(
     (
-        *("matmul", "rmatmul", "mm", "bmm", "mv", "dot", "addmm", "addbmm", "baddbmm", "addmv"),
-        *("einsum", "tensordot", "chain_matmul", "multi_dot", "linear", "bilinear"),
+        *("einsum", "tensordot", "addbmm", "chain_matmul", "multi_dot", "linear", "bilinear"),
         *("conv1d", "conv2d", "conv3d"),
         *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
         *("lstm", "gru", "rnn_tanh", "rnn_relu"),
         *("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
     )
 )
-"""Functions of torch whose multiply-accumulates count, where the book knows how many they are."""
+"""Functions of torch that multiply: how often, only a layer of the book can know."""
+
+PRODUCTS = {
+    **dict.fromkeys(("matmul", "mm", "bmm", "mv", "dot"), 0),
+    **dict.fromkeys(("rmatmul", "addmm", "baddbmm", "addmv"), 1),
+}
+"""Products of matrices, and which argument is the first of the two."""
 
 
 class Count(NamedTuple):
@@ -43,22 +48,29 @@ class Count(NamedTuple):
 
 
 class _Counting(FunctionCalls):
-    """Notes which functions of samples multiply unseen."""
+    """Counts products of matrices, and notes which other functions of samples multiply."""
 
     def __init__(self, network: nn.Module, handlers: dict[Callable[..., Any], Handler]) -> None:
         super().__init__(network, handlers)
         self.uncounted: set[str] = set()
+        self.products = 0
 
-    def unknown(self, func: Callable[..., Any]) -> None:
+    def unknown(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        result = func(*args, **kwargs)
         name = getattr(func, "__name__", "").strip("_")
-        if name in MULTIPLYING:
-            self.uncounted.add(name.replace("rmatmul", "matmul"))
+        if name in PRODUCTS:
+            first = [*args, *kwargs.values()][PRODUCTS[name]]
+            self.products += result.numel() * first.shape[-1]
+        elif name in MULTIPLYING:
+            self.uncounted.add(name)
+        return result
 
 
 def count_network(network: nn.Module, input: Tensor) -> Count:
     """Count ``network`` by running it once, without gradients, on ``input`` (n, ...).
 
-    Functions count that the book knows, whatever module calls them. The network runs in the mode
+    Functions count that the book knows, and products of matrices, whatever module calls them. The
+    network runs in the mode
     that it is in; on the meta device at no cost.
     """
     macs = saved = 0
@@ -77,10 +89,11 @@ def count_network(network: nn.Module, input: Tensor) -> Count:
         for function, rule in rules_by_function().items()
         if rule.macs or rule.saved
     }
-    with torch.no_grad(), _Counting(network, handlers) as calls:
+    calls = _Counting(network, handlers)
+    with torch.no_grad(), calls:
         network(input)
     params = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    return Count(params, macs, saved, tuple(sorted(calls.uncounted)))
+    return Count(params, macs + calls.products, saved, tuple(sorted(calls.uncounted)))
 
 
 def uncounted_remark(names: Collection[str]) -> str:
