@@ -18,6 +18,7 @@ from torch import nn
 
 from nas_search.commands import measured as module
 from nas_search.commands.command import CONF
+from nas_search.commands.finalists import ranked_by
 from nas_search.commands.latency import Latency, LatencyConfig, prepare_latency, read_latency
 from nas_search.commands.measured_best import TRIES
 from nas_search.commands.run_search import run_search
@@ -235,6 +236,8 @@ def test_what_is_measured_above_the_bound_is_dropped_for_the_next_best(
     assert said.count("dropped, as measured: no. ") == 1
     run = open_run(tmp_path / "run")
     assert sum(e.status == "rejected" for e in run.eligible) == len(slow)
+    ranked, _ = ranked_by(run.eligible, run.objectives, "fitness", SPACE)  # as a training does
+    assert [e.genotype for _, e in ranked] == [row["genotype"] for row in board]
     assert [e.status for e in run.evaluations] == [e.status for e in outcome.evaluations]
 
 
