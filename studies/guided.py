@@ -15,7 +15,7 @@ there and what judges), 20 seeds each:
 Nothing is scored or trained here. It can be stopped and repeated: what the CSV holds is kept.
 
     python -m studies.guided --data TABLES --scores outputs/study/nasbench201/classes/scores.csv \
-        [--places nasbench201 nasbench101 darts] [--seeds 20] [--methods ...] \
+        [--places nasbench201 nasbench101 darts] [--seeds 20] [--first-seed 0] [--methods ...] \
         [--page docs/guided.md] [--plot docs/study/guided.png]
 """
 
@@ -60,14 +60,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--scores", type=Path, required=True, help="scores.csv of all classes")
     parser.add_argument("--places", nargs="+", default=list(PLACES), choices=list(PLACES))
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=20, help="how many seeds")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=(*METHODS, *KAPPAS))
     parser.add_argument("--out", type=Path, default=RESULTS / "guided.csv")
     parser.add_argument("--page", type=Path, help="the page whose tables are written anew")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     for name in options.places:
-        measure(name, options.data, options.scores, options.seeds, options.out, options.methods)
+        measure(name, options.data, options.scores, seeds, options.out, options.methods)
     rows = read_rows(options.out)
     print(shown(rows))
     if options.page:
@@ -82,7 +84,7 @@ def measure(
     name: str,
     data: Path,
     scores: Path,
-    seeds: int,
+    seeds: Sequence[int],
     out: Path,
     methods: Sequence[str] = METHODS,
 ) -> None:
@@ -90,7 +92,7 @@ def measure(
     rows = read_rows(out)
     done = {(row["place"], row["method"], row["seed"]) for row in rows}
     methods = [one for one in methods if one != "guided, prior" or name in shipped_names()]
-    todo = [(s, m) for s in range(seeds) for m in methods if (name, m, str(s)) not in done]
+    todo = [(s, m) for s in seeds for m in methods if (name, m, str(s)) not in done]
     if not todo:
         return
     place = PLACES[name](data, scores)

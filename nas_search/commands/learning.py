@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from nas_search.commands.fitness import ProxyConfig
 from nas_search.commands.reading import read_as
 from nas_search.commands.search_values import Learning
+from nas_search.commands.short_trainings import short_trainings_of
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.files import user_path
@@ -183,15 +183,14 @@ def _read_experience(folder: str, space: SearchSpace[Any], proxy: ProxyConfig) -
             f"algorithm.experience: {path} is a run by proxy={run.score}, whose scores do not "
             f"compare with those of {proxy.name}"
         )
-    scores = {e.key: e.scores[run.score] for e in run.evaluations if run.score in e.scores}
-    trained = [e for e in run.evaluations if math.isfinite(e.scores.get(TRAINED, math.nan))]
-    if not trained:
+    made = short_trainings_of(run)
+    if not made.trained:
         raise InputError(
             f"algorithm.experience: {path} has trained nothing (algorithm=guided does)"
         )
     return Experience(
-        protocol=str(run.config.get("protocol", path)),
-        architectures=tuple(space.parse(e.genotype) for e in trained),
-        accuracies=tuple(e.scores[TRAINED] for e in trained),
-        scores=tuple(scores[e.key] for e in trained),
+        protocol=made.protocol,
+        architectures=tuple(space.parse(e.genotype) for e in made.trained),
+        accuracies=tuple(e.scores[TRAINED] for e in made.trained),
+        scores=tuple(scores[run.score] for scores in made.scores),
     )
