@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_search.commands.fitness import ProxyConfig
+from nas_search.commands.prior_choice import read_prior
 from nas_search.commands.reading import read_as
 from nas_search.commands.search_values import Learning
 from nas_search.commands.short_trainings import short_trainings_of
@@ -18,9 +19,8 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.core.files import user_path
 from nas_search.data import ImageData, fingerprint
 from nas_search.features import feature_names
-from nas_search.priors import Prior, load_prior, shipped_prior
+from nas_search.priors import Prior
 from nas_search.priors.guide import Experience, PriorGuide
-from nas_search.priors.shipped import shipped_names
 from nas_search.runs import open_run
 from nas_search.scoring import Executor, ScoringTask, Workers, start_workers
 from nas_search.search.guided import TRAINED
@@ -134,7 +134,8 @@ def read_learning(
             raise InputError(text.replace("recipe.", "algorithm.recipe.")) from None
         _check_recipe(recipe, space)
     experience = tuple(_read_experience(one, space, proxy) for one in learning.experience)
-    return LearningConfig(recipe, table, _read_prior(learning.prior, space), experience)
+    prior = read_prior("algorithm.prior", learning.prior, space)
+    return LearningConfig(recipe, table, prior, experience)
 
 
 def _check_recipe(recipe: Recipe, space: SearchSpace[Any]) -> None:
@@ -151,18 +152,6 @@ def _check_recipe(recipe: Recipe, space: SearchSpace[Any]) -> None:
                 f"algorithm.recipe.network.{name}: {space.name} has no such size; possible: "
                 f"{', '.join(sorted(sizes))}; or set algorithm.recipe.network=null"
             )
-
-
-def _read_prior(wanted: str, space: SearchSpace[Any]) -> Prior | None:
-    if wanted == "none" or (wanted == "auto" and space.name not in shipped_names()):
-        return None
-    prior = shipped_prior(space) if wanted == "auto" else load_prior(wanted, space)
-    if prior.scores:
-        raise InputError(
-            f"algorithm.prior={wanted} takes scores ({', '.join(prior.scores)}); choose one of "
-            "structure alone"
-        )
-    return prior
 
 
 def _read_experience(folder: str, space: SearchSpace[Any], proxy: ProxyConfig) -> Experience:
