@@ -23,11 +23,12 @@ from nas_search.priors import Prior
 from nas_search.priors.guide import Experience, PriorGuide
 from nas_search.runs import open_run
 from nas_search.scoring import Executor, ScoringTask, Workers, start_workers
+from nas_search.search import Budget
 from nas_search.search.guided import TRAINED
 from nas_search.spaces import SPACES, SearchSpace
 from nas_search.tables import Table, truth
 from nas_search.training.recipe import Recipe
-from nas_search.training.short import TrainingTask
+from nas_search.training.short import TrainingTask, schedule_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ class LearningConfig:
         assert self.recipe is not None
         told = repr((self.recipe, sorted(macro.items()), fingerprint(data)))
         return f"{self.recipe.name} {hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+    def budget(self, budget: Budget, data: ImageData) -> Budget:
+        """Return the budget of a search on ``data`` with its epochs as a number of trainings.
+
+        Raises:
+            InputError: they do not pay for a single one.
+        """
+        if self.recipe is None:
+            return budget
+        return budget.in_trainings(schedule_of(self.recipe, data).epochs)
 
     def facts(self) -> dict[str, Any]:
         """Return what defines the learning, as JSON-serializable values."""
@@ -136,6 +147,19 @@ def read_learning(
     experience = tuple(_read_experience(one, space, proxy) for one in learning.experience)
     prior = read_prior("algorithm.prior", learning.prior, space)
     return LearningConfig(recipe, table, prior, experience)
+
+
+def check_epochs(budget: Budget, learning: LearningConfig) -> None:
+    """Refuse a budget in epochs where nothing is trained.
+
+    Raises:
+        InputError: accuracies are looked up.
+    """
+    if budget.epochs is not None and learning.recipe is None:
+        raise InputError(
+            f"budget.epochs={budget.epochs}: with a table nothing is trained; set "
+            "budget.trainings=N, as many as such epochs would pay for"
+        )
 
 
 def _check_recipe(recipe: Recipe, space: SearchSpace[Any]) -> None:
