@@ -12,6 +12,9 @@ there and what judges), 20 seeds each:
   trainings of the very tables that tell and judge here: what it knows is no result;
 - guided, kappa K: guided with another weight of the uncertainty (only where --methods names it).
 
+The rule of acquisition was chosen on the seeds 0 to 19; those from 20 on are fresh, and are shown
+by themselves.
+
 Nothing is scored or trained here. It can be stopped and repeated: what the CSV holds is kept.
 
     python -m studies.guided --data TABLES --scores outputs/study/nasbench201/classes/scores.csv \
@@ -50,6 +53,9 @@ GUIDED: dict[str, int] = {"population": 100, "tournament": 25, "scored": 50, "tr
 COLUMNS = ("place", "method", "seed", "trainings", "judged")
 METHODS = ("random", "evolution", "score, then train", "guided", "guided, prior")
 KAPPAS = {"guided, kappa 0": 0.0, "guided, kappa 0.5": 0.5, "guided, kappa 2": 2.0}
+
+FRESH = 20
+"""Seeds from here on are not those that the rule of acquisition was chosen on."""
 
 Found = dict[int, float]
 """What is judged of the candidate that a search ends with, by number of trainings."""
@@ -204,21 +210,24 @@ def worth(place: Place, evaluation: Evaluation) -> float:
 
 
 def shown(rows: Sequence[Row]) -> str:
-    """Return the means with their 95 % intervals over seeds, one table per place."""
+    """Return the means with their 95 % intervals over seeds, by place, fresh seeds first."""
     texts = []
     for place in dict.fromkeys(row["place"] for row in rows):
-        lines = []
-        for method, values in of_place(rows, place).items():
-            cells = [f"{v.mean():.2f} +- {interval(v):.2f}" for v in values.values()]
-            lines.append([method, str(len(values[TRAININGS[0]])), *cells])
-        titles = (f"{place}: trainings", "seeds", *map(str, TRAININGS))
-        texts.append(table(titles, lines))
+        for fresh in (True, False):
+            lines = []
+            for method, values in of_place(rows, place, fresh).items():
+                cells = [f"{v.mean():.2f} +- {interval(v):.2f}" for v in values.values()]
+                lines.append([method, str(len(values[TRAININGS[0]])), *cells])
+            seeds = "fresh seeds" if fresh else f"seeds 0 to {FRESH - 1}"
+            titles = (f"{place}, {seeds}: trainings", "seeds", *map(str, TRAININGS))
+            if lines:
+                texts.append(table(titles, lines))
     return "\n".join(texts)
 
 
-def of_place(rows: Sequence[Row], place: str) -> dict[str, dict[int, np.ndarray]]:
-    """Return what is judged (seeds,) by method and number of trainings."""
-    here = [row for row in rows if row["place"] == place]
+def of_place(rows: Sequence[Row], place: str, fresh: bool) -> dict[str, dict[int, np.ndarray]]:
+    """Return what is judged (seeds,) by method and number of trainings; of fresh seeds or not."""
+    here = [row for row in rows if row["place"] == place and (int(row["seed"]) >= FRESH) == fresh]
     return {
         method: {
             n: np.array(
@@ -241,11 +250,15 @@ def interval(values: np.ndarray) -> float:
 
 
 def picture(rows: Sequence[Row]) -> Figure:
-    """Return what is found against the number of trainings, one panel per place."""
+    """Return what is found against the number of trainings, one panel per place.
+
+    A method is shown by its fresh seeds, where it has some.
+    """
     places = list(dict.fromkeys(row["place"] for row in rows))
-    figure = Figure(figsize=(4.2 * len(places), 3.4), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(4.2 * len(places), 3.7), facecolor="white", layout="constrained")
     for panel, place in zip(np.atleast_1d(figure.subplots(1, len(places))), places, strict=True):
-        for method, values in of_place(rows, place).items():
+        by_method = {**of_place(rows, place, fresh=False), **of_place(rows, place, fresh=True)}
+        for method, values in by_method.items():
             means = [v.mean() for v in values.values()]
             errors = [interval(v) for v in values.values()]
             panel.errorbar(TRAININGS, means, yerr=errors, marker="o", ms=4, label=method)
@@ -255,7 +268,8 @@ def picture(rows: Sequence[Row]) -> Figure:
         panel.set_title(place)
         panel.set_xlabel("short trainings")
     figure.axes[0].set_ylabel("judged")
-    figure.axes[0].legend(fontsize=8)
+    lines, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names), fontsize=8)
     return figure
 
 
