@@ -267,10 +267,10 @@ def nasbench201_other(data: Path, scores: Path) -> Cells:
 def nasbench101(data: Path, _: Path) -> Cells:
     """Return 4,000 cells of NAS-Bench-101, without a score."""
     space, record = SPACES.get("nasbench101").space(), BENCHMARKS.get("nasbench101")
-    file = data / "nasbench101.npz"
-    table = record.read(space, record.options(str(file)))
+    path = data / "nasbench101.npz"
+    table = record.read(space, record.options(str(path)))
     rows = np.random.default_rng(1).permutation(len(table))[:4000]
-    with np.load(file) as archive:
+    with np.load(path) as archive:
         params = archive["params"][rows].astype(float)
     cells = [table.architectures[row] for row in rows.tolist()]
     every = np.ones(len(rows), dtype=bool)
@@ -305,9 +305,9 @@ def with_default_score(place: str) -> Callable[[Path, Path], Cells]:
         space = SPACES.get(name).space()
         cells = [space.parse(row["genotype"]) for row in rows]
         accuracy = accuracies_of(place, space, cells, data)
-        _, network = np.unique([space.canonical(cell) for cell in cells], return_inverse=True)
+        keys = [space.canonical(cell) for cell in cells]
         return Cells(
-            network=network,
+            network=np.unique(keys, return_inverse=True)[1],
             features=graph_features(space, cells).values,
             score=normal_scores([float(row["gradalign"] or -1) for row in rows]),
             accuracy=accuracy,
@@ -325,10 +325,9 @@ def accuracies_of(place: str, space: Any, cells: Sequence[Any], data: Path) -> A
         record = BENCHMARKS.get(place)
         table = record.read(space, record.options(str(data / "nasbench101.npz")))
         return np.array([table.accuracy(cell, table.validation) for cell in cells], dtype=float)
-    names = ("darts_trained.csv", "genotype", "c10_acc")
-    if place == "nasbench201":
-        names = ("nasbench201.csv", "arch_str", "c10_test_200")
-    file, text, value = names
+    table_of_darts = ("darts_trained.csv", "genotype", "c10_acc")
+    other = ("nasbench201.csv", "arch_str", "c10_test_200")
+    file, text, value = other if place == "nasbench201" else table_of_darts
     rows = [row for row in read_csv(data / file) if row.get("protocol", place) == place]
     known = {space.canonical(space.parse(row[text])): float(row[value]) for row in rows}
     return np.array([known[space.canonical(cell)] for cell in cells])

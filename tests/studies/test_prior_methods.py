@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nas_search.priors.forest import Array
 from studies import prior_methods as study
 from studies.result_files import RESULTS, read_rows
 
@@ -37,11 +38,11 @@ def test_no_network_judges_that_was_learned_from() -> None:
     cells = made(networks=80)  # every network twice
     seen: list[int] = []
 
-    def remember(x: study.Array, s: object, y: object, x2: study.Array, s2: object) -> study.Array:
+    def remember(x: Array, s: object, y: object, x2: Array, s2: object) -> Array:
         seen.append(len(x2))
         return np.zeros(len(x2))
 
-    share = study.one_draw(cells, remember, 40, 0, "made")  # type: ignore[arg-type]
+    share = study.one_draw(cells, remember, 40, 0, "made")
     assert share == 0.5  # ties
     trained = np.random.default_rng([0, 40, *b"made"]).choice(160, 40, replace=False)
     assert seen == [160 - 2 * len(np.unique(cells.network[trained]))]
