@@ -36,7 +36,7 @@ def leaderboard_table(
         table.add_row(
             str(rank),
             f"{evaluation.scores[score]:.5g}",
-            *(_told(truths[rank - 1], column) for column in columns),
+            *(_beside(truths[rank - 1], column) for column in columns),
             human(evaluation.params),
             human(evaluation.macs),
             *(human(evaluation.costs[name]) for name in costs),
@@ -45,12 +45,17 @@ def leaderboard_table(
     return table
 
 
-def _told(truths: Mapping[str, float | None], column: str) -> str:
-    value = truths[column]
+def _beside(truths: Mapping[str, float | None], column: str) -> str:
+    """Return the cell of a column beside the score, of a prediction with its uncertainty."""
+    value, deviation = told(column, truths[column]), truths.get(UNCERTAINTY)
+    return f"{value} +- {deviation:.2f}" if column == PREDICTED and deviation is not None else value
+
+
+def told(column: str, value: float | None) -> str:
+    """Return a value of a column beside the score: accuracies in %, or milliseconds."""
     if value is None:
         return "?"
-    deviation = truths.get(UNCERTAINTY) if column == PREDICTED else None
-    return f"{value:.2f}" if deviation is None else f"{value:.2f} +- {deviation:.2f}"
+    return human(value) if column.endswith("_ms") else f"{value:.2f}"
 
 
 def human(count: float | None) -> str:
