@@ -36,6 +36,7 @@ from nas_search.training.images import Images
 from nas_search.training.locked import locked
 from nas_search.training.log import TrainingLog
 from nas_search.training.loop import Training, TrainingFailure
+from nas_search.training.on_device import for_device
 from nas_search.training.packing import Packing
 from nas_search.training.recipe import Recipe
 from nas_search.training.refit import refit_epochs, refit_recipe, wants_refit
@@ -81,6 +82,7 @@ def train_finalists(
             results are written.
     """
     check_formats(plan.finalists.export)
+    plan = dataclasses.replace(plan, recipe=for_device(plan.recipe, plan.device))
     check_request(finalists, data, plan)
     if plan.recipe.compile:
         check_compile(plan.device)
@@ -274,6 +276,7 @@ class _FinalistsRun:
             self._identity(finalist, seed, plan, fold),
             self._group,
             tuple(space.droppable(network)),
+            self._print,
         )
 
     def _identity(
