@@ -1,14 +1,14 @@
 """What it costs a search to ask for many children at a time, which a GPU needs, many seeds.
 
 Searches tables by regularized evolution with populations, tournaments and numbers of children at a
-time. The fitness is the table's accuracy (what a perfect score would be), or a score that
-``python -m nas_search.rank`` or somebody else measured of NAS-Bench-201's cells. Reported is the
+time. The fitness is the table's accuracy (what a perfect score would be), or the default score as
+``python -m nas_search.rank`` measured it of NAS-Bench-201's cells. Reported is the
 place of the best network found among all different ones by that fitness (1 is the best): geometric
 mean over seeds with its 95 % interval; the same as a ratio to the first search's, seed by seed; and
 how many searches found the best of all. No network is built or trained; it takes ten minutes.
 
-    python -m studies.children_at_once --table nasbench201.csv --table101 nasbench101.npz \
-        --scores outputs/classes/scores.csv --peers nasbench201_peer_scores.csv [--seeds 50]
+    python -m studies.children_at_once --table nasbench201.csv --scores outputs/classes/scores.csv \
+        --table101 nasbench101.npz [--seeds 50]
 
 The scores are those of one cell of every class of equal ones, as in docs/guided.md.
 """
@@ -16,7 +16,6 @@ The scores are those of one cell of every class of equal ones, as in docs/guided
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -31,12 +30,11 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.search import ALGORITHMS, Budget, Genotypes, run_loop
 from nas_search.search.loop import Evaluate
 from nas_search.spaces import SPACES, SearchSpace
-from nas_search.tables import BENCHMARKS, Table
+from nas_search.tables import BENCHMARKS
 from studies.evolution_by_score import oracle, read_scores
 from studies.evolution_vs_random import Forget, Oracle
 
 BUDGETS = (200, 500, 1000)
-PEERS = ("c10_naswot",)
 
 # (population, tournament, children at a time); the first is what the others are compared with.
 SEARCHES: tuple[tuple[int, ...], ...] = (
@@ -80,7 +78,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, help="NAS-Bench-201's")
     parser.add_argument("--scores", type=Path, help="scores.csv of a rank run on its cells")
-    parser.add_argument("--peers", type=Path, help="others' scores by the table's idx")
     parser.add_argument("--table101", type=Path, help="NAS-Bench-101's")
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument(
@@ -93,35 +90,34 @@ def main() -> None:
     searches = [tuple(map(int, one.split(","))) for one in options.searches]
     every: dict[str, Fitness] = {}
     if options.table:
-        every |= nasbench201(options.table, options.scores, options.peers)
+        every |= nasbench201(options.table, options.scores)
     if options.table101:
         every |= nasbench101(options.table101)
     say(header(seeds=f"0 to {options.seeds - 1}"))
-    say("| fitness | evaluations | P, S, K | place | times the first row's | found the best |")
-    say("|---|---|---|---|---|---|")
+    names = [f"{budget} evaluations: place | times | best" for budget in BUDGETS]
+    say(f"| fitness | P, S, K | {' | '.join(names)} |")
+    say("|---|---|" + "---|---|---|" * len(BUDGETS))
     for name, fitness in every.items():
         places = {
             one: np.array([found(fitness, seed, *one) for seed in range(options.seeds)])
             for one in searches
         }
-        for at, budget in enumerate(BUDGETS):
-            for one, of_seeds in places.items():
-                own, first = of_seeds[:, at], places[searches[0]][:, at]
-                ratio = "-" if one == searches[0] else interval(own / first)
-                best = f"{(own == 1).sum()}/{options.seeds}"
-                cells = [name, str(budget), ", ".join(map(str, one)), interval(own), ratio, best]
-                say(f"| {' | '.join(cells)} |")
+        first = places[searches[0]]
+        for one, own in places.items():
+            cells = [name, ", ".join(map(str, one))]
+            for at in range(len(BUDGETS)):
+                ratio = "-" if own is first else interval(own[:, at] / first[:, at])
+                cells += [interval(own[:, at]), ratio, f"{(own[:, at] == 1).sum()}/{len(own)}"]
+            say(f"| {' | '.join(cells)} |")
 
 
-def nasbench201(file: Path, scores: Path | None, peers: Path | None) -> dict[str, Fitness]:
+def nasbench201(file: Path, scores: Path | None) -> dict[str, Fitness]:
     """Return accuracies and scores of NAS-Bench-201's cells as fitness."""
     reader, space = BENCHMARKS.get("nasbench201"), SPACES.get("nasbench201").space()
     table = reader.read(space, reader.options(str(file)))
     of_class: dict[str, Mapping[str, float]] = {"NAS-Bench-201, accuracy": oracle(table)}
     if scores:
         of_class["NAS-Bench-201, gradalign"] = read_scores(scores, table)["gradalign"]
-    if peers:
-        of_class |= peer_scores(peers, file, table)
     remembering = Remembering(space)
     return {
         name: Fitness(remembering, "score", lookup(remembering, own), np.array(list(own.values())))
@@ -165,22 +161,6 @@ def found(
     outcome = run_loop(search, fitness.evaluate, limit, Forget(), batch=children, ahead=256)
     values = np.array([e.scores.get(fitness.score, -np.inf) for e in outcome.evaluations])
     return [1 + int((fitness.values > values[:budget].max()).sum()) for budget in BUDGETS]
-
-
-def peer_scores(path: Path, file: Path, table: Table) -> dict[str, Mapping[str, float]]:
-    """Return others' scores :data:`PEERS` of the first cell of every class of equal ones."""
-    with file.open(newline="") as lines:
-        cells = {row["idx"]: row["arch_str"] for row in csv.DictReader(lines)}
-    with path.open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    keys = [table.space.canonical(table.space.parse(cells[row["idx"]])) for row in rows]
-    both = list(zip(keys, rows, strict=True))
-    return {
-        f"NAS-Bench-201, {name}": {
-            key: float(row[name]) for key, row in reversed(both) if row[name]
-        }
-        for name in PEERS
-    }
 
 
 def interval(values: Sequence[float] | np.ndarray) -> str:

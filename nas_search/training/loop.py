@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +36,9 @@ from nas_search.training.recipe import Recipe
 from nas_search.training.steps import FEW_STEPS, cut
 
 _ORDER, _DRAWS = 0, 1
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+"""What torch's operations on many tensors take."""
 
 
 class TrainingFailure(Exception):
@@ -300,9 +303,7 @@ class Training:
         )
         return total / len(logits)
 
-    def _averaged(
-        self, averages: Sequence[Tensor], values: Sequence[Tensor], _: int | Tensor
-    ) -> None:
+    def _averaged(self, averages: Tensors, values: Tensors, _: int | Tensor) -> None:
         """Move averages of one type after a step; first steps weigh more, to forget the start.
 
         The steps are counted here, since reading torch's count would wait for the device. Integer
