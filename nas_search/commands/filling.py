@@ -6,7 +6,7 @@ CHILDREN = 64
 """Children at a time in conf/experiment/gpu.yaml."""
 
 ENOUGH = 500
-"""Evaluations from which on so many at a time find what few find (docs/search_quality.md)."""
+"""Evaluations from which on no loss by so many at a time is seen (docs/search_quality.md)."""
 
 
 def filling_remark(device: str, batch: int, evolves: bool, evaluations: int | None) -> str:
@@ -23,6 +23,6 @@ def filling_remark(device: str, batch: int, evolves: bool, evaluations: int | No
         return ""
     return (
         f"a GPU scores {CHILDREN} candidates in little more time than {batch}: experiment=gpu asks "
-        f"for {CHILDREN} children at a time, another search that is as good from {ENOUGH} "
-        "evaluations on"
+        f"for {CHILDREN} children at a time, another search, which from {ENOUGH} evaluations on loses "
+        "nothing that was seen (docs/search_quality.md)"
     )
