@@ -23,6 +23,6 @@ def filling_remark(device: str, batch: int, evolves: bool, evaluations: int | No
         return ""
     return (
         f"a GPU scores {CHILDREN} candidates in little more time than {batch}: experiment=gpu asks "
-        f"for {CHILDREN} children at a time, another search, which from {ENOUGH} evaluations on loses "
-        "nothing that was seen (docs/search_quality.md)"
+        f"for {CHILDREN} children at a time, another search, which from {ENOUGH} evaluations on "
+        "loses nothing that was seen (docs/search_quality.md)"
     )

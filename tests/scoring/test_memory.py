@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas_search.scoring import Constraints, Executor, memory
@@ -27,6 +27,7 @@ def test_what_backward_keeps_grows_with_the_images() -> None:
     assert 1.5 < bytes_of_one(twice) / bytes_of_one(problem) < 2.1
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     each=st.floats(1e6, 1e9),
     shared=st.floats(0, 1e9),

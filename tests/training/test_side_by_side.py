@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -29,6 +29,7 @@ HOW = plan(recipe(epochs=2, batch_size=16), seeds=[0, 1], threads=1)
 Watch = Callable[[], None]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(1, 40),
     st.none() | st.integers(1, 8),
