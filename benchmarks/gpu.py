@@ -49,6 +49,7 @@ from nas_search.search.regularized_evolution import (
     RegularizedEvolution,
     RegularizedEvolutionOptions,
 )
+from nas_search.training.graph import WARM_UP, GraphedStep
 
 PASSES = 4
 """Times that each kept number moves at least: it and its error are written once and read once."""
@@ -309,28 +310,37 @@ def search(how: Sizes) -> Table:
 
 
 def training(how: Sizes) -> Table:
-    """Time an epoch of DARTS_V2 from a few of its steps: forward, backward, clipping, SGD."""
+    """Time an epoch of DARTS_V2 from a few of its steps: forward, backward, clipping, SGD.
+
+    Recorded as a graph, too, as the recipes do on a GPU.
+    """
     speed = bandwidth(how)
     table: Table = [["cells", "form", "ms per step", "s per epoch", "floor, s per epoch"]]
-    forms: list[tuple[str, torch.dtype | None, bool]] = [
-        ("fp32", None, False),
-        ("fp32, channels-last", None, True),
-        ("bf16, channels-last", torch.bfloat16, True),
+    forms: list[tuple[str, torch.dtype | None, bool, bool]] = [
+        ("fp32", None, False, False),
+        ("fp32, graph", None, False, True),
+        ("fp32, channels-last, graph", None, True, True),
+        ("bf16, channels-last", torch.bfloat16, True, False),
+        ("bf16, channels-last, graph", torch.bfloat16, True, True),
     ]
+    if how.device == "cpu":  # which records nothing
+        forms = [form for form in forms if not form[-1]]
     steps = how.images / how.batch
     for cells in how.depths:
         macro = {"cells": cells, "channels": 4 if how.device == "cpu" else 16}
         shape = (3, how.size, how.size)
-        for form, dtype, last in forms:
+        for form, dtype, last, graphed in forms:
             torch.manual_seed(0)
             network = Architecture("darts", "DARTS_V2", shape, 10, macro, {}).build()
-            step, kept = training_step(network.to(how.device), shape, how, dtype, last)
+            said: list[str] = []
+            network = network.to(how.device)
+            step, kept = training_step(network, shape, how, dtype, last, said if graphed else None)
             seconds = timed(step, how)
             floor = PASSES * kept * steps / speed
             table.append(
                 [
                     str(cells),
-                    form,
+                    "; ".join([form, *said]),
                     f"{1000 * seconds:.1f}",
                     f"{seconds * steps:.1f}",
                     f"{floor:.2f}",
@@ -345,8 +355,12 @@ def training_step(
     how: Sizes,
     dtype: torch.dtype | None,
     last: bool,
+    said: list[str] | None,
 ) -> tuple[Callable[[], None], int]:
-    """Return one step of training on random pixels, and the bytes that its forward pass keeps."""
+    """Return one step of training on random pixels, and the bytes that its forward pass keeps.
+
+    With a graph if there is a list ``said``, to which is added why there is none.
+    """
     images = torch.randn(how.batch, *shape, device=how.device)
     labels = torch.randint(10, (how.batch,), device=how.device)
     if last:
@@ -364,15 +378,23 @@ def training_step(
         with torch.autocast(how.device.split(":")[0], dtype, enabled=dtype is not None):
             return F.cross_entropy(network(images), labels)
 
-    def step() -> None:
+    def gradients(*_: Tensor) -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
         loss().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5)
+        return torch.zeros(3, dtype=torch.float64, device=how.device)
+
+    work: Callable[..., Tensor] = gradients
+    if said is not None:
+        work = GraphedStep(gradients, list(network.parameters()), said.append)
+
+    def step() -> None:
+        work(images, labels)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss()
-    for _ in range(2):
+    for _ in range(2 if said is None else WARM_UP + 2):
         step()
     return step, sum(kept.values())
 
