@@ -15,6 +15,7 @@ from nas_search.runs.architecture import load
 from tests.commands.test_search_schema import compose
 
 SMALLEST = {
+    "autoformer": ("depth=[1,2]", "embed_dim=[8,12]", "mlp_ratio=[1,2]", "num_heads=[1,2]"),
     "darts": ("cells=3", "channels=2"),
     "mobilenet": ("stem=8", "head=8", "multiplier=0.1", "depths=[1,2]"),
     "module": ("function=tests.spaces.made_networks:chain", "choices={depth:[1,2],width:[4,8]}"),
