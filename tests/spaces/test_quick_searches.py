@@ -13,16 +13,20 @@ from nas_search.commands.command import CONF
 from nas_search.commands.run_search import run_search
 from nas_search.runs.architecture import load
 from tests.commands.test_search_schema import compose
+from tests.spaces.test_module import SCHEMA
 
 SMALLEST = {
     "autoformer": ("depth=[1,2]", "embed_dim=[8,12]", "mlp_ratio=[1,2]", "num_heads=[1,2]"),
     "darts": ("cells=3", "channels=2"),
     "mobilenet": ("stem=8", "head=8", "multiplier=0.1", "depths=[1,2]"),
-    "module": ("function=tests.spaces.made_networks:chain", "choices={depth:[1,2],width:[4,8]}"),
-    "nasbench101": ("modules_per_stack=1", "channels=4"),
+    "module": ("function=tests.spaces.made_networks:chain", f"choices={SCHEMA}"),
+    "nasbench101": ("modules_per_stack=1", "channels=5"),
     "nasbench201": ("cells=1", "channels=2"),
 }
 """Keys of the group ``search_space``; a space that is not here has its own defaults."""
+
+TRAINED = {"mobilenet": ("finalists.k=1", "recipe.epochs=1", "recipe.drop_path=0.1")}
+"""Spaces whose best is trained and exported here; that of others has tests of its own."""
 
 SPACES = sorted(path.stem for path in (Path(CONF) / "search_space").glob("*.yaml"))
 
@@ -33,12 +37,16 @@ def test_a_quick_search_of_every_space(space: str, tmp_path: Path) -> None:
     config = compose(
         *(f"search_space={space}", "budget=quick", "dataset.size=8", "proxy.batch_size=10"),
         *(f"search_space.{size}" for size in SMALLEST.get(space, ())),
-        *("budget.evaluations=4", "algorithm=random", "executor=inline", "device=cpu"),
+        *TRAINED.get(space, ()),
+        *("recipe.min_steps=0", "budget.evaluations=4", "algorithm=random"),
+        *("executor=inline", "device=cpu"),
     )
     with Path("/dev/null").open("w") as nowhere:
         run_search(config, tmp_path, Console(file=nowhere))
     with (tmp_path / "history.csv").open(newline="", encoding="utf-8") as file:
         assert {row["status"] for row in csv.DictReader(file)} <= {"ok", "dead"}
+    sources = [folder / "model.py" for folder in (tmp_path / "finalists").glob("*/")]
+    assert [one.exists() for one in sources] == [True] * (space in TRAINED)
     best = load(tmp_path)
     assert sum(p.numel() for p in best.build().parameters()) == best.cost().params
 
