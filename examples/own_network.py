@@ -34,4 +34,5 @@ def build(
             blocks = network._make_layer(BasicBlock, widths[stage - 1], depths[stage - 1], stride)
         setattr(network, f"layer{stage}", blocks)
     network.fc = nn.Linear(widths[-1], num_classes)
-    return network
+    made: nn.Module = network
+    return made

@@ -150,7 +150,8 @@ class NamedSpace(ChoiceSpace[NamedChoices]):
                 )
             given[name] = value
         pairs = zip(self.labels, self.positions, strict=True)
-        genotype = self.genotype(tuple(given.get(name, texts[0]) for name, texts in pairs))
+        texts = tuple(given.get(name, possible[0]) for name, possible in pairs)
+        genotype = NamedChoices(texts, self.labels)
         missing = [name for name in self.values(genotype) if name not in given]
         if missing:
             raise InputError(f"{self.name}: {', '.join(missing)} missing in {quote(text)}")
@@ -168,5 +169,5 @@ class NamedSpace(ChoiceSpace[NamedChoices]):
         return (move for move in super()._moves(genotype) if self.labels[move[0]] in counting)
 
     def _example(self) -> str:
-        first = self.genotype(tuple(texts[0] for texts in self.positions))
+        first = NamedChoices(tuple(texts[0] for texts in self.positions), self.labels)
         return quote(str(first))

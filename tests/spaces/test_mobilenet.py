@@ -21,6 +21,7 @@ from nas_search.spaces.mobilenet import MobilenetGenotype, MobilenetSpace
 from nas_search.spaces.mobilenet.network import Mobilenet, divisible
 from nas_search.testing.spaces import SearchSpaceConformance
 from tests.commands.test_search_schema import compose
+from tests.scoring.problem import task
 
 V2 = "r1_k3_e1_c16|r2_k3_e6_c24|r3_k3_e6_c32|r4_k3_e6_c64|r3_k3_e6_c96|r3_k3_e6_c160|r1_k3_e6_c320"
 B0 = (
@@ -137,6 +138,14 @@ def test_per_sample_gradients_are_those_of_the_loop(style: str) -> None:
     assert set(grams["fast"]) == {name for name, _ in network.named_parameters()}
     for name, gram in grams["one_by_one"].items():
         torch.testing.assert_close(grams["fast"][name], gram, rtol=1e-8, atol=1e-12)
+
+
+def test_scores_of_relus_look_at_relu6() -> None:
+    space = MobilenetSpace()
+    scores = ("naswot", "swap", "linear_regions")
+    evaluation = task(space, proxies=scores).evaluate(space.parse(V2))  # it has no other
+    assert set(evaluation.scores) == set(scores)
+    assert evaluation.scores["linear_regions"] > 1
 
 
 def test_features_tell_totals_and_stages() -> None:

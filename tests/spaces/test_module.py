@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import pickle
+import sys
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 
 from nas_search.commands.run_search import run_search
@@ -23,6 +25,7 @@ from nas_search.testing.spaces import SearchSpaceConformance
 from tests.commands.test_search_schema import compose
 from tests.scoring.problem import task
 from tests.spaces.made_networks import CHOICES, chain
+from tests.test_readme import blocks
 
 HERE = "tests.spaces.made_networks"
 SCHEMA = (
@@ -81,6 +84,21 @@ class TestModule(SearchSpaceConformance):
             **{"count[plain]": 1, "count[norm]": 0, "depth": 2, "width": 8, "kernel": 3},
             **{"block[plain]": 1, "block[norm]": 0},
         }
+
+
+def test_the_page_shows_a_function_and_choices_that_work(monkeypatch: Any, tmp_path: Path) -> None:
+    ((source, _), (written,)) = (
+        blocks("docs/your_network.md", lang) for lang in ("python", "yaml")
+    )
+    (tmp_path / "my_models.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one])  # as a console script
+    monkeypatch.delitem(sys.modules, "my_models", raising=False)
+    options = yaml.safe_load(written)
+    space = ModuleSpace(options["function"], options["choices"])
+    assert space.cost(space.parse("depth=3,width=32,kernel=5"), (3, 8, 8), 10).params == (
+        (27 * 32 + 32 + 64) + 2 * (9 * 32 * 32 + 32 + 64) + 330
+    )
 
 
 def test_a_genotype_is_written_in_any_order_without_what_does_not_count() -> None:

@@ -7,7 +7,7 @@ either with a condition: ``{values: [3, 5], if: depth >= 3}``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import yaml
@@ -25,6 +25,10 @@ _VALUE = re.compile(r"[\w.+-]+")
 _CONDITION = re.compile(r"\s*(\w+)\s*(==|!=|>=|<=|>|<)\s*(\S+)\s*")
 _ORDERED = (">=", "<=", ">", "<")
 _KEYS = ("values", "from", "to", "step", "if")
+
+
+Fail = Callable[[str], NoReturn]
+"""Raises InputError for a problem of one choice."""
 
 
 def read_choices(choices: Mapping[str, Any] | None, key: str) -> tuple[NamedChoice, ...]:
@@ -71,7 +75,7 @@ def _read_choice(
     return NamedChoice(name, _values(values, fail), condition)
 
 
-def _range(written: Mapping[str, Any], fail: Any) -> Sequence[int]:
+def _range(written: Mapping[str, Any], fail: Fail) -> Sequence[int]:
     numbers = [written.get("from"), written.get("to"), written.get("step", 1)]
     if any(not isinstance(n, int) or isinstance(n, bool) for n in numbers) or numbers[2] < 1:
         fail(
@@ -84,7 +88,7 @@ def _range(written: Mapping[str, Any], fail: Any) -> Sequence[int]:
     return range(first, last + 1, step)
 
 
-def _values(values: Any, fail: Any) -> tuple[Value, ...]:
+def _values(values: Any, fail: Fail) -> tuple[Value, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence):
         fail(f"expected a list of values, e.g. [2,3,4], got {quote(values)}")
     if len(values) > MAX_VALUES:
@@ -101,7 +105,7 @@ def _values(values: Any, fail: Any) -> tuple[Value, ...]:
     return tuple(values)
 
 
-def _condition(text: Any, before: Mapping[str, NamedChoice], fail: Any) -> Condition:
+def _condition(text: Any, before: Mapping[str, NamedChoice], fail: Fail) -> Condition:
     parts = _CONDITION.fullmatch(str(text))
     if parts is None:
         fail(

@@ -157,10 +157,10 @@ class ModuleSpace(NamedSpace):
         except Exception as error:
             shape = "x".join(map(str, input_shape))
             raise NoNetwork(f"{named} fails on images of {shape}: {_said(error)}") from error
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        if shape != (2, num_classes):
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        if found != (2, num_classes):
             raise NoNetwork(
-                f"{named} maps 2 images to {shape}; logits are (2, {num_classes}), one per class"
+                f"{named} maps 2 images to {found}; logits are (2, {num_classes}), one per class"
             )
 
 
