@@ -88,6 +88,8 @@ class NamedSpace(ChoiceSpace[NamedChoices]):
         choices: one or more; a condition is about a choice before its own.
     """
 
+    labels: tuple[str, ...]
+
     def __init__(self, choices: Sequence[NamedChoice]) -> None:
         self.schema = tuple(choices)
         self.labels = tuple(choice.name for choice in choices)

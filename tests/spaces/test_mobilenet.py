@@ -39,7 +39,7 @@ LARGE = MobilenetSpace(
     kernels=[3, 5],
     expansions=[1, 2.3, 2.5, 3, 4, 6],
 )
-MEMBERS = {
+MEMBERS: dict[str, tuple[MobilenetSpace, str, dict[str, Any], int]] = {
     "mobilenet_v2": (MobilenetSpace(), V2, {}, 3_504_872),
     "efficientnet_b0": (MobilenetSpace(), B0, {"style": "efficientnet"}, 5_288_548),
     "mobilenet_v3_large": (LARGE, V3, {"stem": 16, "style": "v3"}, 5_483_032),
@@ -52,7 +52,8 @@ class TestMobilenet(SearchSpaceConformance):
     fixed_shapes = False
 
     def genes(self, genotype: Any) -> Sequence[Hashable]:
-        return genotype.choices
+        choices: tuple[str, ...] = genotype.choices
+        return choices
 
 
 class TestMobilenetV3(TestMobilenet):
@@ -114,7 +115,7 @@ def test_the_last_maps_have_three_rows_or_more(side: int, last: int) -> None:
 
 
 def test_channels_are_rounded_as_published() -> None:
-    assert [divisible(x) for x in (3, 12, 44.8, 184, 58, 11.9)] == [8, 16, 48, 184, 56, 16]
+    assert [divisible(x, 8) for x in (3, 12, 44.8, 184, 58, 11.9)] == [8, 16, 48, 184, 56, 16]
 
 
 @pytest.mark.parametrize("style", ["v2", "v3", "efficientnet"])

@@ -21,6 +21,7 @@ from nas_search.core.errors import InputError
 from nas_search.costs import COSTS, At
 from nas_search.features import graph_features
 from nas_search.spaces.module import ModuleSpace, NoNetwork
+from nas_search.spaces.named import NamedChoices
 from nas_search.testing.spaces import SearchSpaceConformance
 from tests.commands.test_search_schema import compose
 from tests.scoring.problem import task
@@ -44,7 +45,8 @@ class TestModule(SearchSpaceConformance):
     fixed_shapes = False
 
     def genes(self, genotype: Any) -> Sequence[Hashable]:
-        return genotype.choices
+        choices: tuple[str, ...] = genotype.choices
+        return choices
 
     def test_size_is_the_number_of_combinations(self) -> None:
         rng = np.random.default_rng(0)
@@ -68,7 +70,7 @@ class TestModule(SearchSpaceConformance):
     def test_networks_of_one_canonical_form_are_the_same(self) -> None:
         forms: dict[str, set[str]] = {}
         for row in itertools.product(*self.space.positions):
-            genotype = self.space.genotype(row)
+            genotype = NamedChoices(row, self.space.labels)
             network = self.space.build(genotype, SHAPE, 4)
             forms.setdefault(self.space.canonical(genotype), set()).add(str(network))
         assert all(len(networks) == 1 for networks in forms.values())

@@ -55,7 +55,8 @@ class MobilenetMacro:
         stem: channels of the first convolution.
         head: channels before the classifier.
         style: activations, squeeze and excitation, and head.
-        multiplier: of all channels but the head's, rounded to multiples of 8.
+        multiplier: of all channels but the head's.
+        divisor: channels are rounded to multiples of it.
         reduction: a side of the image over that of the last maps, a power of two; None for the
             largest of the published one and its halves that leaves :data:`LEAST_SIDE` pixels. Where
             it is smaller than published, the first strides are 1.
@@ -65,11 +66,13 @@ class MobilenetMacro:
     head: int = 1280
     style: Style = "v2"
     multiplier: float = 1.0
+    divisor: int = 8
     reduction: int | None = None
 
     def __post_init__(self) -> None:
         check_int("stem", self.stem, 1)
         check_int("head", self.head, 1)
+        check_int("divisor", self.divisor, 1)
         if self.style not in get_args(Style):
             raise InputError(
                 f"unknown style '{self.style}'; possible: {', '.join(get_args(Style))}"
@@ -92,9 +95,10 @@ class Block:
     se: bool
     style: Style
     early: bool
+    divisor: int
 
 
-def divisible(channels: float, by: int = 8) -> int:
+def divisible(channels: float, by: int) -> int:
     """Return the multiple of ``by`` next to ``channels``, at least 90% of it (Howard et al.)."""
     rounded = max(by, int(channels + by / 2) // by * by)
     return rounded if rounded >= 0.9 * channels else rounded + by
@@ -154,7 +158,7 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, block: Block) -> None:
         super().__init__()
-        hidden = divisible(block.inputs * block.expansion)
+        hidden = divisible(block.inputs * block.expansion, block.divisor)
         act = partial(activation, block.style, block.early)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         if hidden != block.inputs:
@@ -178,7 +182,9 @@ def _squeeze_excitation(block: Block, hidden: int) -> SqueezeExcitation:
     if block.style == "efficientnet":
         squeezed = max(1, block.inputs // 4)
         return SqueezeExcitation(hidden, squeezed, nn.SiLU(), nn.Sigmoid())
-    return SqueezeExcitation(hidden, divisible(hidden // 4), nn.ReLU(), HardSigmoid())
+    return SqueezeExcitation(
+        hidden, divisible(hidden // 4, block.divisor), nn.ReLU(), HardSigmoid()
+    )
 
 
 def stem(image_channels: int, channels: int, stride: int, style: Style) -> nn.Module:
@@ -230,12 +236,12 @@ def plan(
     if wanted > total or total % wanted:
         raise InputError(f"reduction={wanted} must be a power of two, at most {total}, or null")
     taken = list(_dropped(published, total // wanted))
-    channels = divisible(macro.stem * macro.multiplier)
+    channels = divisible(macro.stem * macro.multiplier, macro.divisor)
     first, nominal, built = channels, STEM_STRIDE, []
     for stage, stride, published_stride in zip(stages, taken[1:], strides, strict=True):
         nominal *= published_stride
         blocks = []
-        outputs = divisible(stage.width * macro.multiplier)
+        outputs = divisible(stage.width * macro.multiplier, macro.divisor)
         for number in range(stage.depth):
             blocks.append(
                 Block(
@@ -247,6 +253,7 @@ def plan(
                     stage.se,
                     macro.style,
                     nominal < 16,
+                    macro.divisor,
                 )
             )
             channels = outputs

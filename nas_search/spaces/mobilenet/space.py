@@ -276,6 +276,6 @@ SPACES.add(
         macro=MobilenetMacro,
         source="Sandler et al., CVPR 2018, arXiv 1801.04381; Tan et al., arXiv 1807.11626",
         options=MobilenetOptions,
-        narrow={"stem": 8, "head": 8, "multiplier": 0.01},
+        narrow={"stem": 1, "head": 1, "multiplier": 0.001, "divisor": 1},
     )
 )
