@@ -52,6 +52,9 @@ def compose(*overrides: str) -> SearchConfig:
 def check(choice: dict[str, str]) -> None:
     """Compose this choice of groups, read it and see that it was chosen."""
     overrides = [f"{group}={name}" for group, name in choice.items()]
+    if choice.get("search_space") == "module":  # which has no function of its own
+        overrides.append("search_space.function=tests.spaces.made_networks:chain")
+        overrides.append("search_space.choices={depth:[1,2]}")
     if choice.get("algorithm") == "nsga2":
         score = choice.get("proxy", "gradalign")
         if score in COSTS.names():  # which is no score among objectives
