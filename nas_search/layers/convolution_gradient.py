@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas_search.layers import depthwise, shifted_products
+from nas_search.kernels import depthwise, shifted_products
 from nas_search.layers.sample_gradient import (
     DenseGradient,
     FactoredGradient,
