@@ -9,8 +9,14 @@ from torch import Tensor
 
 Pair = tuple[int, int]
 
+NUMBERS = (
+    *("height", "width", "places", "across"),
+    *("stride_h", "stride_w", "padding_h", "padding_w", "dilation_h", "dilation_w"),
+)
 
-@triton.jit  # type: ignore[untyped-decorator]
+
+# Kernel size and block alone: whatever else it were compiled for anew would cost seconds each time.
+@triton.jit(do_not_specialize=NUMBERS)  # type: ignore[untyped-decorator]
 def _taps(  # type: ignore[no-untyped-def]
     x,
     error,
@@ -19,29 +25,29 @@ def _taps(  # type: ignore[no-untyped-def]
     width,
     places,
     across,
+    stride_h,
+    stride_w,
+    padding_h,
+    padding_w,
+    dilation_h,
+    dilation_w,
     KERNEL_H: tl.constexpr,
     KERNEL_W: tl.constexpr,
-    STRIDE_H: tl.constexpr,
-    STRIDE_W: tl.constexpr,
-    PADDING_H: tl.constexpr,
-    PADDING_W: tl.constexpr,
-    DILATION_H: tl.constexpr,
-    DILATION_W: tl.constexpr,
     SUM: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     number = tl.program_id(0).to(tl.int64)
     place = tl.arange(0, BLOCK)
     own = tl.load(error + number * places + place, mask=place < places, other=0).to(SUM)
-    top = place // across * STRIDE_H - PADDING_H
-    left = place % across * STRIDE_W - PADDING_W
+    top = place // across * stride_h - padding_h
+    left = place % across * stride_w - padding_w
     x += number * height * width
     rows += number * (KERNEL_H * KERNEL_W)
     for i in tl.static_range(KERNEL_H):
-        row = top + i * DILATION_H
+        row = top + i * dilation_h
         there = (place < places) & (row >= 0) & (row < height)
         for j in tl.static_range(KERNEL_W):
-            column = left + j * DILATION_W
+            column = left + j * dilation_w
             seen = there & (column >= 0) & (column < width)
             value = tl.load(x + row * width + column, mask=seen, other=0).to(SUM)
             total = tl.sum(value * own)
@@ -67,10 +73,10 @@ def taps(
             *x.shape[2:],
             places,
             error.shape[3],
-            *weight.shape[2:],
             *stride,
             *padding,
             *dilation,
+            *weight.shape[2:],
             SUM=tl.float64 if x.dtype == torch.float64 else tl.float32,
             BLOCK=block,
             num_warps=min(8, max(1, block // 256)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -88,16 +89,18 @@ def weight_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry
         seen = x[:, :, :: g.stride[0], :: g.stride[1]] if g.stride != (1, 1) else x
         return torch.bmm(error.flatten(2), seen.flatten(2).transpose(1, 2)).flatten(1)
     if depthwise_maps.worthwhile(x, error, weight, g.groups):
-        arguments = x, error, weight, g.stride, g.padding, g.dilation
-        return depthwise_maps.weight_gradient(*arguments, lambda: _grouped(x, error, weight, g))
+        by_library = partial(grouped_weight_gradient, x, error, weight, g)
+        return depthwise_maps.weight_gradient(
+            x, error, weight, g.stride, g.padding, g.dilation, by_library
+        )
     if depthwise.worthwhile(x, weight, g.groups):
         return depthwise.weight_gradient(x, error, weight, g.stride, g.padding, g.dilation)
     if shifted_products.worthwhile(x, weight, g.stride, g.dilation, g.groups):
         return shifted_products.weight_gradient(x, error, weight, g.padding)
-    return _grouped(x, error, weight, g)
+    return grouped_weight_gradient(x, error, weight, g)
 
 
-def _grouped(x: Tensor, error: Tensor, weight: Tensor, g: Geometry) -> Tensor:
+def grouped_weight_gradient(x: Tensor, error: Tensor, weight: Tensor, g: Geometry) -> Tensor:
     """Return the same by the library, for which it is one convolution of n times the groups."""
     n, channels, height, width = x.shape
     _, per_sample, _ = torch.ops.aten.convolution_backward(

@@ -79,6 +79,23 @@ def test_it_is_one_backward_pass_per_sample() -> None:
     assert done.stdout == f"compared {len(CASES)}\n", done.stderr
 
 
+@pytest.mark.slow
+def test_it_compiles_for_an_h100() -> None:
+    """Triton and its assembler need no GPU for that."""
+    triton = pytest.importorskip("triton")
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from nas_search.kernels.depthwise_triton import NUMBERS, _taps
+
+    sizes = {"KERNEL_H": 3, "KERNEL_W": 3, "SUM": triton.language.float32, "BLOCK": 64}
+    signature = dict.fromkeys(("x", "error", "rows"), "*fp32") | dict.fromkeys(NUMBERS, "i32")
+    signature |= dict.fromkeys(sizes, "constexpr")
+    source = ASTSource(fn=_taps, signature=signature, constexprs=sizes)
+    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32))
+    assert compiled.asm["cubin"]
+
+
 def test_it_is_for_depthwise_convolutions_of_small_maps_on_a_gpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -113,14 +130,33 @@ def test_a_kernel_that_fails_is_replaced_and_said_once(
         torch.testing.assert_close(found, naive(x, error, weight, g))
 
 
+def test_a_kernel_whose_first_result_is_wrong_is_a_failure_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "_failed", {})
+    monkeypatch.setattr(guard, "_compared", set())
+    right, wrong = torch.tensor([1.0, 100.0]), torch.tensor([3.0, 100.0])
+    broken = torch.tensor([torch.nan, 1.0])
+    assert guard.attempt("any", lambda: wrong, lambda: broken) is broken  # nothing to compare
+    close = right + 1e-3
+    assert guard.attempt("any", lambda: close, lambda: right) is close
+    assert guard.attempt("any", lambda: wrong, lambda: right) is wrong  # looked at once alone
+    with pytest.warns(
+        UserWarning, match=r"'other' does not run here \(its result differs by 2e-02"
+    ):
+        assert guard.attempt("other", lambda: wrong, lambda: right) is right
+    assert guard.attempt("other", lambda: close, lambda: right) is right
+    assert guard.failure("other") and not guard.failure("any")
+
+
 def test_a_lack_of_memory_is_no_fault_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "_failed", {})
 
-    def full() -> None:
+    def full() -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):
-        guard.attempt("any", full, lambda: None)
+        guard.attempt("any", full, lambda: torch.ones(1))
     assert not guard._failed
 
 

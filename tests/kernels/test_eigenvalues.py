@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from nas_search.kernels import eigenvalues as of_many
 from nas_search.proxies.gradalign import spread
 
-SPECTRA = {
+SPECTRA: dict[str, Callable[[int], Tensor]] = {
     "uniform": lambda n: torch.rand(n),
     "both signs": lambda n: torch.randn(n),
     "repeated": lambda n: torch.ones(n),
