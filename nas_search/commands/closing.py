@@ -34,6 +34,11 @@ def why_ended(config: SearchConfig, outcome: SearchOutcome) -> str:
     most, minutes = config.budget.evaluations, config.budget.minutes
     trained = len(again_of(outcome.evaluations)) if config.learning is not None else 0
     if config.learning is not None and trained == config.budget.trainings:
+        if config.budget.epochs is not None:
+            return (
+                f"finished: {trained:,} trainings are made, all that budget.epochs="
+                f"{config.budget.epochs} pays for"
+            )
         return f"finished: all {trained:,} trainings of the budget are made"
     counted -= trained
     if most is not None and counted >= most:
@@ -102,6 +107,7 @@ def _next_line(config: SearchConfig, outcome: SearchOutcome, directory: Path) ->
 def sweep_lines(sweep: Path, jobs: int) -> Iterator[str]:
     """Yield what a person should know of the searches of a sweep."""
     run = shlex.quote(f"run={typed_path(sweep)}")
-    yield f"{jobs} searches in {typed_path(sweep)}{os.sep}; {NOT_COMPARABLE}:"
+    searches = f"{jobs} search{'es' * (jobs != 1)}"
+    yield f"{searches} in {typed_path(sweep)}{os.sep}; {NOT_COMPARABLE}:"
     yield f"  python -m nas_search.train {run}     trains the best of each"
     yield "or rank the proxies on a table of trained architectures: python -m nas_search.rank"
