@@ -83,16 +83,14 @@ def test_it_is_one_backward_pass_per_sample() -> None:
 def test_it_compiles_for_an_h100() -> None:
     """Triton and its assembler need no GPU for that."""
     triton = pytest.importorskip("triton")
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
+    backends = pytest.importorskip("triton.backends.compiler")
     from nas_search.kernels.depthwise_triton import NUMBERS, _taps
 
     sizes = {"KERNEL_H": 3, "KERNEL_W": 3, "SUM": triton.language.float32, "BLOCK": 64}
     signature = dict.fromkeys(("x", "error", "rows"), "*fp32") | dict.fromkeys(NUMBERS, "i32")
     signature |= dict.fromkeys(sizes, "constexpr")
-    source = ASTSource(fn=_taps, signature=signature, constexprs=sizes)
-    compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32))
+    source = triton.compiler.ASTSource(fn=_taps, signature=signature, constexprs=sizes)
+    compiled = triton.compile(source, target=backends.GPUTarget("cuda", 90, 32))
     assert compiled.asm["cubin"]
 
 
