@@ -7,6 +7,7 @@ needs torch, numpy, scipy, scikit-learn, deap, hydra-core and omegaconf alone. W
 same is run in small.
 
 right      the largest relative difference of each score to the CPU's value, in three spaces
+kernels    ms of each kernel by shape, what the library does and what is chosen here, and errors
 scoring    ms per network of the default score by the size K of the stack, and the floor: four times
            the bytes that backward needs, over the speed at which this device copies
 launches   tensor operations of one stack, kernels, and the share of the time the device is busy
@@ -34,6 +35,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from benchmarks import gpu_kernels
 from benchmarks.common import genotypes, header, say, task
 from benchmarks.counting import MACRO, Launches
 from nas_search.core.device import set_precision
@@ -207,6 +209,11 @@ def _difference(name: str, evaluations: list[tuple[Any, Any]]) -> str:
     both = [(a, b) for a, b in pairs if a is not None and b is not None]
     worst = max((abs(a - b) / max(abs(b), 1e-12) for a, b in both), default=math.nan)
     return f"{worst:.0e}" + (f", {lost} lost" if lost else "")
+
+
+def kernels(how: Sizes) -> Table:
+    """Time the engine's own kernels beside what the library does, by shape."""
+    return gpu_kernels.table(how.device, how.device == "cpu", partial(timed, how=how, seconds=0.3))
 
 
 def scoring(how: Sizes) -> Table:
@@ -414,7 +421,8 @@ def guarded(section: Callable[[Sizes], Table]) -> Callable[[Sizes], Table]:
 
 
 SECTIONS: dict[str, Callable[[Sizes], Table]] = {
-    section.__name__: guarded(section) for section in (right, scoring, launches, search, training)
+    section.__name__: guarded(section)
+    for section in (right, kernels, scoring, launches, search, training)
 }
 
 
