@@ -72,7 +72,7 @@ def graph_features(space: SearchSpace[Any], architectures: Sequence[Hashable]) -
         return Features(names, np.empty((0, len(names))))
     if not space.cells:
         assert isinstance(space, ChoiceSpace)
-        choices = [genotype.choices for genotype in genotypes]
+        choices = [space.feature_choices(genotype) for genotype in genotypes]
         return Features(names, choice_features(space.positions, choices))
     rows = []
     for start in range(0, len(genotypes), TOGETHER):

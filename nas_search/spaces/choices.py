@@ -88,6 +88,13 @@ class ChoiceSpace(SearchSpace[C]):
                 )
         return self.genotype(row)
 
+    def feature_choices(self, genotype: C) -> tuple[str, ...]:
+        """Return the choices that features of structure are taken of.
+
+        By default the genotype's own; where several genotypes are the same network, those of one.
+        """
+        return genotype.choices
+
     def graphs(self, genotype: C) -> tuple[CellGraph, ...]:
         """Return the choices as a chain; a subclass overrides it for other graphs."""
         nodes = tuple(map(str, range(len(genotype.choices) + 1)))

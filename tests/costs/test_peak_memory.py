@@ -124,7 +124,7 @@ def in_call_order(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget()
 
 
-@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench201"])
+@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench201", "transnas_micro"])
 @pytest.mark.usefixtures("in_call_order")
 def test_the_wiring_of_cells_is_that_of_the_built_network(name: str) -> None:
     space, macro, shape = SPACES.get(name).space(), SMALL[name], (3, 9, 11)

@@ -51,7 +51,8 @@ def test_crops_are_pieces_of_the_images() -> None:
         _crops(Subject(small_network(0), images[..., :4], labels, "batch"))
 
 
-@pytest.mark.parametrize("space", SPACES.names())
+# Where all widths are searched, as in nats_size, none is narrower than the network itself.
+@pytest.mark.parametrize("space", [one.name for one in SPACES if one.narrow])
 def test_every_space_has_a_narrow_network(space: str) -> None:
     drawn = SPACES.get(space).space()
     problem = task(drawn, proxies=("linear_regions",))
