@@ -91,11 +91,12 @@ def _cell(operations: tuple[str, ...], block: Block) -> Segment:
     shape = (block.outputs, *block.after)
     wiring, nodes = Wiring(block.inputs * prod(block.sides)), [0]
     for target in range(1, 4):
-        terms = []
+        terms: list[int] = []
         for (source, end), name in zip(EDGES, operations, strict=True):
             if end == target and name != "none":
                 part = _edge_part(name, block, source)
                 same = name == "skip_connect" and part.args[1:] == (block.outputs, block.outputs, 1)
                 terms.append(nodes[source] if same else wiring.apply(part, nodes[source]))
+                terms = [wiring.sum(terms, shape)]  # as soon as there is one, as the network does
         nodes.append(wiring.sum(terms, shape))
     return wiring.segment(nodes[3])
