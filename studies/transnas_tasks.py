@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 from nas_search.priors import fit_prior
 from nas_search.priors.forest import Array
-from nas_search.priors.held_out import cross_validated
+from nas_search.priors.held_out import Rows, cross_validated
 from nas_search.spaces import SPACES
 from studies import markdown
 from studies.shipped_priors import read_csv
@@ -60,7 +60,7 @@ def predictions(
     keys = [space.canonical(cell) for cell in cells]
 
     def of(column: Array) -> Array:
-        def predict(train: Array, test: Array) -> Array:
+        def predict(train: Rows, test: Rows) -> Array:
             known = [cells[row] for row in np.flatnonzero(train)]
             prior = fit_prior(space, known, {"task": column[train]}, trees=trees)
             return prior.predict([cells[row] for row in np.flatnonzero(test)])[0]

@@ -3,6 +3,7 @@
 import csv
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def test_the_cell_is_the_best_of_cifar100(shared_data: Path) -> None:
 
 def test_doubled_widths_are_the_network_of_nasbench201() -> None:
     size = SPACE.parse("16:32:32:64:64")
-    shared = {"cells": 1, "channels": 16}
+    shared: dict[str, Any] = {"cells": 1, "channels": 16}
     assert SPACE.cost(size, *PROBLEM) == CELLS.cost(TOPOLOGY, *PROBLEM, **shared)
     ours, theirs = SPACE.build(size, *PROBLEM).eval(), CELLS.build(TOPOLOGY, *PROBLEM, **shared)
     state = {

@@ -174,10 +174,10 @@ def brute_force_key(cell: TransnasMicroGenotype) -> object:
             applied[edge] = (name, paths[source])
             paths[target] = [*paths[target], edge]
     needed = set(paths[3])
-    for edge in sorted(applied, reverse=True, key=str):
-        if edge in needed:
-            needed |= set(applied[edge][1])
-    live = [edge for edge in applied if edge in needed]
+    for one in sorted(applied, reverse=True, key=str):
+        if one in needed:
+            needed |= set(applied[one][1])
+    live = [one for one in applied if one in needed]
     forms = []
     for names in itertools.permutations(range(len(live))):
         name_of = {"x": "x", **{e: str(n) for e, n in zip(live, names, strict=True)}}
