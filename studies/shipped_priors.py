@@ -209,14 +209,15 @@ def read_transnas(data: Path, kind: str) -> Trainings:
     """Return the trainings of cells (``micro``) or skeletons (``macro``)."""
     rows = [row for row in read_csv(data / "transnas101.csv") if row["space"] == kind]
     what = {"micro": "cells", "macro": "skeletons"}[kind]
+    otherwise = {"micro": "autoencoding", "macro": "the layout of rooms"}[kind]
     told = f"test accuracies of {len(rows):,} {what} of TransNAS-Bench-101, classification of "
     return of_table(
         f"transnas_{kind}",
         [row["arch"] for row in rows],
         {name.partition("__")[0]: [float(row[name]) for row in rows] for name in TASKS},
         told + "objects (75 classes) and scenes (47) in Taskonomy's pictures of rooms, 256 x 256",
-        "autoencoding and the layout of rooms, which rank the same networks otherwise; other data "
-        "and other sizes were not tried",
+        f"{otherwise}, which ranks the same networks otherwise; other data and other sizes were not "
+        "tried",
     )
 
 

@@ -70,8 +70,15 @@ def test_the_readme_of_the_benchmark_explains_its_texts() -> None:
         (1, 2): "nor_conv_1x1",
         **{(source, 3): "nor_conv_3x3" for source in (0, 1, 2)},
     }
-    names = MACRO.parse("64-1234-basic").choices
-    assert names == ("normal", "double", "halve", "double_and_halve", "absent", "absent")
+    skeleton = MACRO.parse("64-1234-basic")
+    labels = [edge.label for edge in MACRO.graphs(skeleton)[0].edges]
+    assert labels == ["normal", "double", "halve", "double_and_halve"]
+    features = dict(zip(MACRO.numbers, MACRO.described(skeleton), strict=True))
+    assert [features[name] for name in ("modules", "doublings", "halvings")] == [4, 2, 2]
+    assert [features[f"doublings_by[{i}]"] for i in range(1, 7)] == [0, 1, 1, 2, 2, 2]
+    assert [features[f"module_of_halving[{i}]"] for i in range(1, 5)] == [3, 4, 7, 7]
+    assert [features[f"modules_after_halvings[{i}]"] for i in range(5)] == [2, 1, 1, 0, 0]
+    assert (features["work"], features["width"]) == (1 + 4 + 1 + 1, 1 + 4 + 4 + 16)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from nas_search.core.errors import InputError
 from nas_search.core.text import quote
 from nas_search.spaces.arguments import read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
-from nas_search.spaces.choices import Choices, ChoiceSpace
 from nas_search.spaces.parts import Part
 from nas_search.spaces.text_form import unwrap
 from nas_search.spaces.transnas.block import BasicBlock, TransnasMacroNetwork
@@ -36,14 +35,12 @@ from nas_search.spaces.transnas.skeleton import (
 KINDS = {"1": "normal", "2": "double", "3": "halve", "4": "double_and_halve"}
 """Kinds of modules by their digits: what they do to the channels and to the image."""
 
-ABSENT = "absent"
 LENGTHS = (4, 5, 6)
 DOUBLINGS = (1, 2, 3)
 HALVINGS = (1, 2, 3, 4)
 
 _TEXT = re.compile(rf"{BASE}-([0-9]+)-basic", re.ASCII)
 _EXAMPLE = f"{BASE}-1234-basic"
-_DIGITS = {name: digit for digit, name in KINDS.items()}
 
 
 def rule_broken(modules: str) -> str:
@@ -63,28 +60,57 @@ def rule_broken(modules: str) -> str:
 
 
 @dataclass(frozen=True)
-class TransnasMacroGenotype(Choices):
-    """A skeleton: names of four to six modules, then ``absent`` up to six.
+class TransnasMacroGenotype:
+    """A skeleton: the digits of its four to six modules.
 
     ``str`` gives the benchmark's text form, ``64-1234-basic``.
     """
 
-    @property
-    def modules(self) -> str:
-        """The digits of the modules."""
-        return "".join(_DIGITS[name] for name in self.choices if name != ABSENT)
+    modules: str
 
     def __str__(self) -> str:
         return f"{BASE}-{self.modules}-basic"
 
 
-def skeleton(modules: str) -> TransnasMacroGenotype:
-    """Return the genotype of valid digits."""
-    names = [KINDS[digit] for digit in modules]
-    return TransnasMacroGenotype((*names, *[ABSENT] * (LENGTHS[-1] - len(names))))
+def _features() -> tuple[str, ...]:
+    """Return the names of what :func:`_described` returns."""
+    places = range(1, LENGTHS[-1] + 1)
+    return (
+        *("modules", "doublings", "halvings", "work", "width"),
+        *(f"doublings_by[{place}]" for place in places),
+        *(f"halvings_by[{place}]" for place in places),
+        *(f"module_of_doubling[{count}]" for count in DOUBLINGS),
+        *(f"module_of_halving[{count}]" for count in HALVINGS),
+        *(f"modules_after_halvings[{count}]" for count in (0, *HALVINGS)),
+    )
 
 
-class TransnasMacroSpace(ChoiceSpace[TransnasMacroGenotype]):
+def _described(modules: str) -> list[float]:
+    """Return numbers of a skeleton: where it doubles and halves, and how long it stays there."""
+    doublings = np.cumsum([digit in DOUBLES for digit in modules]).tolist()
+    halvings = np.cumsum([digit in HALVES for digit in modules]).tolist()
+    missing = LENGTHS[-1] - len(modules)
+
+    def first(counts: list[int], wanted: int) -> int:
+        """Return the module that brings the count to ``wanted``; behind the last if none does."""
+        return next((i for i, count in enumerate(counts, 1) if count >= wanted), LENGTHS[-1] + 1)
+
+    return [
+        *(len(modules), doublings[-1], halvings[-1]),
+        # Multiply-adds and weights of the modules, over those of one without either.
+        sum(4.0 ** (d - h) for d, h in zip(doublings, halvings, strict=True)),
+        sum(4.0**d for d in doublings),
+        *doublings,
+        *[doublings[-1]] * missing,
+        *halvings,
+        *[halvings[-1]] * missing,
+        *(first(doublings, count) for count in DOUBLINGS),
+        *(first(halvings, count) for count in HALVINGS),
+        *(halvings.count(count) for count in (0, *HALVINGS)),
+    ]
+
+
+class TransnasMacroSpace(SearchSpace[TransnasMacroGenotype]):
     """The 3,256 skeletons of TransNAS-Bench-101 and the moves between them.
 
     Every skeleton is a network of its own. On images that are too small for four halvings, maps
@@ -93,8 +119,7 @@ class TransnasMacroSpace(ChoiceSpace[TransnasMacroGenotype]):
 
     name = "transnas_macro"
 
-    positions = (*[tuple(KINDS.values())] * 4, *[(*KINDS.values(), ABSENT)] * 2)
-    genotype = TransnasMacroGenotype
+    numbers = _features()
 
     @property
     def size(self) -> int:
@@ -104,7 +129,7 @@ class TransnasMacroSpace(ChoiceSpace[TransnasMacroGenotype]):
     def sample(self, rng: np.random.Generator) -> TransnasMacroGenotype:
         """Return a skeleton drawn uniformly from all of them."""
         every = _all_modules()
-        return skeleton(every[int(rng.integers(len(every)))])
+        return TransnasMacroGenotype(every[int(rng.integers(len(every)))])
 
     def crossover(
         self, first: TransnasMacroGenotype, second: TransnasMacroGenotype, rng: np.random.Generator
@@ -122,7 +147,7 @@ class TransnasMacroSpace(ChoiceSpace[TransnasMacroGenotype]):
             for end in {rest, ""}
         }
         valid = sorted(child for child in children if not rule_broken(child))
-        return skeleton(valid[int(rng.integers(len(valid)))])
+        return TransnasMacroGenotype(valid[int(rng.integers(len(valid)))])
 
     def neighbors(self, genotype: TransnasMacroGenotype) -> Iterator[TransnasMacroGenotype]:
         """Yield the skeletons that have one module changed, inserted or left out."""
@@ -137,13 +162,7 @@ class TransnasMacroSpace(ChoiceSpace[TransnasMacroGenotype]):
         changed.pop(modules, None)
         for one in changed:
             if not rule_broken(one):
-                yield skeleton(one)
-
-    def mutate(
-        self, genotype: TransnasMacroGenotype, rng: np.random.Generator
-    ) -> TransnasMacroGenotype:
-        """Return one of the :meth:`neighbors`, drawn uniformly."""
-        return SearchSpace.mutate(self, genotype, rng)
+                yield TransnasMacroGenotype(one)
 
     def parse(self, text: str) -> TransnasMacroGenotype:
         """Return the skeleton written in the benchmark's form, ``64-1234-basic``.
@@ -161,7 +180,7 @@ class TransnasMacroSpace(ChoiceSpace[TransnasMacroGenotype]):
         broken = rule_broken(match[1])
         if broken:
             raise InputError(f"transnas_macro, {quote(text)} is no skeleton: {broken}")
-        return skeleton(match[1])
+        return TransnasMacroGenotype(match[1])
 
     def build(
         self,
@@ -198,6 +217,10 @@ class TransnasMacroSpace(ChoiceSpace[TransnasMacroGenotype]):
         nodes = tuple(map(str, range(len(names) + 1)))
         edges = tuple(map(CellEdge, nodes, nodes[1:], names))
         return (CellGraph("skeleton", nodes[:1], nodes[-1], nodes, edges),)
+
+    def described(self, genotype: TransnasMacroGenotype) -> Sequence[float]:
+        """Return where the skeleton doubles and halves, and how long it stays there."""
+        return _described(genotype.modules)
 
 
 @cache
