@@ -216,8 +216,8 @@ def read_transnas(data: Path, kind: str) -> Trainings:
         [row["arch"] for row in rows],
         {name.partition("__")[0]: [float(row[name]) for row in rows] for name in TASKS},
         told + "objects (75 classes) and scenes (47) in Taskonomy's pictures of rooms, 256 x 256",
-        f"{otherwise}, which ranks the same networks otherwise; other data and other sizes were not "
-        "tried",
+        f"{otherwise}, which ranks the same networks otherwise; other data and other sizes were "
+        "not tried",
     )
 
 
