@@ -123,3 +123,65 @@ def test_near_counts_a_module_that_is_called_twice_once() -> None:
     images, labels = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6)
     seen = measure(Twice(), images, labels, Measuring("batch"), [EffectiveRanks])
     assert len(seen[EffectiveRanks].ranks) == 2
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_wrcor_sums_correlations_of_what_relus_take_and_give_back(number: int) -> None:
+    network = build(number)
+    images, labels = batch()
+    taken: list[tuple[int, Tensor]] = []
+    for cell, part in enumerate([*network.cells, network.head]):  # type: ignore[misc]
+        for module in part.modules():
+            if isinstance(module, nn.ReLU):
+
+                def keep(module: nn.Module, inputs: tuple[Tensor], cell: int = cell) -> Tensor:
+                    own = inputs[0].clone()  # what this ReLU alone takes
+                    own.retain_grad()
+                    taken.append((cell, own))
+                    return own
+
+                module.register_forward_pre_hook(keep)
+    nn.functional.cross_entropy(network(images), labels).backward()
+    kernel = np.zeros((len(images), len(images)))
+    for cell, values in taken:
+        for one in (values.detach(), values.grad):
+            if one is not None:
+                with np.errstate(invalid="ignore"):
+                    found = np.corrcoef(one.flatten(1).numpy())
+                if np.isfinite(found).all():
+                    kernel += 2**cell * np.abs(found)
+    expected = np.linalg.slogdet(kernel)[1]
+    assert score("wrcor", number) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_dextr_is_made_of_conditions_and_the_curvature_of_differences(number: int) -> None:
+    network, images = build(number), batch()[0]
+    total = 0.0
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        values = np.linalg.svd(output[0].detach().reshape(len(output[0]), -1).numpy())[1]
+        total += values[-1] / values[0] if values[0] else 0.0
+
+    leaves = [m for m in network.modules() if not list(m.children())]
+    handles = [leaf.register_forward_hook(add) for leaf in leaves]
+    network(images[:1])
+    for handle in handles:
+        handle.remove()
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(images[0].numel(), 2, generator=generator, dtype=torch.float64)
+    plane = torch.linalg.qr(drawn).Q
+
+    def velocity(at: float) -> Tensor:
+        angle = torch.tensor(at, dtype=torch.float64, requires_grad=True)
+        on_circle = plane @ torch.stack([angle.cos(), angle.sin()])
+        logits = network(on_circle.view(1, *images.shape[1:]))[0]
+        return torch.stack([torch.autograd.grad(x, angle, retain_graph=True)[0] for x in logits])
+
+    h = 1e-7  # so small that no ReLU switches in between
+    v, a = velocity(0.0), (velocity(h) - velocity(-h)) / (2 * h)
+    curvature = ((v @ v) * (a @ a) - (v @ a) ** 2).sqrt() / (v @ v) ** 1.5
+    first, second = np.log1p(total), np.log1p(float(curvature))
+    expected = first * second / (first + second)
+    assert score("dextr", number) == pytest.approx(expected, rel=1e-4)
