@@ -20,8 +20,8 @@ operations for one network, or one whole stack; on a GPU most launch a kernel.
         [--device cpu|cuda]
 
 Networks are NAS-Bench-201's of full size (5 cells per stage, 16 channels), DARTS's of 8 cells of 16
-channels and, when asked for, NAS-Bench-101's of 32 channels. On a CPU use --most 8: a stack of
-8 takes some GB.
+channels and, when asked for, NAS-Bench-101's of 32 channels and others at their sizes in conf/. On
+a CPU use --most 8: a stack of 8 takes some GB.
 """
 
 from __future__ import annotations
@@ -45,6 +45,12 @@ from nas_search.core.garbage import keep_imports
 from nas_search.scoring import ScoringTask
 from nas_search.scoring.scorer import Scorer
 
+SPACES = {
+    **MACRO,
+    "nas_bench_macro": {"channels": 16},
+    "transnas_micro": {"channels": 16, "stem_halvings": 0, "last_relu": True},
+}
+
 
 @dataclasses.dataclass
 class Row:
@@ -67,7 +73,7 @@ class Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--space", choices=MACRO, action="append")
+    parser.add_argument("--space", choices=SPACES, action="append")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--n", type=int, default=64)
     parser.add_argument("--most", type=int, default=256)
@@ -87,7 +93,7 @@ def main() -> None:
 
 
 def measure(space: str, options: argparse.Namespace) -> None:
-    job = task(space, digits_batch(options.size, options.n), **MACRO[space])
+    job = task(space, digits_batch(options.size, options.n), **SPACES[space])
     job = dataclasses.replace(job, device=options.device, precision=options.precision).to_device()
     chosen = genotypes(space, max(options.most, options.networks))
     table = common(job, chosen[: options.networks])
@@ -102,7 +108,7 @@ def measure(space: str, options: argparse.Namespace) -> None:
         clock,
     )
     times = [[s / row.networks for s in found[str(number)]] for number, row in enumerate(table)]
-    say(f"{space} {MACRO[space]}\n")
+    say(f"{space} {SPACES[space]}\n")
     say(
         "| | score | ms per network | in units of training | loop's time over it | alone's time "
         "over it | networks/s | calls | peak memory, MB |"

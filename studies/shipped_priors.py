@@ -16,6 +16,7 @@ import argparse
 import csv
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from nas_search.commands.command import CONF
 from nas_search.commands.groups import read_choice
 from nas_search.commands.own_architectures import default_sizes
 from nas_search.commands.settings import Settings, scoring_task
+from nas_search.core.errors import InputError
 from nas_search.data import DATASETS
 from nas_search.priors import Prior, fit_prior, load_prior
 from nas_search.priors.forest import Array
@@ -198,10 +200,64 @@ def read_nasbench101(data: Path) -> Trainings:
     return Trainings(space, architectures, known, {"c10_108": 1.0}, told, sizes)
 
 
+TASKS = ("class_object__test_top1", "class_scene__test_top1")
+"""What the priors of TransNAS-Bench-101 are fitted to; what the other tasks share with them is in
+studies/transnas_tasks.py."""
+
+
+def read_transnas(data: Path, kind: str) -> Trainings:
+    """Return the trainings of cells (``micro``) or skeletons (``macro``)."""
+    rows = [row for row in read_csv(data / "transnas101.csv") if row["space"] == kind]
+    what = {"micro": "cells", "macro": "skeletons"}[kind]
+    otherwise = {"micro": "autoencoding", "macro": "the layout of rooms"}[kind]
+    told = f"test accuracies of {len(rows):,} {what} of TransNAS-Bench-101, classification of "
+    return of_table(
+        f"transnas_{kind}",
+        [row["arch"] for row in rows],
+        {name.partition("__")[0]: [float(row[name]) for row in rows] for name in TASKS},
+        told + "objects (75 classes) and scenes (47) in Taskonomy's pictures of rooms, 256 x 256",
+        f"{otherwise}, which ranks the same networks otherwise; other data and other sizes were "
+        "not tried",
+    )
+
+
+def read_nas_bench_macro(data: Path) -> Trainings:
+    rows = read_csv(data / "nas_bench_macro.csv")
+    order = np.random.default_rng(0).permutation(len(rows)).tolist()[:SAMPLED]
+    return of_table(
+        "nas_bench_macro",
+        [rows[row]["arch"] for row in order],
+        {"c10_mean3": [float(rows[row]["mean_acc"]) for row in order]},
+        f"CIFAR-10 test accuracies, means of 3 runs, of {SAMPLED} networks of NAS-Bench-Macro's "
+        "development half (studies/halves.py)",
+        "other data and other sizes were not tried",
+    )
+
+
+def of_table(
+    name: str,
+    texts: Sequence[str],
+    columns: Mapping[str, Sequence[float]],
+    fitted_on: str,
+    does_not_hold: str,
+) -> Trainings:
+    """Return the trainings of a table's development half, all columns of equal weight."""
+    if {half(text) for text in texts} != {"development"}:
+        raise InputError(f"the table of {name} must hold its development half alone")
+    space, sizes, _ = default_sizes(name)
+    known = {name: np.array(column) for name, column in columns.items()}
+    told = {"fitted_on": fitted_on, "does_not_hold": does_not_hold}
+    cells = [space.parse(text) for text in texts]
+    return Trainings(space, cells, known, dict.fromkeys(known, 1.0), told, sizes)
+
+
 READERS: dict[str, Callable[[Path], Trainings]] = {
     "darts": read_darts,
+    "nas_bench_macro": read_nas_bench_macro,
     "nasbench101": read_nasbench101,
     "nasbench201": read_nasbench201,
+    "transnas_macro": partial(read_transnas, kind="macro"),
+    "transnas_micro": partial(read_transnas, kind="micro"),
 }
 
 

@@ -24,7 +24,8 @@ def read_macro(macro_type: type[M], values: Mapping[str, Any]) -> M:
     possible = [field.name for field in dataclasses.fields(macro_type)]  # type: ignore[arg-type]
     for name in values:
         if name not in possible:
-            raise InputError(f"unknown macro parameter '{name}'; possible: {', '.join(possible)}")
+            known = ", ".join(possible) or "none, this skeleton has no sizes of its own"
+            raise InputError(f"unknown macro parameter '{name}'; possible: {known}")
     return macro_type(**values)
 
 

@@ -71,7 +71,11 @@ class ChoiceSpace(SearchSpace[C]):
         return self._replaced(genotype, *moves[int(rng.integers(len(moves)))])
 
     def expressed(self, genotype: C) -> tuple[str | None, ...]:
-        """Return the name per position; None where it makes no difference to the network."""
+        """Return the name per position; None where it makes no difference to the network.
+
+        Features of structure are taken of them: where several genotypes are the same network, they
+        are those of one.
+        """
         return genotype.choices
 
     def parse(self, text: str) -> C:

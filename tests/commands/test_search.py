@@ -26,6 +26,7 @@ from nas_search import load
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.runs.store import Store
+from nas_search.spaces import SPACES
 
 TINY = (
     "search_space.cells=3",
@@ -404,7 +405,7 @@ BAD = [
     (
         2,
         "search_space=nope",
-        "unknown search_space 'nope'; possible: darts, nasbench101, nasbench201",
+        f"unknown search_space 'nope'; possible: {', '.join(SPACES.names())}",
     ),
     (2, "proxy=nope", "unknown proxy 'nope'; possible: az_expressivity, .*gradalign, "),
     (2, "proxy=az_nas", r"has no score for one candidate.* nas_search.rank 'proxies=\[az_nas\]'"),

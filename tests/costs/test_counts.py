@@ -21,6 +21,10 @@ SMALL = {
     "darts": {"cells": 5, "channels": 4},
     "nasbench101": {"modules_per_stack": 2, "channels": 6},
     "nasbench201": {"cells": 2, "channels": 4},
+    "nas_bench_macro": {"channels": 4},
+    "nats_size": {},
+    "transnas_macro": {"channels": 4, "stem_halvings": 1},
+    "transnas_micro": {"channels": 4, "stem_halvings": 1},
 }
 
 

@@ -136,6 +136,18 @@ def test_the_wiring_of_cells_is_that_of_the_built_network(name: str) -> None:
         assert 4 * peak_elements(trace(network, shape)) == peak_memory(space, genotype, at)
 
 
+@pytest.mark.parametrize("cell", ["3_10_113", "1_23_310", "2_31_233"])
+@pytest.mark.usefixtures("in_call_order")
+def test_the_wiring_of_transnas_cells_is_that_of_the_built_network(cell: str) -> None:
+    # Of cells whose nodes all have an input: zeros are counted a little otherwise.
+    space, macro, shape = SPACES.get("transnas_micro").space(), SMALL["transnas_micro"], (3, 9, 11)
+    genotype = space.parse(f"64-41414-{cell}")
+    with torch.device("meta"):
+        network = space.build(genotype, shape, 7, **macro)
+    whole = 4 * peak_elements(trace(network, shape))
+    assert whole == peak_memory(space, genotype, At(shape, 7, macro))
+
+
 def test_int8_takes_a_quarter_of_the_memory() -> None:
     space = SPACES.get("nasbench201").space()
     genotype = space.sample(np.random.default_rng(0))

@@ -68,7 +68,13 @@ def make_folder(tmp_path: Path, space: str, data: ImageData) -> tuple[Path, nn.M
     return folder, network, made
 
 
-@pytest.mark.parametrize("space", sorted(CELLS))
+FAST = ("darts", "nasbench101", "nasbench201")
+
+
+@pytest.mark.parametrize(
+    "space",
+    [pytest.param(one, marks=[] if one in FAST else pytest.mark.slow) for one in sorted(CELLS)],
+)
 def test_folder_needs_only_torch_and_gives_the_same_logits(tmp_path: Path, space: str) -> None:
     data = stripes_data(tmp_path)
     folder, network, made = make_folder(tmp_path, space, data)

@@ -159,7 +159,7 @@ def test_a_dead_cell_has_no_operations() -> None:
     assert values["cell.count[any]"] == values["cell.depth_max"] == values["cell.wires"] == 0
 
 
-@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench201"])
+@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench201", "transnas_micro"])
 def test_paths_and_counts_are_those_of_all_paths_one_by_one(name: str) -> None:
     space = space_of(name)
     rng = np.random.default_rng(0)
@@ -256,7 +256,7 @@ def test_a_space_without_cells_and_choices_is_refused() -> None:
         graph_features(Neither(), ["x"])
 
 
-@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench201"])
+@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench201", "transnas_micro"])
 def test_names_are_unique_and_rows_are_independent_of_each_other(name: str) -> None:
     space = space_of(name)
     rng = np.random.default_rng(1)

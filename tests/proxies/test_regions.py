@@ -51,7 +51,11 @@ def test_crops_are_pieces_of_the_images() -> None:
         _crops(Subject(small_network(0), images[..., :4], labels, "batch"))
 
 
-@pytest.mark.parametrize("space", ["darts", "mobilenet", "nasbench101", "nasbench201"])
+# Where all widths are searched, as in nats_size, none is narrower than the network itself; a vision
+# transformer has no ReLU.
+@pytest.mark.parametrize(
+    "space", [one.name for one in SPACES if one.narrow and one.name != "autoformer"]
+)
 def test_every_space_with_relus_has_a_narrow_network(space: str) -> None:
     drawn = SPACES.get(space).space()
     problem = task(drawn, proxies=("linear_regions",))

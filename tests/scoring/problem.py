@@ -25,6 +25,10 @@ SIZES: dict[str, dict[str, Any]] = {
     "module": {},
     "nasbench101": {"modules_per_stack": 1, "channels": 8},
     "nasbench201": {"cells": 1, "channels": 4},
+    "nas_bench_macro": {"channels": 2},
+    "nats_size": {},
+    "transnas_macro": {"channels": 4, "stem_halvings": 0, "last_relu": True},
+    "transnas_micro": {"channels": 4, "stem_halvings": 0, "last_relu": True},
 }
 DEADLY = "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|none~0|none~1|nor_conv_1x1~2|"
 

@@ -63,7 +63,13 @@ def test_where_no_way_leads_back_the_search_for_one_ends() -> None:
     assert space.drawn == TRIES + STEPS
 
 
-@pytest.mark.parametrize("name", ["darts", "nasbench101", "nasbench201"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("darts", "nasbench101", "nasbench201"),
+        *("nas_bench_macro", "nats_size", "transnas_macro", "transnas_micro"),
+    ],
+)
 def test_no_proposal_of_a_search_breaks_a_bound(name: str) -> None:
     space, rng = SPACES.get(name).space(), np.random.default_rng(0)
     at = At((3, 8, 8), 10, dict(SPACES.get(name).narrow))

@@ -24,11 +24,19 @@ CELLS = {
     "|avg_pool_3x3~0|none~1|nor_conv_1x1~2|",
     "nasbench101": "ModelSpec(matrix=[[0,1,1,0],[0,0,1,1],[0,0,0,1],[0,0,0,0]], "
     "ops=['input','conv3x3-bn-relu','maxpool3x3','output'])",
+    "nas_bench_macro": "10201021",
+    "nats_size": "8:16:8:24:8",
+    "transnas_macro": "64-1234-basic",
+    "transnas_micro": "64-41414-1_12_013",
 }
 SIZES = {
     "darts": {"cells": 3, "channels": 2},
     "nasbench201": {"cells": 1, "channels": 2},
     "nasbench101": {"stacks": 3, "modules_per_stack": 1, "channels": 6},
+    "nas_bench_macro": {"channels": 2},
+    "nats_size": {},
+    "transnas_macro": {"channels": 2, "stem_halvings": 0},
+    "transnas_micro": {"channels": 2, "stem_halvings": 0},
 }
 
 

@@ -227,7 +227,13 @@ def test_drop_path_keeps_the_expectation_and_acts_in_train_mode_only() -> None:
     assert torch.equal(module(x), x)
 
 
-@pytest.mark.parametrize("space", ["darts", "nasbench201", "nasbench101"])
+@pytest.mark.parametrize(
+    "space",
+    [
+        *("darts", "nasbench201", "nasbench101"),
+        *("transnas_micro", "transnas_macro", "nats_size", "nas_bench_macro"),
+    ],
+)
 def test_drop_path_acts_on_every_space(tmp_path: Path, space: str) -> None:
     how = recipe(epochs=2, drop_path=0.5)
     data = stripes_data(tmp_path)
