@@ -58,7 +58,7 @@ class LocalSearch(Algorithm):
         self._current: Individual | None = None
         self._around: list[str] = []  # canonical forms of the neighbors of the current one
         self._waiting: deque[Hashable] = deque()  # those of them that nobody has proposed
-        self.toolbox.register("individual", space.sample, rng=rng)
+        self.toolbox.register("individual", self.space.sample, rng=rng)
 
     @property
     def population(self) -> Sequence[Individual]:

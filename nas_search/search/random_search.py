@@ -34,7 +34,7 @@ class RandomSearch(Algorithm):
         options: RandomSearchOptions,
     ) -> None:
         super().__init__(space, rng, objectives, options)
-        self.toolbox.register("individual", space.sample, rng=rng)
+        self.toolbox.register("individual", self.space.sample, rng=rng)
 
     @property
     def population(self) -> Sequence[Individual]:
