@@ -51,7 +51,7 @@ def page_of(folder: Path, live: Live | None = None) -> str:
 
 
 def write_after(folder: Path, console: Console) -> None:
-    """Write the page of a search that has ended; a page that fails is no failure of the search."""
+    """Write the page of what has ended; a page that fails is no failure of it."""
     try:
         write_page(folder, page_of(folder))
     except Exception as error:  # a drawing is never worth a search

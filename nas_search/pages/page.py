@@ -6,7 +6,7 @@ import base64
 import functools
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def render(
     title: str,
     charts: Sequence[Chart] = (),
     grids: Sequence[Grid] = (),
-    live: bool = False,
+    live: Mapping[str, Any] | None = None,
     **context: Any,
 ) -> str:
     """Return a whole page.
@@ -43,7 +43,8 @@ def render(
         title: of the page.
         charts: drawn where the template places them by key.
         grids: tables of the page, placed by key.
-        live: whether the page asks its own server whether there is more to show.
+        live: ``state`` and ``seconds`` of a page that asks its own server whether there is more to
+            show, see :mod:`.serve`; None of a file.
         context: further values for the template.
     """
     data = {

@@ -52,7 +52,7 @@ def ranking_page(folder: Path, live: Mapping[str, Any] | None = None) -> str:
         f"Ranking in {folder.name}",
         [*parts["tau_charts"], *parts["scatters"]],
         [parts["rows"], parts["architectures"]],
-        bool(live) and live,
+        live,
         found=(
             f"Of {len(names)} scores, {best['proxy']} ranks {columns[0]} of "
             f"{int(best['n']):,} architectures best: tau {_interval(best)}, over {seeds} "

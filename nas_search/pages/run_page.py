@@ -85,7 +85,7 @@ def run_page(run: Run, live: Mapping[str, Any] | None = None) -> str:
     }
     context["contents"] = _contents(context)
     title = f"Search in {run.directory.name}"
-    return render("run.html", title, charts, grids, bool(live) and live, **context)
+    return render("run.html", title, charts, grids, live, **context)
 
 
 def space_of(run: Run) -> SearchSpace[Any]:
@@ -109,7 +109,7 @@ def space_of(run: Run) -> SearchSpace[Any]:
 
 
 def _tiles(run: Run) -> list[tuple[str, Any]]:
-    counts = Counter(e.status for e in run.evaluations)
+    counts: Counter[str] = Counter(e.status for e in run.evaluations)
     tiles: list[tuple[str, Any]] = [("candidates", len(run.evaluations))]
     tiles += [(status, counts[status]) for status in STATUSES if counts[status]]
     if run.summary:
@@ -177,7 +177,7 @@ def _candidates(run: Run) -> Grid:
     columns = list(dict.fromkeys(columns))
     rows = []
     for n, e in enumerate(run.evaluations, 1):
-        row = {"number": n, "status": e.status, "params": e.params, "macs": e.macs}
+        row: dict[str, Any] = {"number": n, "status": e.status, "params": e.params, "macs": e.macs}
         row |= {"seconds": round(e.seconds, 4), "genotype": e.genotype, "reason": e.reason}
         row |= e.costs | e.scores
         rows.append([row.get(name) for name in columns])

@@ -72,7 +72,7 @@ def sweep_page(
         f"Sweep in {folder.name}",
         [*found_charts, *curves],
         grids,
-        bool(live) and live,
+        live,
         found=_sentence(searches, measures, ended),
         tiles=[
             ("searches", len(searches)),

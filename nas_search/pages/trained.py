@@ -108,8 +108,8 @@ def _curve(
 
 def _confusion(file: Path, key: str) -> Heat | None:
     try:
-        with file.open(encoding="utf-8", newline="") as text:
-            header, *lines = csv.reader(text)
+        with file.open(encoding="utf-8", newline="") as lines_of:
+            header, *lines = csv.reader(lines_of)
         counts = [[int(value) for value in line[1:]] for line in lines]
     except (OSError, ValueError, csv.Error):
         return None

@@ -36,7 +36,7 @@ def training_page(folder: Path, live: Mapping[str, Any] | None = None) -> str:
         f"Training in {folder.name}",
         trained.charts,
         [trained.grid],
-        bool(live) and live,
+        live,
         trained=trained,
         cells=cells,
         commands=commands.again(folder),
