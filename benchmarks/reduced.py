@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 
 from nas_search.commands.command import CONF
 from nas_search.commands.reading import read_as
+from nas_search.core.errors import InputError
 from nas_search.data import DATASETS, ImageData, Split, stratified_holdout
 from nas_search.data.assemble import image_data
 from nas_search.data.base import Part, Parts
@@ -46,6 +47,9 @@ def cifar10(path: str, images: int | None, tests: int | None, size: int) -> Imag
         images: training images, as many of every class; None for all.
         tests: test images, likewise.
         size: height and width in pixels, by averaging areas.
+
+    Raises:
+        InputError: the file has fewer images than asked for.
     """
     record = DATASETS.get("npz")
     data = record.load(record.options(path=path))
@@ -57,6 +61,8 @@ def cifar10(path: str, images: int | None, tests: int | None, size: int) -> Imag
 
 def _part(split: Split, count: int | None, size: int) -> Part:
     rows = torch.arange(len(split))
+    if count is not None and count > len(split):
+        raise InputError(f"{count:,} images were asked for; there are {len(split):,}")
     if count is not None and count < len(split):
         _, rows = stratified_holdout(split.labels, count / len(split), seed=0)
     pixels = torch.cat(

@@ -10,7 +10,7 @@ after the last epoch. First the cells of a group are put into a file, then all a
     python -m studies.equal_size_trainings train --cifar10 cifar10.npz
     python -m studies.equal_size_trainings report --page docs/equal_size.md
 
-The defaults are sizes for a CPU: 8 cells, 8 channels, 20,000 images of 16 x 16. On a GPU:
+The defaults are sizes for a CPU: 8 cells, 8 channels, 10,000 images of 16 x 16. On a GPU:
 
     python -m studies.equal_size_trainings train --cifar10 cifar10.npz --channels 16 --size 32 \
         --images 50000 --epochs 50 --batch-size 256 --device cuda --precision bf16 --channels-last
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=8)
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--size", type=int, default=16, help="side of the images, pixels")
-    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")

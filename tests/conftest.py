@@ -19,6 +19,13 @@ Register = Callable[..., None]
 """``register(registry, record, ...)``: until the test ends."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the journeys, the files of this folder itself: some take minutes, and last they
+    would keep one worker busy while the other waits."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: item.path.parent != here)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the real data that checks read; its README says what is in it."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,7 @@ def test_the_search_on_kubernetes_finds_its_scheduler_and_its_folder() -> None:
     assert len(images) == 3 and len(set(images)) == 1
 
 
+@pytest.mark.slow
 def test_the_script_for_slurm_makes_the_job_of_a_worker() -> None:
     pytest.importorskip("dask_jobqueue")
     done = subprocess.run(
@@ -56,3 +60,50 @@ def test_the_script_for_slurm_makes_the_job_of_a_worker() -> None:
     assert done.returncode == 0, done.stderr
     assert "#SBATCH -p p7" in done.stdout and "--gres=gpu:1" in done.stdout
     assert re.search(r"dask_worker tcp://.* --nthreads 1", done.stdout)
+
+
+SCONTROL = """#!/bin/sh
+echo "$@" >> requeued
+"""
+
+SEARCH = """#!/bin/sh
+echo "$@" >> started
+trap 'echo stopped >> started; exit 143' TERM
+touch ready
+test -f waits && while :; do sleep 0.05; done
+exit 3
+"""
+
+
+def batch(folder: Path, signals: signal.Signals | None = None) -> int:
+    """Run the file for sbatch with a search and a Slurm that write down what they are asked."""
+    (folder / "ready").unlink(missing_ok=True)
+    for name, text in (("scontrol", SCONTROL), ("python", SEARCH)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    job = subprocess.Popen(
+        ["bash", str(CLUSTER / "search.sbatch"), "search_space=darts", "seed=1"],
+        cwd=folder, env={**os.environ, "PATH": path, "SLURM_JOB_ID": "7"},
+    )  # fmt: skip
+    if signals is not None:
+        for _ in range(200):
+            if (folder / "ready").exists():
+                break
+            time.sleep(0.05)
+        job.send_signal(signals)
+    return job.wait(timeout=20)
+
+
+def test_the_job_of_a_search_is_queued_again_when_its_time_is_up_and_only_then(
+    tmp_path: Path,
+) -> None:
+    assert batch(tmp_path) == 3  # its own exit code
+    command = "-m nas_search hydra.run.dir=outputs/7 search_space=darts seed=1\n"
+    assert (tmp_path / "started").read_text() == command
+    (tmp_path / "waits").touch()
+    assert batch(tmp_path, signal.SIGTERM) == 143  # scancel
+    assert not (tmp_path / "requeued").exists()
+    assert batch(tmp_path, signal.SIGUSR1) == 0
+    assert (tmp_path / "requeued").read_text() == "requeue 7\n"
+    assert (tmp_path / "started").read_text().endswith("stopped\n")

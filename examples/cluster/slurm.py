@@ -13,6 +13,7 @@ history.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -39,7 +40,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--partition")
-    parser.add_argument("--memory", default="4GB")
+    parser.add_argument("--memory", default="4GB", help="per worker; Python and torch take 0.8 GB")
     parser.add_argument("--walltime", default="04:00:00")
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--show", action="store_true", help="print a worker's job script and stop")
@@ -55,7 +56,11 @@ def main() -> int:
             *("executor=dask", f"executor.address={workers.scheduler_address}"),
             f"device={'cuda' if options.gpu else 'cpu'}",
         ]
-        return subprocess.run(command, check=False).returncode
+        search = subprocess.Popen(command)
+        # Both end the search, which says how to continue it, and then the workers.
+        signal.signal(signal.SIGINT, lambda *_: None)  # a terminal sends it to the search itself
+        signal.signal(signal.SIGTERM, lambda *_: search.terminate())
+        return search.wait()
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ def _next_line(config: SearchConfig, outcome: SearchOutcome, directory: Path) ->
 def sweep_lines(sweep: Path, jobs: int) -> Iterator[str]:
     """Yield what a person should know of the searches of a sweep."""
     run = shlex.quote(f"run={typed_path(sweep)}")
-    yield f"{jobs} searches in {typed_path(sweep)}{os.sep}; {NOT_COMPARABLE}:"
+    searches = f"{jobs} search{'es' * (jobs != 1)}"
+    yield f"{searches} in {typed_path(sweep)}{os.sep}; {NOT_COMPARABLE}:"
     yield f"  python -m nas_search.train {run}     trains the best of each"
     yield "or rank the proxies on a table of trained architectures: python -m nas_search.rank"

@@ -75,7 +75,8 @@ def ranked_by(
     if by == "fitness" and ranking:
         count = len(evaluations)
         known = [n for n in ranking if isinstance(n, int) and 0 < n <= count]
-        return [(n, evaluations[n - 1]) for n in known], score
+        ranked = [(n, evaluations[n - 1]) for n in known]
+        return [(n, one) for n, one in ranked if one.status != "rejected"], score
     return best_first(with_scores(evaluations, score, space), score), score
 
 

@@ -17,7 +17,7 @@ from nas_search.priors import FITTED, PRIOR, SCORE_AND_PRIOR, Prior, load_prior,
 from nas_search.proxies import PROXIES
 from nas_search.scoring import Executor, ScoringTask, Workers, start_workers
 from nas_search.scoring.prior_workers import PriorWorkers, ScoreAndPriorWorkers
-from nas_search.scoring.table_lookup import ORACLE, OracleWorkers
+from nas_search.scoring.table_lookup import ORACLE, TableWorkers
 from nas_search.spaces import SearchSpace
 from nas_search.tables import Table, truth
 
@@ -66,7 +66,7 @@ class ProxyConfig:
     def start(self, executor: Executor, tasks: Sequence[ScoringTask]) -> Workers:
         """Return running workers that evaluate candidates of ``tasks``."""
         if self.lookup:
-            return OracleWorkers(tasks[0], self.lookup)
+            return TableWorkers(tasks[0], self.lookup)
         if self.prior and not self.measured_scores:
             return PriorWorkers(tasks[0], self.prior)
         workers = start_workers(executor, *tasks)

@@ -1,48 +1,28 @@
-"""The group ``latency``: networks measured before a search, the predictor, the best measured."""
+"""The group ``latency``: networks measured before a search, and the predictor of the others."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from nas_search.commands.measured import (
-    clear_disk_errors,
-    fit,
-    load,
-    measure,
-    remarks,
-    said,
-    time_one,
-)
+from nas_search.commands.measured import clear_disk_errors, fit, load, measure, remarks
 from nas_search.commands.reading import read_as
 from nas_search.core.device import resolve_device
 from nas_search.core.errors import InputError
-from nas_search.core.files import user_path, write_csv, write_json
-from nas_search.core.text import read_text
+from nas_search.core.files import user_path, write_json
 from nas_search.costs import At
-from nas_search.costs.measure import (
-    Device,
-    LatencyPrecision,
-    Runtime,
-    Timing,
-)
-from nas_search.costs.predictor import (
-    FOLDS,
-    LatencyPredictor,
-    LatencyTable,
-    read_latency_table,
-)
+from nas_search.costs.measure import Device, LatencyPrecision, Runtime
+from nas_search.costs.predictor import FOLDS, LatencyPredictor, LatencyTable, read_latency_table
 from nas_search.report import prediction_scatter
+from nas_search.runs.measured import FILE
 from nas_search.spaces import SearchSpace
-
-FILE = "latency.json"
-"""What was measured, in the folder of a run: a continued run measures nothing twice."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +37,9 @@ class LatencyConfig:
         runtime: ``torch`` or ``onnx``.
         repeats: timed runs of a network.
         networks: random networks that are measured before the search, for the predictor.
-        best: how many of the best architectures are measured after the search.
-        table: CSV file with the columns genotype and latency, in place of all measuring before.
+        best: how many of the best architectures are measured after the search; one that breaks a
+            bound is dropped for the next best.
+        table: CSV file with the columns genotype and latency, in place of all measuring.
     """
 
     device: str = "cpu"
@@ -135,11 +116,13 @@ def prepare_latency(
     seed: int,
     directory: Path,
     console: Console,
+    bounds: Mapping[str, float] | None = None,
 ) -> Latency:
     """Return what tells latencies: a table, or a predictor of networks that are measured now.
 
     What was measured is kept in ``directory``, network by network, and the fitted predictor too, so
-    that a run that is continued sees the latencies that it saw before.
+    that a run that is continued sees the latencies that it saw before. What ``bounds``, by key, of
+    the search leave out is said.
 
     Raises:
         InputError: the device, the runtime or the table is not there, or ``directory`` holds
@@ -150,7 +133,7 @@ def prepare_latency(
         path = user_path(config.table, "latency.table")
         return Latency(device, at, read_latency_table(space, path), file)
     with clear_disk_errors(file):
-        predictor = _predictor(config, space, at, device, seed, file, console)
+        predictor = _predictor(config, space, at, device, seed, file, console, bounds or {})
     return Latency(device, at, predictor, file)
 
 
@@ -162,6 +145,7 @@ def _predictor(
     seed: int,
     file: Path,
     console: Console,
+    bounds: Mapping[str, float],
 ) -> LatencyPredictor:
     """Return the predictor that ``file`` holds, or measure what is missing and fit it."""
     settings = {**dataclasses.asdict(device), "networks": config.networks, "seed": seed}
@@ -177,59 +161,6 @@ def _predictor(
         file.with_name("latency.png"),
         "ms",
     )
-    for line in remarks(kept):
+    for line in remarks(kept, bounds):
         console.print(line, highlight=False, soft_wrap=True)
     return LatencyPredictor(**kept["predictor"])
-
-
-def measure_best(
-    latency: Latency,
-    space: SearchSpace[Any],
-    genotypes: list[str],
-    most: float | None,
-    console: Console,
-) -> None:
-    """Measure architectures for real, and write and print predicted beside measured.
-
-    Those that an earlier call measured are not measured again.
-
-    Args:
-        latency: what predicted them.
-        space: of the genotypes.
-        genotypes: the best first.
-        most: the upper bound of the search, in ms; None without one.
-        console: where the lines go.
-    """
-    with clear_disk_errors(latency.file):
-        _measure_best(latency, space, genotypes, most, console)
-
-
-def _measure_best(
-    latency: Latency,
-    space: SearchSpace[Any],
-    genotypes: list[str],
-    most: float | None,
-    console: Console,
-) -> None:
-    kept = json.loads(read_text(latency.file)) if latency.file.exists() else {}
-    measured: dict[str, dict[str, Any]] = kept.setdefault("best", {})
-    rows = []
-    for rank, text in enumerate(genotypes, 1):
-        genotype = space.parse(text)
-        if text not in measured:
-            measured[text] = dataclasses.asdict(
-                time_one(space, genotype, latency.at, latency.device)
-            )
-            write_json(latency.file, kept)
-        predicted = latency.model.milliseconds(space, genotype, latency.at)
-        one = Timing(**measured[text])
-        rows.append([rank, predicted, one.milliseconds, one.spread, one.outliers, one.runs, text])
-        above = most is not None and one.milliseconds > most
-        console.print(
-            f"latency of number {rank}: predicted {predicted:.3g} ms, measured {said(one)}"
-            + (f"; above constraints.max_latency_ms={most:g}" if above else ""),
-            highlight=False,
-            soft_wrap=True,
-        )
-    header = ["rank", "predicted_ms", "measured_ms", "spread", "outliers", "runs", "genotype"]
-    write_csv(latency.file.with_name("latency_best.csv"), header, rows)

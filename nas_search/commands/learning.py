@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from nas_search.commands.fitness import ProxyConfig
 from nas_search.commands.reading import read_as
 from nas_search.commands.search_values import Learning
 from nas_search.core.errors import InputError
-from nas_search.core.evaluation import Evaluation
 from nas_search.core.files import user_path
 from nas_search.data import ImageData, fingerprint
 from nas_search.features import feature_names
@@ -23,6 +21,7 @@ from nas_search.priors.guide import Experience, PriorGuide
 from nas_search.priors.shipped import shipped_names
 from nas_search.runs import open_run
 from nas_search.scoring import Executor, ScoringTask, Workers, start_workers
+from nas_search.scoring.table_lookup import TableWorkers
 from nas_search.search.guided import TRAINED
 from nas_search.spaces import SPACES, SearchSpace
 from nas_search.tables import Table, truth
@@ -69,45 +68,12 @@ class LearningConfig:
     def start(self, executor: Executor, task: ScoringTask, data: ImageData, run: Path) -> Workers:
         """Return running workers that train candidates, or look them up."""
         if self.table is not None:
-            return LookedUp(task, self.table)
+            return TableWorkers(task, self.table, TRAINED)
         assert self.recipe is not None
         training = TrainingTask(
             task.space, task.macro, data, self.recipe, task.seed, run / "trainings", task.device
         )
         return start_workers(executor, training)
-
-
-class LookedUp:
-    """Tells the table's validation accuracy as what a training tells; see :class:`.Workers`."""
-
-    def __init__(self, task: ScoringTask, table: Table) -> None:
-        self._task = task
-        self._table = table
-
-    def evaluate(
-        self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
-    ) -> Iterator[Evaluation]:
-        """Yield the evaluations of genotypes[start:stop]."""
-        return map(self._evaluate, genotypes[start:stop])
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-    def _evaluate(self, genotype: Hashable) -> Evaluation:
-        table = self._table
-        accuracy = table.accuracy(genotype, table.validation)
-        cost = self._task.cost(genotype)
-        return Evaluation(
-            genotype=str(genotype),
-            key=self._task.space.canonical(genotype),
-            status="failed" if accuracy is None else "ok",
-            scores={} if accuracy is None else {TRAINED: accuracy},
-            params=cost.params,
-            macs=cost.macs,
-            reason=""
-            if accuracy is not None
-            else f"the benchmark's table has no {table.validation} of it",
-        )
 
 
 def read_learning(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,8 @@ def fit(kept: dict[str, Any], space: SearchSpace[Any], at: At) -> None:
     kept["predictor"] = found.predictor.as_dict()
 
 
-def remarks(kept: dict[str, Any]) -> list[str]:
-    """Return what is to be said of the measurements and the predictor."""
+def remarks(kept: dict[str, Any], bounds: Mapping[str, float]) -> list[str]:
+    """Return what is to be said of the measurements and the predictor, under ``bounds`` by key."""
     networks = kept["networks"]
     times = [one["milliseconds"] for one in networks]
     spread = float(np.median([one["spread"] for one in networks]))
@@ -126,6 +127,14 @@ def remarks(kept: dict[str, Any]) -> list[str]:
     )
     if noisy:
         lines.append(f"this device is busy or changes its clock: {' and '.join(noisy)}")
+    most, least = bounds.get("max_latency_ms", math.inf), bounds.get("min_latency_ms", 0.0)
+    if most < min(times) or least > max(times):
+        key, bound = ("max", most) if most < min(times) else ("min", least)
+        lines.append(
+            f"none of the measured networks meets constraints.{key}_latency_ms={bound:g}: "
+            "predictions there lie outside of what was measured; those of the best are measured at "
+            "the end"
+        )
     return lines
 
 

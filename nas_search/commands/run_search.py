@@ -14,16 +14,14 @@ from nas_search import report
 from nas_search.commands.constraints import constraint_facts, resolve_constraints
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
-from nas_search.commands.finalists import finalists_of, ranked_by
-from nas_search.commands.latency import Latency, measure_best, prepare_latency
+from nas_search.commands.latency import Latency, prepare_latency
 from nas_search.commands.pages import write_after
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
-from nas_search.commands.run_training import run_training
 from nas_search.commands.said_of_data import say
+from nas_search.commands.search_finalists import measure_result, train_result
 from nas_search.commands.search_report import SearchResult, print_report, write_report
 from nas_search.commands.search_schema import SearchConfig
 from nas_search.commands.settings import kept_options, probe_digest, scoring_task
-from nas_search.commands.train_schema import TrainConfig
 from nas_search.core.device import resolve_device
 from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
@@ -31,6 +29,8 @@ from nas_search.core.garbage import keep_imports
 from nas_search.core.versions import versions
 from nas_search.costs import At
 from nas_search.data import ImageData, fingerprint, probe_notes
+from nas_search.gradients.counting import uncounted_remark
+from nas_search.runs.measured import read_measured
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
 from nas_search.search import Algorithm, FeasibleGenotypes, Genotypes, SearchOutcome, run_loop
@@ -61,8 +61,12 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     tasks = search_tasks(config, data)
     tasks, latency = _with_latency(config, tasks, directory, console)
     task = tasks[0]
-    task.check_sizes(config.space.sample(np.random.default_rng(0)))
+    sample = config.space.sample(np.random.default_rng(0))
+    task.check_sizes(sample)
     say(data, console, probe_notes(task.images))
+    uncounted = uncounted_remark(task.cost(sample).uncounted)
+    if uncounted:
+        console.print(uncounted, highlight=False, soft_wrap=True)
     check_constraints(task)
     facts = search_facts(config, tasks, data)
     facts |= {"latency": latency.facts()} if latency else {}
@@ -89,6 +93,8 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
             )
             notes = search_notes(config)
             notes["parents"] = parents_by_number(algorithm.parents, outcome.evaluations)
+            if latency:
+                result = dataclasses.replace(result, measured=read_measured(directory))
             if guide is not None:
                 notes["ranking"] = [number for number, _ in result.ranked]
             store.claim(facts, notes)
@@ -97,14 +103,20 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
             drop_configuration(directory)
         raise
     write_report(result, directory)
+    measured = None
+    if latency and outcome.stop != "interrupted" and not mostly_failed(outcome.evaluations):
+        result, measured = measure_result(result, latency, data, console)
+        write_report(result, directory)
     print_report(result, directory, console)
-    if latency and outcome.stop != "interrupted":
-        best = [e.genotype for _, e in result.ranked[: config.latency.best]]
-        most = config.constraints.bounds.get("max_latency_ms")
-        measure_best(latency, config.space, best, most, console)
     remark = failure_remark(outcome.evaluations)
     if outcome.stop != "interrupted":
         if not result.ranked:
+            if any(evaluation.status == "ok" for evaluation in outcome.evaluations):
+                raise RunError(
+                    "all architectures with a score were measured outside the bound on the latency "
+                    f"({directory / 'latency_best.csv'}); change constraints.max_latency_ms or "
+                    "search longer"
+                )
             raise RunError(
                 f"none of the {len(outcome.evaluations)} candidates got a score; "
                 f"{remark}{'; ' * bool(remark)}see the reasons in {directory / 'history.csv'}"
@@ -113,7 +125,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
             raise RunError(f"{remark}; the best of the others says little, and is not trained")
         if remark:
             console.print(remark, soft_wrap=True)
-        _train_finalists(result, data, directory, console)
+        train_result(result, data, directory, console, measured)
         write_after(directory, console)
     return outcome
 
@@ -133,9 +145,8 @@ def _with_latency(
     others = {key: bound for key, bound in constraints.bounds.items() if "latency" not in key}
     counted = dataclasses.replace(constraints, bounds=others, also=())
     check_constraints(dataclasses.replace(task, constraints=counted))
-    latency = prepare_latency(
-        config.latency, config.space, task.at, config.seed, directory, console
-    )
+    where = (config.seed, directory, console)
+    latency = prepare_latency(config.latency, config.space, task.at, *where, constraints.bounds)
     at = dataclasses.replace(task.at, latency=latency.model)
     known = dataclasses.replace(constraints, at=at)
     return [dataclasses.replace(one, constraints=known) for one in tasks], latency
@@ -289,26 +300,3 @@ class _LateWorkers:
     def close(self) -> None:
         if self._workers is not None:
             self._workers.close()
-
-
-def _train_finalists(
-    result: SearchResult, data: ImageData, directory: Path, console: Console
-) -> None:
-    """Train the best that were found, where ``finalists.k`` asks for it."""
-    config = result.config
-    if not config.finalists.k or config.recipe is None:
-        return
-    numbers = [number for number, _ in result.ranked] if result.guide is not None else ()
-    ranked, score = ranked_by(
-        result.outcome.evaluations, config.objectives, config.finalists.by, config.space, numbers
-    )
-    candidates = finalists_of(
-        ranked,
-        score,
-        result.architecture(""),
-        config.finalists,
-        data,
-        config.recipe,
-    )
-    training = TrainConfig(candidates, data, config.recipe, config.finalists, config.device)
-    run_training(training, directory, console)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from nas_search.core.files import write_csv, write_json
 from nas_search.core.versions import versions
 from nas_search.costs import COSTS, bound_keys
 from nas_search.runs.architecture import Architecture
+from nas_search.runs.measured import within
 from nas_search.scoring import ScoringTask
 from nas_search.scoring.constraints import number
 from nas_search.search import SearchOutcome
@@ -29,6 +30,9 @@ from nas_search.search.fronts import Ranked, ranked_by_fronts
 from nas_search.search.guided import TRAINED, Guide
 from nas_search.search.standings import Standing, again_of, standings
 from nas_search.tables import Table, truth
+
+MEASURED = "measured_latency_ms"
+"""Column and key of a measured latency; the predicted one is a cost."""
 
 DRAWINGS = 3
 """Best architectures whose cells are drawn."""
@@ -46,6 +50,8 @@ class SearchResult:
         facts: what defines the search, see :func:`.run_search.search_facts`.
         proposals: how many genotypes were drawn to stay within the bounds; empty without bounds.
         guide: of a search that trains; None for others.
+        measured: measured latencies by genotype, see :func:`.runs.measured.read_measured`; those
+            that break a bound are not ranked.
     """
 
     config: SearchConfig
@@ -55,6 +61,12 @@ class SearchResult:
     facts: dict[str, Any]
     proposals: dict[str, Any] = field(default_factory=dict)
     guide: Guide | None = None
+    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def eligible(self) -> list[Evaluation]:
+        """The evaluations; those measured outside a bound on the latency are ``rejected``."""
+        return within(self.outcome.evaluations, self.measured, self.config.constraints.bounds)
 
     @cached_property
     def standings(self) -> list[Standing]:
@@ -62,7 +74,8 @@ class SearchResult:
         if self.guide is None:
             return []
         evaluations, space = self.outcome.evaluations, self.config.space
-        return standings(self.guide, evaluations, self.config.proxy.name, space.parse)
+        everybody = standings(self.guide, evaluations, self.config.proxy.name, space.parse)
+        return [one for one in everybody if self.eligible[one.number - 1].status == "ok"]
 
     @cached_property
     def ranked(self) -> Sequence[tuple[int, Evaluation]]:
@@ -74,22 +87,31 @@ class SearchResult:
             return [(one.number, one.evaluation) for one in self.standings]
         if self.config.several:
             return [(one.number, one.evaluation) for one in self.fronts]
-        return report.best_first(self.outcome.evaluations, self.config.proxy.name)
+        return report.best_first(self.eligible, self.config.proxy.name)
 
     @cached_property
     def fronts(self) -> list[Ranked]:
         """The same with several objectives, each with its front."""
-        return ranked_by_fronts(self.outcome.evaluations, self.config.objectives)
+        return ranked_by_fronts(self.eligible, self.config.objectives)
 
     @cached_property
     def truths(self) -> list[dict[str, float | None]]:
-        """Columns beside the score, by name: prediction and training, true accuracies (%)."""
+        """Columns beside the score: prediction and training, true accuracies (%), latency (ms)."""
         table = self.config.table
-        told: list[dict[str, float | None]] = [one.columns() for one in self.standings]
-        if table is not None:
-            true = [truth.accuracies(table, e.genotype) for _, e in self.ranked]
-            told = [{**a, **b} for a, b in zip(told, true, strict=True)] if told else true
+        told: list[dict[str, float | None]] = [{} for _ in self.ranked]
+        for row, standing in zip(told, self.standings, strict=False):
+            row.update(standing.columns())
+        for row, (_, one) in zip(told, self.ranked, strict=True):
+            if table is not None:
+                row.update(truth.accuracies(table, one.genotype))
+            if self.measured:
+                row[MEASURED] = self._milliseconds(one)
         return told
+
+    def _milliseconds(self, evaluation: Evaluation) -> float | None:
+        """Return the measured latency; None of an architecture that was not measured."""
+        timing = self.measured.get(evaluation.genotype)
+        return None if timing is None else timing["milliseconds"]
 
     @property
     def trainings(self) -> dict[str, int]:
@@ -117,12 +139,19 @@ class SearchResult:
             **({"trainings": self.trainings} if self.guide is not None else {}),
             "duplicates_skipped": self.duplicates,
             **({"proposals": self.proposals} if self.proposals else {}),
+            **({"latency_measured": self._kept_and_dropped()} if self.measured else {}),
             "search_seconds": round(outcome.seconds, 3),
             "scoring_seconds": round(sum(e.seconds for e in outcome.evaluations), 3),
             "device": self.task.device,
             **self.facts,
             "versions": versions(),
         }
+
+    def _kept_and_dropped(self) -> dict[str, Any]:
+        """Return how many were measured, and the numbers and latencies of those dropped."""
+        pairs = enumerate(zip(self.outcome.evaluations, self.eligible, strict=True), 1)
+        dropped = {n: self._milliseconds(one) for n, (one, judged) in pairs if one is not judged}
+        return {"architectures": len(self.measured), "dropped_ms": dropped}
 
     def architecture(self, genotype: str) -> Architecture:
         """Return an architecture of the search, in the sizes in which it was scored."""
@@ -165,7 +194,8 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
         )
     for column, facts in summary.get("benchmark", {}).items():
         console.print(_truth_line(column, facts), highlight=False, soft_wrap=True)
-    counts = ", ".join(f"{count} {status}" for status, count in summary["candidates"].items())
+    counted = [f"{count} {status}" for status, count in summary["candidates"].items()]
+    counts = ", ".join(counted) or "no candidate"
     if result.trainings:
         counts += "; trainings: " + ", ".join(f"{n} {how}" for how, n in result.trainings.items())
     console.print(
@@ -197,10 +227,10 @@ def _truth_line(column: str, facts: dict[str, float | None]) -> str:
 
 
 def _write_tables(result: SearchResult, directory: Path) -> None:
-    config, evaluations = result.config, result.outcome.evaluations
+    config = result.config
     write_json(directory / "summary.json", result.summary)
     told = [*config.proxy.scores, *([TRAINED] if result.guide is not None else [])]
-    report.write_history(directory / "history.csv", evaluations, told)
+    report.write_history(directory / "history.csv", result.eligible, told)
     leaderboard = directory / "leaderboard.csv"
     if config.several:
         report.write_front_leaderboard(leaderboard, result.fronts, config.objectives, result.truths)
@@ -225,7 +255,7 @@ def _write_pictures(result: SearchResult, directory: Path) -> None:
 
 
 def _write_curves(result: SearchResult, directory: Path) -> None:
-    config, evaluations = result.config, result.outcome.evaluations
+    config, evaluations = result.config, result.eligible
     score = config.proxy.name
     report.search_curve(
         [
@@ -285,6 +315,8 @@ def _write_best(result: SearchResult, directory: Path) -> None:
     measured: dict[str, Any] = {"params": best.params, "macs": best.macs, "number": number}
     if best.costs:
         measured |= {"costs": best.costs, "costs_at": result.task.at.as_dict()}
+    if best.genotype in result.measured:
+        measured[MEASURED] = result.measured[best.genotype]["milliseconds"]
     if result.standings:
         accuracy = result.standings[0].accuracy
         measured[TRAINED] = None if math.isnan(accuracy) else accuracy

@@ -149,7 +149,9 @@ def _look(sweep: Path, job: Job) -> None:
     if not (folder / "run.sqlite").exists():
         return
     try:
-        job.run = open_run(folder)
+        run = open_run(folder)
+        run.eligible  # noqa: B018 - read now, where a broken file is told
+        job.run = run
     except (InputError, RunError) as error:
         job.status, job.reason = job.status or "failed", job.reason or str(error)
         return
@@ -164,7 +166,7 @@ def _find(jobs: Sequence[Job]) -> None:
     first = jobs[0].run
     objectives = first.objectives if first else ()
     points = [
-        losses(objectives, [v for e in job.run.evaluations if (v := values_of(objectives, e))])
+        losses(objectives, [v for e in job.run.eligible if (v := values_of(objectives, e))])
         for job in jobs
         if job.run
     ]

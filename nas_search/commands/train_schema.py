@@ -164,7 +164,7 @@ def _finalists_of_runs(
         space, macro, options = read_space(run.config["search_space"])
         basis = Architecture(space.name, "", data.input_shape, data.num_classes, macro, options)
         ranking = run.config.get("ranking") or ()
-        ranked, score = ranked_by(run.evaluations, run.objectives, finalists.by, space, ranking)
+        ranked, score = ranked_by(run.eligible, run.objectives, finalists.by, space, ranking)
         for one in finalists_of(ranked, score, basis, finalists, data, recipe):
             # Scores of different searches are not comparable: none stands beside the accuracies.
             found.setdefault(one.key, one if len(runs) == 1 else Finalist(one.architecture))

@@ -197,8 +197,10 @@ def _labeled(
     for name, paths in found.items():
         if not paths:
             where = folder / name if level == 1 else f"{folder}: class '{name}'"
-            kinds = " ".join(sorted(suffixes))
-            raise InputError(f"{where} holds no image ({kinds}); add some or remove it")
+            raise InputError(
+                f"{where} holds no image that is read, as .jpg or .png (docs/data.md); add some or "
+                "remove it"
+            )
     counts = [(path, label) for label, name in enumerate(classes) for path in sorted(found[name])]
     return Labeled(folder, tuple(p for p, _ in counts), tuple(label for _, label in counts))
 

@@ -93,6 +93,8 @@ def inspect_parts(parts: Parts, limit: int) -> Inspection:
     for name, one in seen.items():
         found.facts.append(_values(name, one, len(present[name].labels)))
         found.broken += one.broken
+    if found.broken:  # what is in use is known by the files' names alone
+        found.facts[0] += f"; of those used {len(found.broken):,} cannot be read"
     _note_constant(found, present, seen)
     _note_range(found, seen["training"])
     _note_balance(found, parts)

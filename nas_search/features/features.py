@@ -1,4 +1,4 @@
-"""Features of architectures: of their graphs of operations, or else of their choices.
+"""Features of architectures: of their graphs of operations, their choices, or the space's own.
 
 After GRAF (Kadlecova et al., ICML 2024, arXiv 2404.16551): counts, paths and degrees for sets of
 operations; with the depth of nodes, and what hangs on each of a cell's inputs.
@@ -42,15 +42,17 @@ def feature_names(space: SearchSpace[Any]) -> tuple[str, ...]:
     """Return the names of the features of architectures of ``space``.
 
     Raises:
-        InputError: the space has neither cells nor choices.
+        InputError: the space has neither cells nor choices nor numbers.
     """
     if space.cells:
         return tuple(name for kind in space.cells for name in cell_names(kind))
     if isinstance(space, ChoiceSpace):
         return choice_names(space.positions)
+    if space.numbers:
+        return space.numbers
     raise InputError(
         f"search_space={space.name} has no features: it names neither cells with "
-        "operation_graphs() nor choices"
+        "operation_graphs() nor choices, nor numbers with described()"
     )
 
 
@@ -62,7 +64,7 @@ def graph_features(space: SearchSpace[Any], architectures: Sequence[Hashable]) -
         architectures: (n) genotypes, or their texts.
 
     Raises:
-        InputError: the space has neither cells nor choices, or a text is no architecture of it.
+        InputError: the space has no features, or a text is no architecture of it.
     """
     names = feature_names(space)
     genotypes: list[Any] = [
@@ -70,6 +72,8 @@ def graph_features(space: SearchSpace[Any], architectures: Sequence[Hashable]) -
     ]
     if not genotypes:
         return Features(names, np.empty((0, len(names))))
+    if not space.cells and not isinstance(space, ChoiceSpace):
+        return Features(names, np.array([space.described(one) for one in genotypes], float))
     if not space.cells:
         assert isinstance(space, ChoiceSpace)
         choices = [genotype.choices for genotype in genotypes]

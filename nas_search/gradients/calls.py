@@ -110,9 +110,13 @@ class FunctionCalls(TorchFunctionMode):
         ):
             result = self._observer.mixed(func, args, kwargs, axis)
         else:
-            result = func(*args, **kwargs)
+            result = self.unknown(func, args, kwargs)
         self._mark_results(func, args, kwargs, result, axis)
         return result
+
+    def unknown(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a function of samples that no handler knows and no observer takes."""
+        return func(*args, **kwargs)
 
     def run_layer(self, handler: Handler, name: str, input: Tensor, arguments: Any) -> Any:
         """Run a layer of the book on ``input``; NotImplemented where its own forward is right."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +19,14 @@ Ranked = Sequence[tuple[int, Evaluation]]
 
 
 def ranked_of(run: Run) -> Ranked:
-    """Return all that have what was searched for, in the order of the run's leaderboard."""
+    """Return all that have what was searched for, in the order of the run's leaderboard.
+
+    Of a search that has ended the leaderboard itself counts: measured latencies may have dropped
+    some. While it runs, the score or the fronts.
+    """
+    listed = _leaderboard(run)
+    if listed:
+        return listed
     if len(run.objectives) > 1:
         fronts = ranked_by_fronts(run.evaluations, run.objectives)
         return [(one.number, one.evaluation) for one in fronts]
@@ -26,6 +34,20 @@ def ranked_of(run: Run) -> Ranked:
     if ranking:  # a search that trains: what its last model expected most of
         return [(one, run.evaluations[one - 1]) for one in ranking]
     return best_first(run.evaluations, run.score)
+
+
+def _leaderboard(run: Run) -> Ranked:
+    """Return what ``leaderboard.csv`` lists; nothing if it is not there, or not of this search."""
+    if run.summary is None:
+        return []
+    try:
+        with (run.directory / "leaderboard.csv").open(encoding="utf-8", newline="") as text:
+            rows = [(int(row["number"]), row["genotype"]) for row in csv.DictReader(text)]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return []
+    known = dict(enumerate(run.evaluations, 1))
+    listed = [(n, known[n]) for n, genotype in rows if n in known and known[n].genotype == genotype]
+    return listed if len(listed) == len(rows) else []
 
 
 def found(run: Run, ranked: Ranked) -> str:

@@ -18,7 +18,7 @@ from nas_search.core.objectives import Objective, Objectives
 from nas_search.report.curve import DOT, FENCE, LINE
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
 from nas_search.report.files import cost_column, cost_names
-from nas_search.report.table import human
+from nas_search.report.table import human, told
 from nas_search.search.fronts import Ranked
 
 CHOSEN = "#c2410c"
@@ -83,12 +83,12 @@ def front_table(
     for heading in ("rank", "front", *headings(ranked, objectives), *columns, "found as no."):
         table.add_column(heading, justify="right", overflow="fold")
     for rank, one in enumerate(ranked[:top], 1):
-        known = [truths[rank - 1][column] for column in columns]
+        known = [told(column, truths[rank - 1][column]) for column in columns]
         table.add_row(
             str(rank),
             str(one.front),
             *map(_shown, one.values),
-            *("?" if value is None else f"{value:.2f}" for value in known),
+            *known,
             str(one.number),
         )
     return table

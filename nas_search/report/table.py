@@ -31,7 +31,7 @@ def leaderboard_table(
         table.add_row(
             str(rank),
             f"{evaluation.scores[score]:.5g}",
-            *(_accuracy(truths[rank - 1][column]) for column in columns),
+            *(told(column, truths[rank - 1][column]) for column in columns),
             human(evaluation.params),
             human(evaluation.macs),
             *(human(evaluation.costs[name]) for name in costs),
@@ -40,8 +40,11 @@ def leaderboard_table(
     return table
 
 
-def _accuracy(value: float | None) -> str:
-    return "?" if value is None else f"{value:.2f}"
+def told(column: str, value: float | None) -> str:
+    """Return a value of a column beside the score: accuracies in %, or milliseconds."""
+    if value is None:
+        return "?"
+    return human(value) if column.endswith("_ms") else f"{value:.2f}"
 
 
 def human(count: float | None) -> str:

@@ -14,6 +14,7 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.core.files import user_path
 from nas_search.core.objectives import Objective, Objectives, parse_objective
 from nas_search.runs.architecture import Architecture, load
+from nas_search.runs.measured import read_measured, within
 from nas_search.runs.rows import read_store
 
 
@@ -47,6 +48,16 @@ class Run:
         """What the search is after: its score, or several scores and costs."""
         several = self.config.get("objectives") or []
         return tuple(map(parse_objective, several)) or (Objective(self.score),)
+
+    @cached_property
+    def eligible(self) -> list[Evaluation]:
+        """The evaluations; those measured outside a bound on the latency are ``rejected``.
+
+        Raises:
+            InputError: ``latency.json`` is broken.
+        """
+        bounds = self.config.get("constraints") or {}
+        return within(self.evaluations, read_measured(self.directory), bounds)
 
     @cached_property
     def best(self) -> Architecture | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.gradients import Objective, cross_entropy
-from nas_search.gradients.counting import Count
+from nas_search.gradients.counting import Count, uncounted_remark
 from nas_search.layers.modes import Normalization, Parameters
 from nas_search.passes import Facts
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
@@ -77,7 +78,8 @@ def score(
         seed: from which scores draw the noise that some of them use.
 
     Returns:
-        The scores, higher is better.
+        The scores, higher is better. Of ``flops``, a warning names the functions of the network
+        whose multiplications it lacks.
 
     Raises:
         InputError: a score does not exist, or the input does not fit: the network cannot run on it,
@@ -111,6 +113,8 @@ def _scores(
     seed: int,
 ) -> Scores:
     facts = Facts(cost.params, cost.macs, type(network).__name__, seed)
+    if cost.uncounted and any(record.name == "flops" for record in records):
+        warnings.warn(f"flops: {uncounted_remark(cost.uncounted)}", stacklevel=3)
     scores = Scores()
     for statistics, group in by_normalization(records, normalization).items():
         kinds = tuple(dict.fromkeys(kind for record in group for kind in record.needs))

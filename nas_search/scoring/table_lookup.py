@@ -15,16 +15,22 @@ from nas_search.tables.table import Table
 ORACLE = "oracle"
 
 
-class OracleWorkers:
+class TableWorkers:
     """Looks evaluations up; see :class:`nas_search.scoring.Workers`.
 
     Sizes and constraints are those of the task's networks. A genotype whose validation accuracy is
     not in the table has failed.
+
+    Args:
+        task: whose networks these are.
+        table: what is looked up in.
+        score: under which name the accuracy is told.
     """
 
-    def __init__(self, task: ScoringTask, table: Table) -> None:
+    def __init__(self, task: ScoringTask, table: Table, score: str = ORACLE) -> None:
         self._task = task
         self._table = table
+        self._score = score
 
     def evaluate(
         self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
@@ -49,7 +55,7 @@ class OracleWorkers:
                 status = "failed"
                 reason = f"the benchmark's table has no {self._table.validation} of it"
             else:
-                scores = {ORACLE: accuracy}
+                scores = {self._score: accuracy}
         return Evaluation(
             genotype=str(genotype),
             key=self._task.space.canonical(genotype),

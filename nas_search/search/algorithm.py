@@ -91,6 +91,7 @@ class Algorithm(ABC):
         self.objectives = as_objectives(objectives)
         self.options = options
         self.toolbox = base.Toolbox()
+        self.toolbox.register("individual", self.space.sample, rng=rng)
         self._fitness = fitness_of(self.objectives)
         self.hall_of_fame = (
             tools.HallOfFame(HALL_OF_FAME, similar=same_network)
@@ -199,7 +200,7 @@ class Algorithm(ABC):
         return None
 
     def _sample(self) -> Hashable:
-        genotype: Hashable = self.space.sample(self.rng)
+        genotype: Hashable = self.toolbox.individual()
         return genotype
 
 

@@ -58,7 +58,6 @@ class LocalSearch(Algorithm):
         self._current: Individual | None = None
         self._around: list[str] = []  # canonical forms of the neighbors of the current one
         self._waiting: deque[Hashable] = deque()  # those of them that nobody has proposed
-        self.toolbox.register("individual", self.space.sample, rng=rng)
 
     @property
     def population(self) -> Sequence[Individual]:
@@ -98,8 +97,7 @@ class LocalSearch(Algorithm):
     def _draw(self) -> Hashable:
         if self._waiting:
             return self._waiting.popleft()
-        genotype: Hashable = self.toolbox.individual()
-        return genotype
+        return self._sample()
 
     def _accept(self, individual: Individual) -> None:
         self._scored[individual.key] = individual

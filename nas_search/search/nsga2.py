@@ -69,7 +69,6 @@ class Nsga2(Algorithm):
         self._parents: list[Individual] = []
         self._offspring: list[Individual] = []
         self._mates: deque[Individual] = deque()
-        self.toolbox.register("individual", self.space.sample, rng=rng)
         self.toolbox.register("mutate", self.space.mutate, rng=rng)
         self.toolbox.register("mate", self.space.crossover, rng=rng)
         self.toolbox.register("select", tools.selNSGA2, k=options.population, nd="log")
@@ -85,11 +84,9 @@ class Nsga2(Algorithm):
         return missing
 
     def _draw(self) -> Hashable:
-        genotype: Hashable
         if not self._parents:
-            genotype = self.toolbox.individual()
-            return genotype
-        genotype = self._mate().genotype
+            return self._sample()
+        genotype: Hashable = self._mate().genotype
         if self.rng.random() < self.options.crossover:
             genotype = self.toolbox.mate(genotype, self._mate().genotype)
         genotype = self.toolbox.mutate(genotype)

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from nas_search.core.objectives import Objective
 from nas_search.search.algorithm import (
     ALGORITHMS,
     MOST_OBJECTIVES,
     Algorithm,
     AlgorithmRecord,
-    Genotypes,
 )
 from nas_search.search.individual import Individual
 
@@ -26,16 +22,6 @@ class RandomSearchOptions:
 class RandomSearch(Algorithm):
     """Uniform sampling without repetition; the population is the hall of fame."""
 
-    def __init__(
-        self,
-        space: Genotypes,
-        rng: np.random.Generator,
-        objectives: str | Sequence[Objective],
-        options: RandomSearchOptions,
-    ) -> None:
-        super().__init__(space, rng, objectives, options)
-        self.toolbox.register("individual", self.space.sample, rng=rng)
-
     @property
     def population(self) -> Sequence[Individual]:
         """The best individuals so far."""
@@ -47,8 +33,7 @@ class RandomSearch(Algorithm):
         return 1 << 30
 
     def _draw(self) -> Hashable:
-        genotype: Hashable = self.toolbox.individual()
-        return genotype
+        return self._sample()
 
     def _accept(self, individual: Individual) -> None:
         pass  # the hall of fame has it already

@@ -67,7 +67,6 @@ class RegularizedEvolution(Algorithm):
     ) -> None:
         super().__init__(space, rng, objectives, options)
         self._alive: deque[Individual] = deque(maxlen=options.population)
-        self.toolbox.register("individual", self.space.sample, rng=rng)
         self.toolbox.register("mutate", self.space.mutate, rng=rng)
         self.toolbox.register("mate", self.space.crossover, rng=rng)
         self.toolbox.register("select", select_tournament, tournsize=options.tournament, rng=rng)
@@ -84,8 +83,7 @@ class RegularizedEvolution(Algorithm):
 
     def _draw(self) -> Hashable:
         if len(self._alive) < self.options.population:
-            genotype: Hashable = self.toolbox.individual()
-            return genotype
+            return self._sample()
         parent = self.toolbox.select(self._alive).genotype
         if self.options.crossover and self.rng.random() < self.options.crossover:
             parent = self.toolbox.mate(parent, self.toolbox.select(self._alive).genotype)

@@ -61,6 +61,9 @@ class SearchSpace(ABC, Generic[G]):
     cells: tuple[CellKind, ...] = ()
     """The kinds of cells, for features of structure; optional, with :meth:`operation_graphs`."""
 
+    numbers: tuple[str, ...] = ()
+    """Names of the features of a space that has no cells, optional, with :meth:`described`."""
+
     @property
     @abstractmethod
     def size(self) -> int:
@@ -202,6 +205,10 @@ class SearchSpace(ABC, Generic[G]):
         nodes alone; a dead genotype has graphs without operations.
         """
         raise NotImplementedError(f"{self.name} names no graphs of operations")
+
+    def described(self, genotype: G) -> Sequence[float]:
+        """Return the features that ``numbers`` names, equal for genotypes of one canonical form."""
+        raise NotImplementedError(f"{self.name} names no features")
 
 
 def _whole(

@@ -19,13 +19,17 @@ class Cost:
     Attributes:
         params: number of trainable parameters, as built (dead branches count).
         macs: multiply-accumulates of convolutions and linear layers for one image.
+        uncounted: functions whose multiply-accumulates are missing, since no layer of the book
+            counts them.
     """
 
     params: int
     macs: int
+    uncounted: frozenset[str] = frozenset()
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.params + other.params, self.macs + other.macs)
+        uncounted = self.uncounted | other.uncounted
+        return Cost(self.params + other.params, self.macs + other.macs, uncounted)
 
 
 def count(module: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
@@ -41,7 +45,7 @@ def count(module: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     like = next(module.parameters(), torch.empty(0, device="meta"))
     image = torch.empty(1, *input_shape, device=like.device, dtype=like.dtype)
     counted = count_network(module.eval(), image)
-    return Cost(counted.params, counted.macs)
+    return Cost(counted.params, counted.macs, frozenset(counted.uncounted))
 
 
 def cost_of(make: Callable[..., nn.Module], *args: Any, input_shape: tuple[int, int, int]) -> Cost:

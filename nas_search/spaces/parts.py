@@ -39,8 +39,10 @@ def part_cost(part: Part) -> Cost:
 def total_cost(parts: Mapping[Part, int]) -> Cost:
     """Return the cost of parts, each as often as it occurs."""
     params = macs = 0
+    uncounted: frozenset[str] = frozenset()
     for part, times in parts.items():
         cost = part_cost(part)
         params += times * cost.params
         macs += times * cost.macs
-    return Cost(params, macs)
+        uncounted |= cost.uncounted
+    return Cost(params, macs, uncounted)

@@ -159,9 +159,6 @@ class _FinalistsRun:
                     finalist.status = "stopped"
                     finalist.reason = f"not among the best {survivors} after {until} epochs"
                 alive = alive[:survivors]
-        for finalist in self._finalists:
-            if finalist.status == "waiting":
-                finalist.status = "trained"
         ranking = self._ranked()
         untested = ""
         if ranking[0].status == "trained":
@@ -226,6 +223,8 @@ class _FinalistsRun:
             if until == self._plan.recipe.epochs and self._group.leads:
                 self._pack(finalist, number, training)
         finalist.seconds = seconds
+        if finalist.status == "waiting" and until == self._plan.recipe.epochs:
+            finalist.status = "trained"
         if self._group.leads:
             self._describe(finalist)
 

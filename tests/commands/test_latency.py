@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,16 @@ from torch import nn
 
 from nas_search.commands import measured as module
 from nas_search.commands.command import CONF
-from nas_search.commands.latency import (
-    Latency,
-    LatencyConfig,
-    measure_best,
-    prepare_latency,
-    read_latency,
-)
+from nas_search.commands.finalists import ranked_by
+from nas_search.commands.latency import Latency, LatencyConfig, prepare_latency, read_latency
+from nas_search.commands.measured_best import TRIES
 from nas_search.commands.run_search import run_search
 from nas_search.commands.search_schema import read_config
-from nas_search.core.errors import InputError
+from nas_search.commands.train_schema import TrainConfig
+from nas_search.core.errors import InputError, RunError
 from nas_search.costs import At
 from nas_search.costs.measure import Device, Timing
+from nas_search.runs import open_run
 from nas_search.search import SearchOutcome
 from nas_search.spaces import SPACES
 
@@ -90,6 +90,17 @@ def test_what_was_measured_before_a_kill_is_not_measured_again(
     assert continued.facts() == prepared(tmp_path / "whole").facts()
 
 
+def test_a_bound_outside_of_what_was_measured_is_said(tmp_path: Path, clock: Clock) -> None:
+    prepared(tmp_path)
+    console = Console(file=(tmp_path / "said").open("w"), width=500)
+    for bounds in ({"max_latency_ms": 1.0}, {"min_latency_ms": 90.0}, {"max_latency_ms": 7.0}):
+        prepare_latency(LatencyConfig(networks=20), SPACE, AT, 0, tmp_path, console, bounds)
+    said = (tmp_path / "said").read_text()
+    assert "measured networks meets constraints.max_latency_ms=1: " in said
+    assert "measured networks meets constraints.min_latency_ms=90: " in said
+    assert said.count("none of the measured networks") == 2
+
+
 def test_other_settings_are_refused(tmp_path: Path, clock: Clock) -> None:
     prepared(tmp_path)
     with pytest.raises(InputError, match=r"measured with other settings .threads, networks."):
@@ -108,21 +119,6 @@ def test_other_settings_are_refused(tmp_path: Path, clock: Clock) -> None:
 def test_what_is_impossible_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_latency(values)
-
-
-def test_the_best_are_measured_once_and_said_to_be_above_the_bound(
-    tmp_path: Path, clock: Clock
-) -> None:
-    latency = prepared(tmp_path)
-    console = Console(file=(tmp_path / "said").open("w"), width=300)
-    best = ["|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"]
-    for _ in range(2):
-        measure_best(latency, SPACE, best, 1.5, console)
-    assert clock.runs == 22
-    (row,) = list(csv.DictReader((tmp_path / "latency_best.csv").open()))
-    params = SPACE.cost(SPACE.parse(best[0]), (3, 8, 8), 10, **AT.macro).params
-    assert float(row["measured_ms"]) == 1 + params / 1000
-    assert "above constraints.max_latency_ms=1.5" in (tmp_path / "said").read_text()
 
 
 def searched(directory: Path, *overrides: str) -> SearchOutcome:
@@ -177,7 +173,7 @@ def test_a_table_stands_in_for_all_measuring_before_the_search(
     assert clock.runs == 0
     kept = ("constraints.costs=[latency]", "budget.evaluations=5", "latency.best=2")
     outcome = searched(tmp_path / "kept", taken, *kept)
-    assert clock.runs == 2  # the best, after the search
+    assert clock.runs == 0  # nor after it: this machine need not be the table's
     assert any(e.costs["latency"] == math.inf for e in outcome.evaluations)  # not in the table
 
 
@@ -185,3 +181,104 @@ def test_what_other_bounds_rule_out_waits_for_no_measurement(tmp_path: Path, clo
     with pytest.raises(InputError, match="constraints.max_params=1"):
         searched(tmp_path / "run", "constraints.max_latency_ms=9", "constraints.max_params=1")
     assert clock.runs == 0
+
+
+class Slower(Clock):
+    """The same, but of what is measured after the search a share is slower than predicted."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def __call__(self, network: nn.Module, shape: Any, device: Device) -> Timing:
+        timing = super().__call__(network, shape, device)
+        some = zlib.crc32(str(network).encode()) % 100 < 100 * self.share  # always the same
+        slow = some and self.runs > 13
+        return replace(timing, milliseconds=timing.milliseconds * (3 if slow else 1))
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas_search.commands.search_report._write_pictures", lambda *_: None)
+
+
+BOUND = ("constraints.max_latency_ms=7", "budget.evaluations=20", "latency.best=3")
+
+
+def measured_rows(directory: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((directory / "latency_best.csv").open()))
+
+
+def test_what_is_measured_above_the_bound_is_dropped_for_the_next_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pictures: None
+) -> None:
+    monkeypatch.setattr(module, "time_network", Slower(0.5))
+    outcome = searched(tmp_path / "run", *BOUND)
+    measured = measured_rows(tmp_path / "run")
+    slow = [row for row in measured if row["fits"] == "no"]
+    assert slow and all(float(row["measured_ms"]) > 7 >= float(row["predicted_ms"]) for row in slow)
+    assert [row["rank"] for row in measured if row["fits"] == "yes"] == ["1", "2", "3"]
+    # The best three by score of those that are not dropped, and nothing else was measured.
+    left = {e.genotype: e.scores["params"] for e in outcome.evaluations if e.status == "ok"}
+    for row in slow:
+        del left[row["genotype"]]
+    best = sorted(left, key=lambda text: -left[text])[:3]
+    assert [left[row["genotype"]] for row in measured[:3]] == [left[text] for text in best]
+    found = json.loads((tmp_path / "run" / "best.json").read_text())
+    assert found["measured_latency_ms"] <= 7 and found["costs"]["latency"] <= 7
+    board = list(csv.DictReader((tmp_path / "run" / "leaderboard.csv").open()))
+    assert len(board) == len(left) and board[0]["measured_latency_ms"]
+    assert not set(left) - {row["genotype"] for row in board}
+    history = list(csv.DictReader((tmp_path / "run" / "history.csv").open()))
+    reasons = {row["genotype"]: row["reason"] for row in history if row["status"] == "rejected"}
+    assert all("constraints.max_latency_ms=7" in reasons[row["genotype"]] for row in slow)
+    said = (tmp_path / "run" / "out").read_text()
+    assert said.count("dropped, as measured: no. ") == 1
+    run = open_run(tmp_path / "run")
+    assert sum(e.status == "rejected" for e in run.eligible) == len(slow)
+    ranked, _ = ranked_by(run.eligible, run.objectives, "fitness", SPACE)  # as a training does
+    assert [e.genotype for _, e in ranked] == [row["genotype"] for row in board]
+    assert [e.status for e in run.evaluations] == [e.status for e in outcome.evaluations]
+
+
+def test_finalists_keep_to_the_bound_and_a_kill_changes_none_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pictures: None
+) -> None:
+    trained: list[list[str]] = []
+
+    def train(config: TrainConfig, *_: Any) -> None:
+        trained.append([one.architecture.genotype for one in config.candidates])
+
+    monkeypatch.setattr("nas_search.commands.search_finalists.run_training", train)
+    wanted = (*BOUND, "finalists.k=2", "recipe=fast")
+    clock = Slower(0.5)
+    monkeypatch.setattr(module, "time_network", clock)
+    searched(tmp_path / "whole", *wanted)
+    rows = measured_rows(tmp_path / "whole")
+    assert len(trained[0]) == 2
+    fits = {row["genotype"] for row in rows if row["fits"] == "yes"}
+    assert set(trained[0]) <= fits
+    for after in (14, clock.runs - 1):
+        killed = Slower(0.5)
+        killed.fails_after = after
+        monkeypatch.setattr(module, "time_network", killed)
+        with pytest.raises(KeyboardInterrupt):
+            searched(tmp_path / str(after), *wanted)
+        again = Slower(0.5)
+        again.runs = 13  # as after the search
+        monkeypatch.setattr(module, "time_network", again)
+        searched(tmp_path / str(after), *wanted)
+        assert trained[-1] == trained[0] and measured_rows(tmp_path / str(after)) == rows
+        assert again.runs == 13 + clock.runs - after
+
+
+def test_where_nothing_measured_keeps_to_the_bound_nothing_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_pictures: None
+) -> None:
+    clock = Slower(1.0)
+    monkeypatch.setattr(module, "time_network", clock)
+    with pytest.raises(RunError, match="none of the best that were measured keeps to the bound"):
+        searched(tmp_path / "run", *BOUND, "finalists.k=1")
+    assert clock.runs == 13 + 3 * TRIES + 1 * TRIES  # and no endless search
+    said = (tmp_path / "run" / "out").read_text()
+    assert "only 0 of the 12 that were measured keep to the bound" in said

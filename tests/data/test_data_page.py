@@ -27,7 +27,7 @@ def tables() -> Iterator[list[list[str]]]:
 
 
 MODES = next(table for table in tables() if table[0][0] == "picture")[1:]
-RULES = [row for table in tables() if table[0][-1] == "test" for row in table[1:]]
+RULES = re.findall(r"^(?:\*|\|).* <!-- (test_\w+(?:, test_\w+)*) -->", PAGE, re.MULTILINE)
 
 
 def picture(mode: str, black: int, white: int) -> Image.Image:
@@ -61,10 +61,10 @@ def test_every_rule_names_its_test() -> None:
     sources = [
         f.read_text() for name in folders for f in (REPOSITORY / "tests" / name).glob("*.py")
     ]
-    for *_, named in RULES:
-        names = re.findall(r"`(test_\w+)`", named)
-        assert names, named
-        for name in names:
+    chapters = PAGE[PAGE.index("## Pictures") :]
+    assert all("<!-- test_" in line for line in re.findall(r"^\* .*", chapters, re.MULTILINE))
+    for names in RULES:
+        for name in names.split(", "):
             assert sum(f"def {name}(" in text for text in sources) == 1, name
 
 

@@ -171,7 +171,7 @@ def test_parts_that_do_not_fit_are_refused_in_their_own_words(tmp_path: Path) ->
     assert f"{lacking / 'test'} has no folder for the class 'dog'; add it" in refusal(lacking)
     empty = made("empty", *train, "test/cat")
     (empty / "test" / "dog").mkdir()
-    assert f"{empty / 'test' / 'dog'} holds no image (.apng" in refusal(empty)
+    assert f"{empty / 'test' / 'dog'} holds no image that is read" in refusal(empty)
     flat = made("flat", *train, "test")
     assert f"{flat / 'test'} has no class folders, so its images have no labels" in refusal(flat)
     named = made("named", *train, "test/cat", "test/Dog")

@@ -79,7 +79,7 @@ def test_broken_images_are_all_named_and_the_others_read(folder: Path) -> None:
     (folder / "train" / "a" / "1.png").write_bytes(b"no picture")
     (folder / "test" / "b" / "0.png").write_bytes(b"")
     found = look("imagefolder", path=str(folder), size=8)
-    assert len(found.broken) == 2
+    assert len(found.broken) == 2 and "; of those used 2 cannot be read" in found.facts[0]
     assert "train/a/1.png" in found.broken[0] and "test/b/0.png" in found.broken[1]
     assert "7 of 8 training images read" in found.facts[3]
     assert len(label_samples(found.parts.train, 0, 8)) == 3

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import deepcopy
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nas_search import score
 from nas_search.gradients.counting import count_network
 
 
@@ -43,3 +46,38 @@ def test_counting_leaves_the_network_as_it_is() -> None:
     count_network(network, torch.randn(2, 3, 4, 4))
     assert not network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+class Unknown(nn.Module):
+    """Multiplies in ways that no layer of the book counts, by weights and by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = nn.LSTM(4, 4, batch_first=True)
+        self.weight = nn.Parameter(torch.ones(4, 4))
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.memory(x)[0] @ (self.weight @ self.weight)
+        y = torch.einsum("nij,nkj->nik", y, y) @ x + torch.bmm(y @ y.mT, x)
+        logits: Tensor = self.head(y.mean(1))
+        return logits
+
+
+def test_functions_that_multiply_uncounted_are_named() -> None:
+    x = torch.randn(2, 3, 4)
+    for network, samples in ((Unknown(), x), (Unknown().to("meta"), x.to("meta"))):
+        count = count_network(network.eval(), samples)
+        assert count.uncounted == ("einsum", "lstm")
+        products = 3 * 4 * 4 + 3 * 3 * 4 + 2 * 3 * 4 * 3  # by the weight, y @ y.mT, the two by x
+        assert count.macs == 2 * (products + 4 * 2)
+    assert count_network(Own().eval(), torch.randn(3, 3, 5, 6)).uncounted == ()
+
+
+def test_a_score_that_lacks_multiplications_says_so() -> None:
+    x, labels = torch.randn(4, 3, 4), torch.tensor([0, 1, 0, 1])
+    with pytest.warns(UserWarning, match="MACs do not count what einsum, lstm multiplies"):
+        score(Unknown(), x, labels, ["flops"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score(Unknown(), x, labels, ["params"])

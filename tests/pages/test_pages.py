@@ -14,6 +14,7 @@ import pytest
 from nas_search.commands.pages import page_of, write_after
 from nas_search.commands.screen import screen
 from nas_search.core.errors import InputError
+from nas_search.core.files import write_csv
 from nas_search.pages.family import changes, line_of
 from nas_search.pages.found import ranked_of
 from nas_search.pages.page import ASSETS, PAGE, number
@@ -123,6 +124,17 @@ def test_ten_thousand_candidates_fit_into_a_page(tmp_path: Path) -> None:
 def test_a_run_without_any_score_has_a_page(tmp_path: Path) -> None:
     make_run(tmp_path / "run", 0, ended=False)
     assert "Nothing has a score yet: 0 candidates" in page_of(tmp_path / "run")
+
+
+def test_the_order_is_that_of_the_leaderboard(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", 30)
+    told = dict(enumerate(evaluations(30), 1))
+    kept = [3, 9, 1]  # the others were measured outside a bound
+    rows = [[rank, n, told[n].genotype] for rank, n in enumerate(kept, 1)]
+    write_csv(run / "leaderboard.csv", ["rank", "number", "genotype"], rows)
+    assert [n for n, _ in ranked_of(open_run(run))] == kept
+    write_csv(run / "leaderboard.csv", ["rank", "number", "genotype"], [[1, 3, "another"]])
+    assert len(ranked_of(open_run(run))) == 27
 
 
 def test_a_front_is_called_a_front(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tangent kernel's condition and MeCo against naive implementations."""
+"""The tangent kernel's condition, MeCo and NEAR against naive implementations."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nas_search.passes.effective_ranks import EffectiveRanks, effective_ranks
 from nas_search.passes.logit_kernel import LogitKernel
 from nas_search.proxies import PROXIES, Measurement
+from nas_search.scoring import Measuring, measure
 from nas_search.testing.proxies import small_network
 from tests.proxies.naive import CELLS, batch, build, score
 
@@ -69,3 +71,117 @@ def test_meco_sums_over_every_feature_map() -> None:
     seen = measure(again, *batch(), Measuring("batch", seed=4), [ChannelCorrelations])
     assert PROXIES.get("meco").score(seen) == pytest.approx(expected, rel=1e-9)
     assert len(seen[ChannelCorrelations].smallest) == 10  # global pooling among them, which adds 0
+
+
+@pytest.mark.parametrize("rho", [-0.9, -0.3, 0.0, 0.5, 0.99])
+def test_effective_rank_of_a_circulant_matrix_is_that_of_the_formula(rho: float) -> None:
+    # Roy and Vetterli, EUSIPCO 2007, section 2.
+    row = [1.0, rho, rho**2, rho]
+    matrix = torch.tensor([np.roll(row, i).tolist() for i in range(4)], dtype=torch.float64)
+    shares = [(1 + sign * abs(rho)) / 2 for sign in (1, -1)]
+    entropy = -sum(share * np.log(share) for share in shares)
+    assert effective_ranks([matrix]) == [pytest.approx(np.exp(2 * entropy))]
+    assert effective_ranks([torch.eye(5), torch.zeros(5, 5)]) == [pytest.approx(5), 0]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_near_sums_effective_ranks_of_weights_and_activations(number: int) -> None:
+    network = build(number)
+    outputs: list[Tensor] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d | nn.ReLU):
+            module.register_forward_hook(lambda m, i, o: outputs.append(o.detach()))
+    network(batch()[0])
+    expected = 0.0
+    for output in outputs:
+        if output.dim() == 4:
+            pixels = [
+                p
+                for image in output.numpy()
+                for p in image.transpose(2, 1, 0).reshape(-1, image.shape[0])
+            ]
+        else:
+            pixels = list(output.numpy())
+        columns = len(pixels[0])
+        start = max(0, len(pixels) - columns) // 2
+        values = np.linalg.svd(np.array(pixels[start : start + columns]), compute_uv=False)
+        shares = values[values > 0] / values.sum()
+        expected += np.exp(-(shares * np.log(shares)).sum())
+    assert score("near", number) == pytest.approx(expected, rel=1e-9)
+
+
+def test_near_counts_a_module_that_is_called_twice_once() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.relu = nn.Linear(4, 4), nn.ReLU()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.layer(self.relu(self.layer(self.relu(x))))
+            return y
+
+    images, labels = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.arange(6)
+    seen = measure(Twice(), images, labels, Measuring("batch"), [EffectiveRanks])
+    assert len(seen[EffectiveRanks].ranks) == 2
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_wrcor_sums_correlations_of_what_relus_take_and_give_back(number: int) -> None:
+    network = build(number)
+    images, labels = batch()
+    taken: list[tuple[int, Tensor]] = []
+    for cell, part in enumerate([*network.cells, network.head]):  # type: ignore[misc]
+        for module in part.modules():
+            if isinstance(module, nn.ReLU):
+
+                def keep(module: nn.Module, inputs: tuple[Tensor], cell: int = cell) -> Tensor:
+                    own = inputs[0].clone()  # what this ReLU alone takes
+                    own.retain_grad()
+                    taken.append((cell, own))
+                    return own
+
+                module.register_forward_pre_hook(keep)
+    nn.functional.cross_entropy(network(images), labels).backward()
+    kernel = np.zeros((len(images), len(images)))
+    for cell, values in taken:
+        for one in (values.detach(), values.grad):
+            if one is not None:
+                with np.errstate(invalid="ignore"):
+                    found = np.corrcoef(one.flatten(1).numpy())
+                if np.isfinite(found).all():
+                    kernel += 2**cell * np.abs(found)
+    expected = np.linalg.slogdet(kernel)[1]
+    assert score("wrcor", number) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_dextr_is_made_of_conditions_and_the_curvature_of_differences(number: int) -> None:
+    network, images = build(number), batch()[0]
+    total = 0.0
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        values = np.linalg.svd(output[0].detach().reshape(len(output[0]), -1).numpy())[1]
+        total += values[-1] / values[0] if values[0] else 0.0
+
+    leaves = [m for m in network.modules() if not list(m.children())]
+    handles = [leaf.register_forward_hook(add) for leaf in leaves]
+    network(images[:1])
+    for handle in handles:
+        handle.remove()
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(images[0].numel(), 2, generator=generator, dtype=torch.float64)
+    plane = torch.linalg.qr(drawn).Q
+
+    def velocity(at: float) -> Tensor:
+        angle = torch.tensor(at, dtype=torch.float64, requires_grad=True)
+        on_circle = plane @ torch.stack([angle.cos(), angle.sin()])
+        logits = network(on_circle.view(1, *images.shape[1:]))[0]
+        return torch.stack([torch.autograd.grad(x, angle, retain_graph=True)[0] for x in logits])
+
+    h = 1e-7  # so small that no ReLU switches in between
+    v, a = velocity(0.0), (velocity(h) - velocity(-h)) / (2 * h)
+    curvature = ((v @ v) * (a @ a) - (v @ a) ** 2).sqrt() / (v @ v) ** 1.5
+    first, second = np.log1p(total), np.log1p(float(curvature))
+    expected = first * second / (first + second)
+    assert score("dextr", number) == pytest.approx(expected, rel=1e-4)

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks import training_speed
 from benchmarks.reduced import cifar10, read_recipe, with_crop
+from nas_search.core.errors import InputError
 from nas_search.training.loop import Epoch
 from studies import found_against_published, recipe_against_table, training_report
 from studies.result_files import RESULTS
@@ -54,6 +55,8 @@ def test_reduced_images_are_means_of_areas_and_as_many_of_every_class(tmp_path: 
     means = first.reshape(8, 2, 8, 2, 3).mean((1, 3)).transpose(2, 0, 1)
     assert np.abs(whole.train.read(torch.tensor([0]))[0].numpy() - means).max() <= 0.5
     assert len(cifar10(str(path), None, None, 16).train) == 120
+    with pytest.raises(InputError, match="121 images were asked for; there are 120"):
+        cifar10(str(path), 121, None, 8)
 
 
 def test_the_recipe_is_the_benchmarks_with_all_images_and_its_crop_in_proportion() -> None:

@@ -133,6 +133,8 @@ def test_killed_in_the_last_training_and_continued_equals_uninterrupted(
         assert whole.refit_epochs[0] > at
         with pytest.raises(KeyboardInterrupt):
             train(data, tmp_path / "killed", how)
+        (kept,) = (tmp_path / "killed" / "finalists").glob("*/metrics.json")
+        assert json.loads(kept.read_text())["status"] == "trained"
     continued, _ = train(data, tmp_path / "killed", how)
     assert continued.refit_epochs == whole.refit_epochs and continued.test == whole.test
     one, other = weights(tmp_path / "whole", whole), weights(tmp_path / "killed", continued)
