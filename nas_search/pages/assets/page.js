@@ -207,8 +207,10 @@
       bar.append(brush);
     }
     const svg = () => {
-      const text = new XMLSerializer().serializeToString(canvas.querySelector("svg"));
-      return text.replace("<svg ", `<svg style="background:${css("--paper")};font-family:sans-serif" `);
+      const copy = canvas.querySelector("svg").cloneNode(true);
+      copy.style.background = css("--paper");
+      copy.style.fontFamily = "sans-serif";
+      return new XMLSerializer().serializeToString(copy);
     };
     const png = () => {
       const image = new Image();
