@@ -86,7 +86,7 @@ def family_of(
     text = (
         f"Number 1 is {count:,} mutation{'s' * (count != 1)} away from a random architecture."
         if count
-        else "Number 1 was drawn at random: nothing that evolution made of others scored more."
+        else "Number 1 was drawn at random, not made from another."
     )
     return Family(text, steps)
 

@@ -17,6 +17,7 @@ from nas_search.pages.found import Ranked, certainty, found, ranked_of
 from nas_search.pages.page import number, picture, render
 from nas_search.pages.section import Section
 from nas_search.pages.trained import trained_in
+from nas_search.report.files import cost_column
 from nas_search.report.table import human
 from nas_search.runs.run import Run
 from nas_search.spaces import SPACES, SearchSpace
@@ -124,7 +125,7 @@ def _tiles(run: Run) -> list[tuple[str, Any]]:
 def _asked(run: Run) -> list[tuple[str, Any]]:
     config = run.config
     constraints = config.get("constraints") or {}
-    bounds = {k: v for k, v in constraints.items() if v is not None and k != "at"}
+    bounds = {k: v for k, v in constraints.items() if v is not None and k not in ("at", "costs")}
     return [
         ("search space", _group(config["search_space"])),
         ("score", _group(config["proxy"])),
@@ -151,7 +152,7 @@ def _short(value: Any) -> str:
 def _best(run: Run, space: SearchSpace[Any], place: int, evaluation: Evaluation) -> dict[str, Any]:
     graphs = space.graphs(space.parse(evaluation.genotype))
     costs = [f"{human(evaluation.params)} parameters", f"{human(evaluation.macs)} MACs"]
-    costs += [f"{name} {number(value)}" for name, value in evaluation.costs.items()]
+    costs += [f"{cost_column(name)} {number(value)}" for name, value in evaluation.costs.items()]
     values = [f"{name} {number(value, 5)}" for name, value in evaluation.scores.items()]
     return {
         "says": f"candidate {place}: {', '.join(values + costs)}",
@@ -163,23 +164,13 @@ def _best(run: Run, space: SearchSpace[Any], place: int, evaluation: Evaluation)
 def _candidates(run: Run) -> Grid:
     names = list(dict.fromkeys(name for e in run.evaluations for name in e.scores))
     costs = list(run.evaluations[0].costs) if run.evaluations else []
-    columns = [
-        "number",
-        "status",
-        *names,
-        "params",
-        "macs",
-        *costs,
-        "seconds",
-        "genotype",
-        "reason",
-    ]
-    columns = list(dict.fromkeys(columns))
+    columns = ["number", "status", *names, "params", "macs", *map(cost_column, costs)]
+    columns += ["seconds", "genotype", "reason"]
     rows = []
     for n, e in enumerate(run.evaluations, 1):
         row: dict[str, Any] = {"number": n, "status": e.status, "params": e.params, "macs": e.macs}
         row |= {"seconds": round(e.seconds, 4), "genotype": e.genotype, "reason": e.reason}
-        row |= e.costs | e.scores
+        row |= {cost_column(name): value for name, value in e.costs.items()} | e.scores
         rows.append([row.get(name) for name in columns])
     if not any(e.reason for e in run.evaluations):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
@@ -189,7 +180,7 @@ def _candidates(run: Run) -> Grid:
 def _cost_text(run: Run) -> str:
     if run.evaluations and run.evaluations[0].costs:
         at = (run.config.get("constraints") or {}).get("at")
-        sizes = f" at {_short(at)}" if at else ""
+        sizes = " at " + ", ".join(f"{k}={_short(v)}" for k, v in at.items()) if at else ""
         return f"Costs are those of the network{sizes}; those as scored are of the small network."
     return (
         "Parameters and multiply-accumulates (MACs) are those of the small network that was scored."

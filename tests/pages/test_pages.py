@@ -137,6 +137,22 @@ def test_the_order_is_that_of_the_leaderboard(tmp_path: Path) -> None:
     assert len(ranked_of(open_run(run))) == 27
 
 
+def test_costs_at_other_sizes_stand_beside_those_as_scored(tmp_path: Path) -> None:
+    at = {"cells": 20, "channels": 36}
+    record = {**FACTS, "dataset": {"name": "digits"}}
+    record["constraints"] = {"max_macs": 5e6, "costs": ["macs"], "at": at}
+    told = [dataclasses.replace(e, costs={"macs": 1e6 + n}) for n, e in enumerate(evaluations(20))]
+    page = run_page(Run(tmp_path, record, told, None, []))
+    grid = data_of(page)["grids"]["candidates"]
+    columns = [grid["columns"].index(name) for name in ("macs", "cost_macs")]
+    assert [[row[column] for column in columns] for row in grid["rows"]] == [
+        [e.macs, 1e6 + n] for n, e in enumerate(told)
+    ]
+    assert {"cost-macs", "cost-macs-as-scored"} <= data_of(page)["charts"].keys()
+    assert "Costs are those of the network at cells=20, channels=36" in page
+    assert "<dd>max_macs=5000000.0</dd>" in page
+
+
 def test_a_front_is_called_a_front(tmp_path: Path) -> None:
     record = {**FACTS, "dataset": {"name": "digits"}, "objectives": ["max:gradalign", "min:params"]}
     page = run_page(Run(tmp_path, record, evaluations(40), None, []))
