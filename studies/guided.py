@@ -12,10 +12,13 @@ there and what judges), 20 seeds each:
   trainings of the very tables that tell and judge here: what it knows is no result;
 - guided, kappa K: guided with another weight of the uncertainty (only where --methods names it).
 
+The rule of acquisition was chosen on the seeds 0 to 19; those from 20 on are fresh, and are shown
+by themselves.
+
 Nothing is scored or trained here. It can be stopped and repeated: what the CSV holds is kept.
 
     python -m studies.guided --data TABLES --scores outputs/study/nasbench201/classes/scores.csv \
-        [--places nasbench201 nasbench101 darts] [--seeds 20] [--methods ...] \
+        [--places nasbench201 nasbench101 darts] [--seeds 20] [--first-seed 0] [--methods ...] \
         [--page docs/guided.md] [--plot docs/study/guided.png]
 """
 
@@ -51,6 +54,9 @@ COLUMNS = ("place", "method", "seed", "trainings", "judged")
 METHODS = ("random", "evolution", "score, then train", "guided", "guided, prior")
 KAPPAS = {"guided, kappa 0": 0.0, "guided, kappa 0.5": 0.5, "guided, kappa 2": 2.0}
 
+FRESH = 20
+"""Seeds from here on are not those that the rule of acquisition was chosen on."""
+
 Found = dict[int, float]
 """What is judged of the candidate that a search ends with, by number of trainings."""
 
@@ -60,14 +66,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the tables")
     parser.add_argument("--scores", type=Path, required=True, help="scores.csv of all classes")
     parser.add_argument("--places", nargs="+", default=list(PLACES), choices=list(PLACES))
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=20, help="how many seeds")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=(*METHODS, *KAPPAS))
     parser.add_argument("--out", type=Path, default=RESULTS / "guided.csv")
     parser.add_argument("--page", type=Path, help="the page whose tables are written anew")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     for name in options.places:
-        measure(name, options.data, options.scores, options.seeds, options.out, options.methods)
+        measure(name, options.data, options.scores, seeds, options.out, options.methods)
     rows = read_rows(options.out)
     print(shown(rows))
     if options.page:
@@ -82,7 +90,7 @@ def measure(
     name: str,
     data: Path,
     scores: Path,
-    seeds: int,
+    seeds: Sequence[int],
     out: Path,
     methods: Sequence[str] = METHODS,
 ) -> None:
@@ -90,7 +98,7 @@ def measure(
     rows = read_rows(out)
     done = {(row["place"], row["method"], row["seed"]) for row in rows}
     methods = [one for one in methods if one != "guided, prior" or name in shipped_names()]
-    todo = [(s, m) for s in range(seeds) for m in methods if (name, m, str(s)) not in done]
+    todo = [(s, m) for s in seeds for m in methods if (name, m, str(s)) not in done]
     if not todo:
         return
     place = PLACES[name](data, scores)
@@ -202,21 +210,24 @@ def worth(place: Place, evaluation: Evaluation) -> float:
 
 
 def shown(rows: Sequence[Row]) -> str:
-    """Return the means with their 95 % intervals over seeds, one table per place."""
+    """Return the means with their 95 % intervals over seeds, by place, fresh seeds first."""
     texts = []
     for place in dict.fromkeys(row["place"] for row in rows):
-        lines = []
-        for method, values in of_place(rows, place).items():
-            cells = [f"{v.mean():.2f} +- {interval(v):.2f}" for v in values.values()]
-            lines.append([method, str(len(values[TRAININGS[0]])), *cells])
-        titles = (f"{place}: trainings", "seeds", *map(str, TRAININGS))
-        texts.append(table(titles, lines))
+        for fresh in (True, False):
+            lines = []
+            for method, values in of_place(rows, place, fresh).items():
+                cells = [f"{v.mean():.2f} +- {interval(v):.2f}" for v in values.values()]
+                lines.append([method, str(len(values[TRAININGS[0]])), *cells])
+            seeds = "fresh seeds" if fresh else f"seeds 0 to {FRESH - 1}"
+            titles = (f"{place}, {seeds}: trainings", "seeds", *map(str, TRAININGS))
+            if lines:
+                texts.append(table(titles, lines))
     return "\n".join(texts)
 
 
-def of_place(rows: Sequence[Row], place: str) -> dict[str, dict[int, np.ndarray]]:
-    """Return what is judged (seeds,) by method and number of trainings."""
-    here = [row for row in rows if row["place"] == place]
+def of_place(rows: Sequence[Row], place: str, fresh: bool) -> dict[str, dict[int, np.ndarray]]:
+    """Return what is judged (seeds,) by method and number of trainings; of fresh seeds or not."""
+    here = [row for row in rows if row["place"] == place and (int(row["seed"]) >= FRESH) == fresh]
     return {
         method: {
             n: np.array(
@@ -239,11 +250,15 @@ def interval(values: np.ndarray) -> float:
 
 
 def picture(rows: Sequence[Row]) -> Figure:
-    """Return what is found against the number of trainings, one panel per place."""
+    """Return what is found against the number of trainings, one panel per place.
+
+    A method is shown by its fresh seeds, where it has some.
+    """
     places = list(dict.fromkeys(row["place"] for row in rows))
-    figure = Figure(figsize=(4.2 * len(places), 3.4), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(4.2 * len(places), 3.7), facecolor="white", layout="constrained")
     for panel, place in zip(np.atleast_1d(figure.subplots(1, len(places))), places, strict=True):
-        for method, values in of_place(rows, place).items():
+        by_method = {**of_place(rows, place, fresh=False), **of_place(rows, place, fresh=True)}
+        for method, values in by_method.items():
             means = [v.mean() for v in values.values()]
             errors = [interval(v) for v in values.values()]
             panel.errorbar(TRAININGS, means, yerr=errors, marker="o", ms=4, label=method)
@@ -253,7 +268,8 @@ def picture(rows: Sequence[Row]) -> Figure:
         panel.set_title(place)
         panel.set_xlabel("short trainings")
     figure.axes[0].set_ylabel("judged")
-    figure.axes[0].legend(fontsize=8)
+    lines, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names), fontsize=8)
     return figure
 
 

@@ -34,6 +34,11 @@ def why_ended(config: SearchConfig, outcome: SearchOutcome) -> str:
     most, minutes = config.budget.evaluations, config.budget.minutes
     trained = len(again_of(outcome.evaluations)) if config.learning is not None else 0
     if config.learning is not None and trained == config.budget.trainings:
+        if config.budget.epochs is not None:
+            return (
+                f"finished: {trained:,} trainings are made, all that budget.epochs="
+                f"{config.budget.epochs} pays for"
+            )
         return f"finished: all {trained:,} trainings of the budget are made"
     counted -= trained
     if most is not None and counted >= most:

@@ -1,4 +1,4 @@
-"""The configuration of a look at the data, typed and checked."""
+"""The configuration of a look at the data, and at an architecture, typed and checked."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from nas_search.commands.groups import read_choice, read_space
+from nas_search.commands.own_architectures import own_architectures
 from nas_search.commands.plugins import import_plugins
+from nas_search.commands.prior_choice import read_prior
 from nas_search.commands.reading import at_least, beside, read_as, read_group
+from nas_search.core.errors import InputError
 from nas_search.data import DATASETS, DatasetRecord
+from nas_search.priors import Prior
 from nas_search.spaces import SearchSpace
 
 GROUPS = ("search_space", "dataset")
@@ -24,12 +28,16 @@ class Beside:
         images: images of each part that are read, 1 or more.
         classes: classes on the contact sheet, 1 or more.
         samples: samples of each of them, 1 or more.
+        architecture: one to look at beside the data; None for none.
+        prior: ``auto`` (the shipped one of the search space, if any), ``none``, or a file.
         plugins: modules to import first.
     """
 
     images: int = at_least(1)
     classes: int = at_least(1)
     samples: int = at_least(1)
+    architecture: str | None = None
+    prior: str = "auto"
     plugins: list[str] = field(default_factory=list)
 
 
@@ -41,6 +49,8 @@ class InspectConfig:
         dataset: the registered data set; ``options`` its options.
         space: the search space that the images are for; ``macro`` the sizes of its networks.
         what: how much is looked at.
+        genotype: an architecture to look at too; None for none.
+        prior: that says what to expect of it; None for none.
     """
 
     dataset: DatasetRecord
@@ -48,6 +58,8 @@ class InspectConfig:
     space: SearchSpace[Any]
     macro: dict[str, Any]
     what: Beside
+    genotype: Any = None
+    prior: Prior | None = None
 
 
 def read_inspect_config(config: DictConfig) -> InspectConfig:
@@ -60,5 +72,15 @@ def read_inspect_config(config: DictConfig) -> InspectConfig:
     what = read_as(Beside, "", beside(config, GROUPS))
     import_plugins(what.plugins)
     record, options = read_choice(DATASETS, "dataset", read_group(config, "dataset"))
-    space, macro, _ = read_space(read_group(config, "search_space"))
-    return InspectConfig(record, options, space, macro, what)
+    group = read_group(config, "search_space")
+    space, macro, _ = read_space(group)
+    genotype = prior = None
+    if what.architecture is not None:
+        (given,) = own_architectures(what.architecture, group, {"name": "none"})
+        if given.search_space != space.name:
+            raise InputError(
+                f"architecture={what.architecture} is of search_space={given.search_space}, not of "
+                f"{space.name}: add search_space={given.search_space}"
+            )
+        genotype, prior = space.parse(given.genotype), read_prior("prior", what.prior, space)
+    return InspectConfig(record, options, space, macro, what, genotype, prior)

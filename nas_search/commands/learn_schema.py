@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,17 @@ from nas_search.commands.groups import read_space
 from nas_search.commands.own_architectures import default_sizes
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import at_least, beside, plain, read_as
+from nas_search.commands.short_trainings import check_alike, short_trainings_in
 from nas_search.core.errors import InputError
 from nas_search.core.files import user_path
 from nas_search.core.guess import did_you_mean
 from nas_search.priors import Prior, load_prior, shipped_path
 from nas_search.priors.shipped import shipped_names
 from nas_search.runs.trainings import trainings_in
+from nas_search.search.guided import TRAINED
 from nas_search.spaces import SPACES, SearchSpace
 from nas_search.tables import Array
-from nas_search.tables.columns import accuracies, read_columns
+from nas_search.tables.columns import accuracies, numbers, read_columns
 
 GROUPS = ("search_space",)
 
@@ -55,6 +57,7 @@ class Beside:
         on: name of a shipped prior or file of one, to start from.
         table: columns of the tables.
         weights: of protocols.
+        scores: names of scores to learn from beside structure.
         seed: of the forest, 0 or more.
         plugins: modules to import first.
     """
@@ -64,6 +67,7 @@ class Beside:
     on: str | None = None
     table: Columns = field(default_factory=Columns)
     weights: dict[str, float] | None = None
+    scores: list[str] = field(default_factory=list)
     seed: int = at_least(0, 0)
     plugins: list[str] = field(default_factory=list)
 
@@ -77,6 +81,7 @@ class LearnConfig:
         architectures: (n) genotypes, those of one protocol each once.
         accuracies: (n,) in percent by protocol, NaN elsewhere.
         weights: of the protocols.
+        scores: (n,) by name, those that are learned from beside structure; often none.
         base: prior to start from; None for none.
         to: file to write.
         seed: of the forest.
@@ -87,14 +92,32 @@ class LearnConfig:
     architectures: Sequence[Any]
     accuracies: dict[str, Array]
     weights: dict[str, float]
+    scores: dict[str, Array]
     base: Prior | None
     to: Path
     seed: int
     sources: tuple[str, ...]
 
 
-Rows = list[tuple[str, str, float]]
-"""Architecture's text, protocol and accuracy of each training."""
+@dataclass(frozen=True)
+class Row:
+    """A training.
+
+    Attributes:
+        text: of the architecture.
+        protocol: by which it was trained.
+        accuracy: in percent.
+        source: folder or file that told it.
+        scores: of the architecture at initialization.
+        measured: equal for scores that can be compared.
+    """
+
+    text: str
+    protocol: str
+    accuracy: float
+    source: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+    measured: str = ""
 
 
 def read_learn_config(config: DictConfig) -> LearnConfig:
@@ -108,7 +131,7 @@ def read_learn_config(config: DictConfig) -> LearnConfig:
     import_plugins(what.plugins)
     if not what.paths:
         raise InputError(
-            "say what to learn from: directories of runs with trained finalists, or tables: "
+            "say what to learn from: directories of runs that trained networks, or tables: "
             "python -m nas_search.learn PATH [PATH ...] to=FILE"
         )
     if not what.to:
@@ -125,9 +148,9 @@ def read_learn_config(config: DictConfig) -> LearnConfig:
     rows = of_runs
     for path in paths:
         if not path.is_dir():
-            rows = rows + _read_table(path, what.table, space, len(paths) > 1)
+            rows = rows + _read_table(path, what.table, space, what.scores, len(paths) > 1)
     weights = what.weights or {}
-    protocols = list(dict.fromkeys(protocol for _, protocol, _ in rows))
+    protocols = list(dict.fromkeys(row.protocol for row in rows))
     for name in weights:
         if name not in protocols:
             guess = did_you_mean(name, protocols)
@@ -140,6 +163,7 @@ def read_learn_config(config: DictConfig) -> LearnConfig:
         architectures=architectures,
         accuracies=known,
         weights=weights,
+        scores={name: _scores(name, rows, space) for name in what.scores},
         base=_base(what.on, space),
         to=to,
         seed=what.seed,
@@ -147,11 +171,34 @@ def read_learn_config(config: DictConfig) -> LearnConfig:
     )
 
 
-def _read_runs(folders: Sequence[Path]) -> tuple[Rows, dict[str, dict[str, Any]]]:
-    """Return the trainings of runs, and the options of their search spaces by name."""
-    trainings = [one for folder in folders for one in trainings_in(folder)]
-    rows = [(one.architecture.genotype, one.protocol, one.accuracy) for one in trainings]
-    spaces = {one.architecture.search_space: one.architecture.space_options for one in trainings}
+def _read_runs(folders: Sequence[Path]) -> tuple[list[Row], dict[str, dict[str, Any]]]:
+    """Return the trainings of runs, and the options of their search spaces by name.
+
+    Those are the finalists, and the short trainings of ``algorithm=guided``.
+
+    Raises:
+        InputError: nothing was trained in a folder, or a file of it is broken.
+    """
+    rows: list[Row] = []
+    spaces: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        before = len(rows)
+        for one in trainings_in(folder):
+            architecture = one.architecture
+            rows.append(Row(architecture.genotype, one.protocol, one.accuracy, str(folder)))
+            spaces[architecture.search_space] = architecture.space_options
+        for short in short_trainings_in(folder):
+            source = str(short.run.directory)
+            for evaluation, scores in zip(short.trained, short.scores, strict=True):
+                accuracy, text = evaluation.scores[TRAINED], evaluation.genotype
+                rows.append(Row(text, short.name, accuracy, source, scores, short.measured))
+            space, _, options = read_space(short.run.config["search_space"])
+            spaces[space.name] = options
+        if len(rows) == before:
+            raise InputError(
+                f"{folder} holds no trained finalist and no run of algorithm=guided; give the "
+                "directory of a run that trained some (finalists=five), or a table"
+            )
     return rows, spaces
 
 
@@ -188,17 +235,25 @@ def _base(name: str | None, space: SearchSpace[Any]) -> Prior | None:
     return load_prior(shipped_path(name) if name in shipped_names() else name, space)
 
 
-def _read_table(file: Path, columns: Columns, space: SearchSpace[Any], several: bool) -> Rows:
+def _read_table(
+    file: Path, columns: Columns, space: SearchSpace[Any], scores: Sequence[str], several: bool
+) -> list[Row]:
     cells = read_columns(file)
-    wanted = (columns.architecture, columns.accuracy, columns.protocol)
-    for name, key in zip(wanted, ("architecture", "accuracy", "protocol"), strict=True):
+    wanted = {
+        "table.architecture=NAME": columns.architecture,
+        "table.accuracy=NAME": columns.accuracy,
+        "table.protocol=NAME": columns.protocol,
+        **{f"scores=[{name}]": name for name in scores},
+    }
+    for key, name in wanted.items():
         if name is not None and name not in cells:
             guess = did_you_mean(name, cells)
             raise InputError(
                 f"{file} has no column '{name}'{guess}; it has {', '.join(cells)}: choose with "
-                f"table.{key}=NAME"
+                f"{key}"
             )
     known = accuracies(file, columns.accuracy, cells[columns.accuracy])
+    values = {name: numbers(file, name, cells[name]) for name in scores}
     alike = file.stem if several else ALIKE
     rows = []
     for row, text in enumerate(cells[columns.architecture]):
@@ -209,22 +264,48 @@ def _read_table(file: Path, columns: Columns, space: SearchSpace[Any], several: 
         except InputError as error:
             raise InputError(f"{file}, row {row + 1}: {error}") from None
         protocol = str(cells[columns.protocol][row]) if columns.protocol else alike
-        rows.append((str(genotype), protocol, float(known[row])))
+        beside = {name: float(column[row]) for name, column in values.items()}
+        told = str(file)
+        rows.append(Row(str(genotype), protocol, float(known[row]), told, beside, told))
     return rows
 
 
-def _by_protocol(rows: Rows, space: SearchSpace[Any]) -> tuple[list[Any], dict[str, Array]]:
+def _by_protocol(
+    rows: Sequence[Row], space: SearchSpace[Any]
+) -> tuple[list[Any], dict[str, Array]]:
     """Return architectures and their accuracies; the mean where one was trained repeatedly."""
-    texts = list(dict.fromkeys(text for text, _, _ in rows))
-    index = {text: number for number, text in enumerate(texts)}
+    texts = list(dict.fromkeys(row.text for row in rows))
     known = {}
-    for protocol in dict.fromkeys(protocol for _, protocol, _ in rows):
-        values: dict[int, list[float]] = {}
-        for text, own, accuracy in rows:
-            if own == protocol:
-                values.setdefault(index[text], []).append(accuracy)
-        column = np.full(len(texts), np.nan)
-        for number, several in values.items():
-            column[number] = np.mean(several)
-        known[protocol] = column
+    for protocol in dict.fromkeys(row.protocol for row in rows):
+        own = [(row.text, row.accuracy) for row in rows if row.protocol == protocol]
+        known[protocol] = _means(texts, own)
     return [space.parse(text) for text in texts], known
+
+
+def _scores(name: str, rows: Sequence[Row], space: SearchSpace[Any]) -> Array:
+    """Return a score of each architecture, in the order of :func:`_by_protocol`.
+
+    Raises:
+        InputError: one has none, or they were measured in several ways.
+    """
+    texts = list(dict.fromkeys(row.text for row in rows))
+    told = [row for row in rows if np.isfinite(row.scores.get(name, np.nan))]
+    check_alike(name, {row.measured: row.source for row in reversed(told)})
+    column = _means(texts, [(row.text, row.scores[name]) for row in told])
+    if np.isnan(column).any():
+        missing = set(np.array(texts)[np.isnan(column)].tolist())
+        source = next(row.source for row in rows if row.text in missing)
+        raise InputError(
+            f"scores=[{name}]: {len(missing)} of {len(texts)} trained architectures have none, the "
+            f"first in {source}; runs of algorithm=guided keep those that they searched by"
+        )
+    return column
+
+
+def _means(texts: Sequence[str], values: Sequence[tuple[str, float]]) -> Array:
+    """Return the mean of the values of each text; NaN where there is none."""
+    index = {text: number for number, text in enumerate(texts)}
+    rows = [index[text] for text, _ in values]
+    sums = np.bincount(rows, [value for _, value in values], len(texts))
+    counts = np.bincount(rows, minlength=len(texts))
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

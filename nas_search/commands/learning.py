@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nas_search.commands.fitness import ProxyConfig
+from nas_search.commands.prior_choice import read_prior
 from nas_search.commands.reading import read_as
 from nas_search.commands.search_values import Learning
+from nas_search.commands.short_trainings import short_trainings_of
 from nas_search.core.errors import InputError
 from nas_search.core.files import user_path
 from nas_search.data import ImageData, fingerprint
 from nas_search.features import feature_names
-from nas_search.priors import Prior, load_prior, shipped_prior
+from nas_search.priors import Prior
 from nas_search.priors.guide import Experience, PriorGuide
-from nas_search.priors.shipped import shipped_names
 from nas_search.runs import open_run
 from nas_search.scoring import Executor, ScoringTask, Workers, start_workers
 from nas_search.scoring.table_lookup import TableWorkers
+from nas_search.search import Budget
 from nas_search.search.guided import TRAINED
 from nas_search.spaces import SPACES, SearchSpace
 from nas_search.tables import Table, truth
 from nas_search.training.recipe import Recipe
-from nas_search.training.short import TrainingTask
+from nas_search.training.short import TrainingTask, schedule_of
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,16 @@ class LearningConfig:
         assert self.recipe is not None
         told = repr((self.recipe, sorted(macro.items()), fingerprint(data)))
         return f"{self.recipe.name} {hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+    def budget(self, budget: Budget, data: ImageData) -> Budget:
+        """Return the budget of a search on ``data`` with its epochs as a number of trainings.
+
+        Raises:
+            InputError: they do not pay for a single one.
+        """
+        if self.recipe is None:
+            return budget
+        return budget.in_trainings(schedule_of(self.recipe, data).epochs)
 
     def facts(self) -> dict[str, Any]:
         """Return what defines the learning, as JSON-serializable values."""
@@ -100,7 +111,21 @@ def read_learning(
             raise InputError(text.replace("recipe.", "algorithm.recipe.")) from None
         _check_recipe(recipe, space)
     experience = tuple(_read_experience(one, space, proxy) for one in learning.experience)
-    return LearningConfig(recipe, table, _read_prior(learning.prior, space), experience)
+    prior = read_prior("algorithm.prior", learning.prior, space)
+    return LearningConfig(recipe, table, prior, experience)
+
+
+def check_epochs(budget: Budget, learning: LearningConfig) -> None:
+    """Refuse a budget in epochs where nothing is trained.
+
+    Raises:
+        InputError: accuracies are looked up.
+    """
+    if budget.epochs is not None and learning.recipe is None:
+        raise InputError(
+            f"budget.epochs={budget.epochs}: with a table nothing is trained; set "
+            "budget.trainings=N, as many as such epochs would pay for"
+        )
 
 
 def _check_recipe(recipe: Recipe, space: SearchSpace[Any]) -> None:
@@ -117,18 +142,6 @@ def _check_recipe(recipe: Recipe, space: SearchSpace[Any]) -> None:
                 f"algorithm.recipe.network.{name}: {space.name} has no such size; possible: "
                 f"{', '.join(sorted(sizes))}; or set algorithm.recipe.network=null"
             )
-
-
-def _read_prior(wanted: str, space: SearchSpace[Any]) -> Prior | None:
-    if wanted == "none" or (wanted == "auto" and space.name not in shipped_names()):
-        return None
-    prior = shipped_prior(space) if wanted == "auto" else load_prior(wanted, space)
-    if prior.scores:
-        raise InputError(
-            f"algorithm.prior={wanted} takes scores ({', '.join(prior.scores)}); choose one of "
-            "structure alone"
-        )
-    return prior
 
 
 def _read_experience(folder: str, space: SearchSpace[Any], proxy: ProxyConfig) -> Experience:
@@ -149,15 +162,14 @@ def _read_experience(folder: str, space: SearchSpace[Any], proxy: ProxyConfig) -
             f"algorithm.experience: {path} is a run by proxy={run.score}, whose scores do not "
             f"compare with those of {proxy.name}"
         )
-    scores = {e.key: e.scores[run.score] for e in run.evaluations if run.score in e.scores}
-    trained = [e for e in run.evaluations if math.isfinite(e.scores.get(TRAINED, math.nan))]
-    if not trained:
+    made = short_trainings_of(run)
+    if not made.trained:
         raise InputError(
             f"algorithm.experience: {path} has trained nothing (algorithm=guided does)"
         )
     return Experience(
-        protocol=str(run.config.get("protocol", path)),
-        architectures=tuple(space.parse(e.genotype) for e in trained),
-        accuracies=tuple(e.scores[TRAINED] for e in trained),
-        scores=tuple(scores[e.key] for e in trained),
+        protocol=made.protocol,
+        architectures=tuple(space.parse(e.genotype) for e in made.trained),
+        accuracies=tuple(e.scores[TRAINED] for e in made.trained),
+        scores=tuple(scores[run.score] for scores in made.scores),
     )

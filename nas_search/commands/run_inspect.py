@@ -12,11 +12,14 @@ from rich.console import Console
 from nas_search import report
 from nas_search.commands.inspect_schema import InspectConfig
 from nas_search.core.errors import InputError
+from nas_search.core.files import write_csv
 from nas_search.data.assemble import spaced_rows
 from nas_search.data.base import printable
 from nas_search.data.inspection import Inspection, find_parts, inspect_parts, label_samples
+from nas_search.priors import Effect, effects
 
 SHEET = "contact_sheet.png"
+EFFECTS = "effects.csv"
 _SHOWN = 10
 
 
@@ -33,7 +36,7 @@ def run_inspect(config: InspectConfig, directory: Path, console: Console) -> Ins
 
     Raises:
         InputError: a search would refuse the data; all that could be said has been.
-        OSError: the sheet cannot be written.
+        OSError: the sheet, or the table of effects, cannot be written.
     """
 
     def say(line: str) -> None:
@@ -49,6 +52,7 @@ def run_inspect(config: InspectConfig, directory: Path, console: Console) -> Ins
     if len(found.broken) > _SHOWN:
         say(f"broken: {len(found.broken) - _SHOWN:,} more")
     refusal = _fits(config, found, say)
+    _explain(config, directory, say)
     draw_sheet(found, directory / SHEET, config.what.classes, config.what.samples)
     say(f"samples as the network sees them: {directory / SHEET}")
     if found.broken:
@@ -65,16 +69,43 @@ def run_inspect(config: InspectConfig, directory: Path, console: Console) -> Ins
 def _fits(config: InspectConfig, found: Inspection, say: Callable[[str], None]) -> str:
     """Say how large a network of the space is on such images; return why there is none."""
     space, classes = config.space, len(found.parts.class_names)
-    genotype = space.sample(np.random.default_rng(0))
+    genotype, which = config.genotype, "the architecture"
+    if genotype is None:
+        genotype, which = space.sample(np.random.default_rng(0)), "one of its networks"
     try:
         cost = space.cost(genotype, found.input_shape, classes, **config.macro)
     except (InputError, RuntimeError) as error:  # torch refuses what no memory can hold
         return f"search_space={space.name}: {error}"
     say(
-        f"search_space={space.name} takes this size: one of its networks has {cost.params:,} "
+        f"search_space={space.name} takes this size: {which} has {cost.params:,} "
         f"parameters and {cost.macs:,} multiplications an image"
     )
     return ""
+
+
+def _explain(config: InspectConfig, directory: Path, say: Callable[[str], None]) -> None:
+    """Say what the prior expects of the architecture, and why; write all effects.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    prior = config.prior
+    if prior is None:
+        return
+    (mean,), (deviation,) = prior.predict([config.genotype])
+    told = effects(prior, config.genotype)
+    (place,) = prior.standardized(np.array([mean]))
+    say(
+        f"the prior expects {mean:+.2f} of the architecture, with an uncertainty of "
+        f"{deviation:.2f}: {place:+.2f} standard deviations from a random one; {EFFECTS} says why, "
+        f"these features most, beginning at {round(prior.forest.mean, 2) + 0.0:.2f}:"
+    )
+    for one in told[:_SHOWN]:
+        say(f"  {one.effect:+.3f}  {one.feature} = {one.value:g}")
+    if len(told) > _SHOWN:
+        rest = sum(one.effect for one in told[_SHOWN:])
+        say(f"  {rest:+.3f}  {len(told) - _SHOWN} more features together")
+    write_csv(directory / EFFECTS, Effect._fields, told)
 
 
 def draw_sheet(found: Inspection, path: Path, classes: int, samples: int) -> None:

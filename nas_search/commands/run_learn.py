@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from nas_search.commands.learn_schema import LearnConfig
@@ -37,6 +40,7 @@ def run_learn(config: LearnConfig, console: Console) -> Prior:
         "trainings": counts,
         "weights": {name: config.weights.get(name, 1.0) for name in counts},
         "on": dict(config.base.card) if config.base else None,
+        "scores": list(config.scores),
         "held_out": [figure.to_json() for figure in figures],
     }
     references = prior.references
@@ -57,14 +61,23 @@ def run_learn(config: LearnConfig, console: Console) -> Prior:
             highlight=False,
             soft_wrap=True,
         )
-    console.print(
-        f"{config.to} is a prior of search_space={config.space.name}; search by it: "
-        f"python -m nas_search search_space={config.space.name} proxy=prior "
-        f"proxy.path={config.to}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(_next_step(config), highlight=False, soft_wrap=True)
     return prior
+
+
+def _next_step(config: LearnConfig) -> str:
+    """Return what can be done with the prior."""
+    told = f"{config.to} is a prior of search_space={config.space.name}"
+    if config.scores:
+        names = ", ".join(config.scores)
+        return (
+            f"{told} that takes {names}, measured as it was there: "
+            "nas_search.priors.load_prior(path, space).predict(architectures, scores)"
+        )
+    return (
+        f"{told}; search by it: python -m nas_search search_space={config.space.name} proxy=prior "
+        f"proxy.path={config.to}"
+    )
 
 
 def _fitted(config: LearnConfig, accuracies: dict[str, Array], trees: int | None = None) -> Prior:
@@ -73,6 +86,7 @@ def _fitted(config: LearnConfig, accuracies: dict[str, Array], trees: int | None
         config.architectures,
         accuracies,
         config.weights,
+        scores=config.scores,
         seed=config.seed,
         base=config.base,
         trees=trees,
@@ -97,15 +111,20 @@ def _figures(config: LearnConfig) -> list[HeldOut]:
                 prior = _fitted(config, taught, JUDGED_TREES)
             except InputError:  # too few are left
                 return np.zeros(int(test.sum()))
-            chosen = [config.architectures[row] for row in np.flatnonzero(test).tolist()]
-            return prior.predict(chosen)[0]
+            return prior.predict(*_of(config, np.flatnonzero(test)))[0]
 
         predicted = cross_validated(keys, rows, predict)
         figures.append(judged(name, "cross-validation", predicted, column[rows]))
         if config.base is not None:
-            alone = config.base.predict([config.architectures[row] for row in rows.tolist()])[0]
+            alone = config.base.predict(*_of(config, rows))[0]
             figures.append(judged(name, "the prior that it starts from", alone, column[rows]))
     return figures
+
+
+def _of(config: LearnConfig, rows: NDArray[np.int64]) -> tuple[list[Any], dict[str, Array]]:
+    """Return the architectures of some rows, and their scores by name."""
+    chosen = [config.architectures[row] for row in rows.tolist()]
+    return chosen, {name: column[rows] for name, column in config.scores.items()}
 
 
 def _teaches(values: Array) -> bool:

@@ -58,6 +58,9 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     """
     keep_imports()
     data = config.dataset.load(config.dataset_options)
+    if config.learning is not None:
+        budget = config.learning.budget(config.budget, data)
+        config = dataclasses.replace(config, budget=budget)
     tasks = search_tasks(config, data)
     tasks, latency = _with_latency(config, tasks, directory, console)
     task = tasks[0]

@@ -12,7 +12,7 @@ from nas_search.commands.finalists_by import check_by
 from nas_search.commands.fitness import ProxyConfig, read_proxy
 from nas_search.commands.groups import read_choice, read_space, read_table
 from nas_search.commands.latency import LatencyConfig, read_latency
-from nas_search.commands.learning import LearningConfig, read_learning
+from nas_search.commands.learning import LearningConfig, check_epochs, read_learning
 from nas_search.commands.objectives import costs_of
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.reading import as_composed, read_as, read_group
@@ -108,6 +108,7 @@ def read_config(config: DictConfig) -> SearchConfig:
     learning = None
     if evolution.learning is not None:
         learning = read_learning(evolution.learning, space, proxy, table)
+        check_epochs(evolution.budget, learning)
     return SearchConfig(
         seed=top.seed,
         device=top.device,

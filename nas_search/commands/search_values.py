@@ -114,10 +114,10 @@ class Evolution:
     def _check_trainings(self) -> None:
         """Refuse a budget in which nothing is trained."""
         name, budget = self.algorithm.name, self.budget
-        if budget.trainings is None and budget.minutes is None:
+        if budget.trainings is None and budget.minutes is None and budget.epochs is None:
             raise InputError(
                 f"algorithm={name} trains networks: say how many with budget.trainings=N, or how "
-                "long with budget.minutes=N"
+                "long with budget.minutes=N or budget.epochs=N"
             )
         first = self.options.population + self.options.scored
         if budget.evaluations is not None and budget.evaluations < first:
@@ -158,6 +158,12 @@ def read_evolution(config: DictConfig, objectives: Sequence[str] = ()) -> Evolut
     check_count(objectives, algorithm)
     budget, _ = read_parts("budget", read_group(config, "budget"), Budget, _Advice)
     if not algorithm.trains:
+        if budget.epochs is not None:
+            raise InputError(
+                f"budget.epochs={budget.epochs} counts epochs of trainings within a search, and "
+                f"algorithm={algorithm.name} makes none: choose algorithm=guided, or set "
+                "budget.evaluations=N"
+            )
         budget = dataclasses.replace(budget, trainings=None)
     return Evolution(algorithm, options, proposing.batch, budget, *learning)
 

@@ -71,7 +71,7 @@ def _weights(network: nn.Module) -> dict[nn.Module, float]:
     if not isinstance(cells, nn.ModuleList):
         raise InputError("WRCor needs a network with a list of cells")
     parts = [*cells, head] if isinstance(head, nn.Module) else list(cells)
-    found = {
+    found: dict[nn.Module, float] = {
         module: 2.0**number
         for number, part in enumerate(parts)
         for module in part.modules()

@@ -24,7 +24,7 @@ class Forest:
         feature: (nodes,) feature that a node compares, :data:`LEAF` where it is a leaf.
         threshold: (nodes,) a row goes left where its value in float32 is at most this.
         right: (nodes,) how many nodes later the right child is.
-        value: (nodes,) prediction of a leaf.
+        value: (nodes,) prediction of a leaf; of an inner node, mean of the trainings in it.
         roots: (trees,) numbers of the trees' first nodes.
     """
 
@@ -51,6 +51,34 @@ class Forest:
         """Return mean and standard deviation over trees, (rows,) each."""
         predictions = self.predict_trees(values)
         return predictions.mean(1), predictions.std(1)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the trainings, over trees: where every prediction begins."""
+        return float(self.value[self.roots].mean())
+
+    def effects(self, values: Array) -> Array:
+        """Return how far each feature moves the predictions of (rows, features) from the mean.
+
+        Each split on the way down moves a tree's prediction from the mean of one node to that of
+        its child; all moves by a feature, averaged over trees, are its effect. The effects of a row
+        sum to its prediction less :attr:`mean`.
+
+        Returns:
+            (rows, features).
+        """
+        moved = np.zeros(values.shape)
+        compared = values.astype(np.float32)
+        rows, node = np.indices((len(values), self.trees))
+        node = self.roots[node]
+        while (inner := self.feature[node] != LEAF).any():
+            rows, node = rows[inner], node[inner]
+            feature = self.feature[node]
+            left = compared[rows, feature] <= self.threshold[node]
+            child = np.where(left, node + 1, node + self.right[node])
+            np.add.at(moved, (rows, feature), self.value[child] - self.value[node])
+            node = child
+        return moved / self.trees
 
     def part(self, trees: int) -> Forest:
         """Return ``trees`` of the trees, or all if there are fewer."""

@@ -156,6 +156,11 @@ def design(
     return np.concatenate(columns, axis=1)
 
 
+def design_names(space: SearchSpace[Any], scores: Sequence[str]) -> list[str]:
+    """Return the name of each column of :func:`design`: the feature's, or the score's."""
+    return [*feature_names(space), *(name for name in scores for _ in range(COPIES))]
+
+
 def load_prior(path: str | Path, space: SearchSpace[Any]) -> Prior:
     """Return the prior in a file.
 

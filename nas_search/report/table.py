@@ -10,6 +10,9 @@ from rich.table import Table
 from nas_search.core.evaluation import Evaluation
 from nas_search.report.files import cost_column, cost_names
 
+PREDICTED, UNCERTAINTY = "predicted", "uncertainty"
+"""Columns of a search that trains; see :meth:`nas_search.search.standings.Standing.columns`."""
+
 
 def leaderboard_table(
     ranked: Sequence[tuple[int, Evaluation]],
@@ -19,25 +22,33 @@ def leaderboard_table(
 ) -> Table:
     """Return the best ``top`` of ``ranked`` (see :func:`.files.best_first`) as a table.
 
-    ``truths`` are further columns of each, e.g. true accuracies from a table.
+    ``truths`` are further columns of each, e.g. true accuracies from a table. What is ``predicted``
+    and its ``uncertainty`` are one column. Headings break behind underscores, so that they need not
+    break within words in a narrow terminal.
     """
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    columns = list(truths[0]) if truths else []
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    columns = [name for name in (truths[0] if truths else ()) if name != UNCERTAINTY]
     costs = cost_names([evaluation for _, evaluation in ranked])
     headings = ("rank", score, *columns, "params", "MACs", *map(cost_column, costs))
     for heading in (*headings, "found as no."):
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(heading.replace("_", "_\n"), justify="right", overflow="fold")
     for rank, (number, evaluation) in enumerate(ranked[:top], 1):
         table.add_row(
             str(rank),
             f"{evaluation.scores[score]:.5g}",
-            *(told(column, truths[rank - 1][column]) for column in columns),
+            *(_beside(truths[rank - 1], column) for column in columns),
             human(evaluation.params),
             human(evaluation.macs),
             *(human(evaluation.costs[name]) for name in costs),
             str(number),
         )
     return table
+
+
+def _beside(truths: Mapping[str, float | None], column: str) -> str:
+    """Return the cell of a column beside the score, of a prediction with its uncertainty."""
+    value, deviation = told(column, truths[column]), truths.get(UNCERTAINTY)
+    return f"{value} +- {deviation:.2f}" if column == PREDICTED and deviation is not None else value
 
 
 def told(column: str, value: float | None) -> str:

@@ -31,12 +31,12 @@ class Training:
 
 
 def trainings_in(folder: Path) -> list[Training]:
-    """Return what was trained in the directory of a run, or in those of a sweep.
+    """Return the finalists that were trained in the directory of a run, or in those of a sweep.
 
     What was stopped early or failed is left out.
 
     Raises:
-        InputError: nothing was trained there, or a file is broken.
+        InputError: a file is broken.
     """
     folders = [
         place.parent
@@ -44,13 +44,7 @@ def trainings_in(folder: Path) -> list[Training]:
         for place in sorted(folder.glob(pattern))
         if (place.parent / "genotype.json").exists()
     ]
-    trainings = [one for place in folders for one in _training(place)]
-    if not trainings:
-        raise InputError(
-            f"{folder} holds no trained finalist; give the directory of a run that trained some "
-            "(finalists=five), or a table"
-        )
-    return trainings
+    return [one for place in folders for one in _training(place)]
 
 
 def _training(folder: Path) -> Iterator[Training]:

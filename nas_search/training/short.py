@@ -65,6 +65,16 @@ class TrainingTask:
         return ShortTrainer(self)
 
 
+def schedule_of(recipe: Recipe, data: ImageData) -> Recipe:
+    """Return the schedule of every short training on ``data``, with its true number of epochs.
+
+    Few images ask for more epochs than the recipe says, see :func:`.fit_to`.
+    """
+    labels = data.train.labels
+    held_out = () if data.validation is not None else validation_rows(labels, recipe.validation, 0)
+    return fit_to(recipe, len(labels) - len(held_out))
+
+
 class ShortTrainer:
     """Trains candidates one after another; reads the images once."""
 
@@ -83,7 +93,7 @@ class ShortTrainer:
             learnt[held_out] = False
             self._train = every.select(learnt.nonzero()[:, 0])
             self._validation = every.select(held_out)
-        self._recipe = fit_to(task.recipe, len(self._train))
+        self._recipe = schedule_of(task.recipe, task.data)
 
     def evaluate(self, genotypes: Sequence[Hashable]) -> list[Evaluation]:
         """Return the evaluation of each: its validation accuracy, or why there is none.

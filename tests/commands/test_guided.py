@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -123,6 +124,16 @@ def test_a_larger_budget_continues_a_smaller_one(whole: Path, tmp_path: Path) ->
     assert history(tmp_path) == history(whole)
 
 
+def test_a_budget_in_epochs_is_a_budget_in_whole_trainings(whole: Path, tmp_path: Path) -> None:
+    out = run(tmp_path, "algorithm.recipe.epochs=1", "budget.epochs=4", "budget.trainings=null")
+    assert "4 trainings are made, all that budget.epochs=4 pays for" in out
+    assert history(tmp_path) == history(whole)[: 6 + 4 + 3 + 4 + 1]
+    assert json.loads((tmp_path / "summary.json").read_text())["trainings"] == {"trained": 4}
+    out = run(tmp_path, "budget.epochs=100")  # continues; the eight trainings end it
+    assert "all 8 trainings of the budget are made" in out
+    assert history(tmp_path) == history(whole)
+
+
 @pytest.mark.slow
 def test_the_number_of_workers_does_not_matter(whole: Path, tmp_path: Path) -> None:
     run(tmp_path, "executor=processes", "executor.workers=2")
@@ -157,6 +168,10 @@ def test_with_a_table_accuracies_are_looked_up(tmp_path: Path) -> None:
                 space.parse(cell)
     (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
     path = f"benchmark.path={tmp_path / 'table.csv'}"
+    with pytest.raises(InputError, match="budget.epochs=9: with a table nothing is trained"):
+        compose(
+            "algorithm=guided", "budget.epochs=9", "search_space=nasbench201", "benchmark=csv", path
+        )
     run(tmp_path / "run", "benchmark=csv", path, "budget.trainings=20")
     opened = open_run(tmp_path / "run")
     assert not (tmp_path / "run" / "trainings").exists()
@@ -177,6 +192,8 @@ def test_with_a_table_accuracies_are_looked_up(tmp_path: Path) -> None:
     [
         (["budget={trainings:null,minutes:null}"], "say how many with budget.trainings=N"),
         (["budget.trainings=0"], "budget.trainings=0 must be 1 or more"),
+        (["budget.epochs=0"], "budget.epochs=0 must be 1 or more"),
+        (["algorithm=random", "budget.epochs=9"], "algorithm=random makes none: choose algorithm="),
         (["budget.evaluations=120"], "budget.evaluations=120 ends before the first training"),
         (["algorithm.trained=0"], "algorithm.trained=0 must be 1 or more"),
         (["algorithm.prior=nowhere.prior"], "there is no prior .*nowhere.prior"),
@@ -191,6 +208,17 @@ def test_a_mistake_is_one_line(overrides: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         compose("algorithm=guided", *overrides)
     assert "\n" not in str(caught.value)
+
+
+def test_epochs_are_those_that_few_images_are_trained_for() -> None:
+    config = compose("algorithm=guided", "algorithm.recipe.min_steps=600", "budget.epochs=39")
+    assert config.learning is not None and config.learning.recipe is not None
+    assert config.learning.recipe.epochs == 2
+    data = config.dataset.load(config.dataset_options)
+    with pytest.raises(InputError, match=r"pays for no training: one takes 40 epochs.*min_steps"):
+        config.learning.budget(config.budget, data)
+    enough = dataclasses.replace(config.budget, epochs=80)
+    assert config.learning.budget(enough, data).trainings == 2
 
 
 def test_a_space_without_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -22,7 +24,11 @@ from nas_search.commands.search_schema import read_config
 from nas_search.commands.train_schema import TrainConfig
 from nas_search.core.errors import InputError
 from nas_search.inspect import main
+from nas_search.priors import shipped_prior
+from nas_search.runs.architecture import Architecture
+from nas_search.spaces import SPACES
 from nas_search.training import Finalist, FinalistsConfig
+from studies.result_files import read_rows
 from tests.training.made import architecture, recipe, stripes_data
 
 RNG = np.random.default_rng(0)
@@ -136,3 +142,45 @@ def test_a_training_says_what_it_read(tmp_path: Path) -> None:
     lines = out.getvalue().splitlines()
     assert lines[0] == "data: 60 images; 3 classes in training: 0 16, 1 16, 2 16"
     assert lines[1].endswith("test: 20% of each class held out): 48 training, 12 test images")
+
+
+def test_an_architecture_is_explained_by_the_prior(tmp_path: Path) -> None:
+    said = look(tmp_path, "dataset.size=8", "architecture=DARTS_V2")
+    assert "search_space=darts takes this size: the architecture has " in said
+    space = SPACES.get("darts").space()
+    (mean,), (deviation,) = shipped_prior(space).predict(["DARTS_V2"])
+    assert (
+        f"expects {mean:+.2f} of the architecture, with an uncertainty of {deviation:.2f}" in said
+    )
+    told = read_rows(tmp_path / "effects.csv")
+    summed = shipped_prior(space).forest.mean + sum(float(row["effect"]) for row in told)
+    assert summed == pytest.approx(mean)
+    first = told[0]
+    assert f"  {float(first['effect']):+.3f}  {first['feature']} = " in said
+    assert "more features together" in said
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["architecture=nothing"], "refused: DARTS genotype: expected"),
+        (["architecture=DARTS_V2", "prior=no.prior"], "refused: there is no prior .*no.prior"),
+        (["architecture=OTHER"], "OTHER is of search_space=nasbench201, not of darts: add search"),
+    ],
+)
+def test_an_architecture_that_cannot_be_looked_at_is_refused(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    cell = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    best = Architecture("nasbench201", cell, (3, 8, 8), 10, {"cells": 1, "channels": 4}, {})
+    (tmp_path / "best.json").write_text(json.dumps(best.as_dict()))
+    given = [one.replace("OTHER", str(tmp_path)) for one in overrides]
+    said = look(tmp_path, "dataset.size=8", *given)
+    assert re.search(message.replace("OTHER", str(tmp_path)), said), said
+    assert said.count("refused") == 1 and "\n" not in said[said.index("refused") :]
+
+
+def test_without_a_prior_an_architecture_has_its_size_alone(tmp_path: Path) -> None:
+    said = look(tmp_path, "dataset.size=8", "architecture=DARTS_V2", "prior=none")
+    assert "the architecture has " in said and "expects" not in said
+    assert not (tmp_path / "effects.csv").exists()

@@ -242,7 +242,7 @@ def test_the_default_is_the_command_of_the_title() -> None:
         ),
         ("+algorithm.elite=3", "unknown key 'algorithm.elite'; possible: "),
         ("+search_space.depth=3", "unknown key 'search_space.depth'; possible: "),
-        ("+budget.hours=3", "unknown key 'budget.hours'; possible: evaluations, minutes"),
+        ("+budget.hours=3", "unknown key 'budget.hours'; possible: epochs, evaluations, minutes"),
         ("~seed", "seed is missing"),
         ("~proxy", "proxy"),
         ("~proxy.name", "proxy.name is missing"),

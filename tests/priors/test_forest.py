@@ -41,6 +41,39 @@ def test_predictions_are_those_of_scikit_learn(seed: int, kind: Any, leaves: int
     np.testing.assert_allclose(deviation, each.std(1), rtol=0, atol=1e-12)
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    kind=st.sampled_from([RandomForestRegressor, ExtraTreesRegressor]),
+)
+def test_effects_and_mean_sum_to_the_prediction(seed: int, kind: Any) -> None:
+    values, targets = problem(seed)
+    model = kind(12, min_samples_leaf=2, random_state=seed).fit(values[:40], targets[:40])
+    forest = from_sklearn(model).compact()
+    effects = forest.effects(values)
+    assert effects.shape == values.shape
+    np.testing.assert_allclose(
+        forest.mean + effects.sum(1), forest.predict(values)[0], rtol=0, atol=1e-12
+    )
+
+
+def test_effects_are_the_moves_of_the_node_means_on_the_path() -> None:
+    values, targets = problem(6)
+    model = ExtraTreesRegressor(7, min_samples_leaf=3, random_state=0).fit(values, targets)
+    expected = np.zeros_like(values)
+    for row, one in enumerate(values.astype(np.float32)):
+        for estimator in model.estimators_:
+            tree, node = estimator.tree_, 0
+            while tree.children_left[node] >= 0:
+                feature = tree.feature[node]
+                side = tree.children_left if one[feature] <= tree.threshold[node] else None
+                child = (tree.children_right if side is None else side)[node]
+                move = tree.value[child, 0, 0] - tree.value[node, 0, 0]
+                expected[row, feature] += move / 7
+                node = child
+    np.testing.assert_allclose(from_sklearn(model).effects(values), expected, rtol=0, atol=1e-12)
+
+
 def test_stored_arrays_give_the_compact_forest_again() -> None:
     values, targets = problem(3)
     forest = from_sklearn(RandomForestRegressor(10, random_state=0).fit(values, targets))

@@ -279,6 +279,23 @@ def test_errors_name_impossible_budgets(budget: dict[str, float], key: str) -> N
         Budget(**budget)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("trainings", "epochs", "trained"),
+    [(8, None, 8), (8, 100, 8), (8, 40, 8), (8, 39, 7), (None, 39, 7), (None, 5, 1), (1, 5, 1)],
+)
+def test_epochs_pay_for_whole_trainings(
+    trainings: int | None, epochs: int | None, trained: int
+) -> None:
+    paid = Budget(trainings=trainings, epochs=epochs).in_trainings(5)
+    assert paid.trainings == trained
+    assert (paid.epochs is not None) == (epochs is not None and trained != trainings)
+
+
+def test_epochs_that_pay_for_no_training_are_refused() -> None:
+    with pytest.raises(InputError, match="budget.epochs=4 pays for no training: one takes 5 ep"):
+        Budget(epochs=4).in_trainings(5)
+
+
 @pytest.mark.parametrize("room", ["nas_search.search", "nas_search.report"])
 def test_room_does_not_import_torch(room: str) -> None:
     check = f"import sys, {room}; sys.exit('torch' in sys.modules)"

@@ -66,7 +66,8 @@ def test_attention_is_that_of_its_definition() -> None:
         else:
             index = [max(-14, min(14, b - a)) + 15 for a, b in zip(one, other, strict=True)]
         vertical: Tensor = positions.vertical.weight[index[0]]
-        return vertical + positions.horizontal.weight[index[1]]
+        horizontal: Tensor = positions.horizontal.weight[index[1]]
+        return vertical + horizontal
 
     expected = []
     for query, here in enumerate(places):
@@ -134,9 +135,10 @@ def test_features_are_of_the_whole_and_of_every_layer() -> None:
 
 
 def test_impossible_values_and_texts_are_refused() -> None:
-    for options in ({"depth": []}, {"num_heads": [1, 1]}, {"embed_dim": [0, 4]}):
-        with pytest.raises(InputError, match=f"search_space.{next(iter(options))} must be"):
-            AutoformerSpace(**options)  # type: ignore[arg-type]
+    bad: list[tuple[str, list[int]]] = [("depth", []), ("num_heads", [1, 1]), ("embed_dim", [0, 4])]
+    for name, values in bad:
+        with pytest.raises(InputError, match=f"search_space.{name} must be"):
+            AutoformerSpace(**{name: values})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="unknown supernet 'huge'"):
         AutoformerSpace("huge")
     with pytest.raises(InputError, match="one architecture is no search"):

@@ -54,7 +54,7 @@ def test_a_study_continues_where_it_stopped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     whole, parts = tmp_path / "whole.csv", tmp_path / "parts.csv"
-    guided.measure("nasbench201", tmp_path, tmp_path, 2, whole)
+    guided.measure("nasbench201", tmp_path, tmp_path, range(2), whole)
     rows = read_rows(whole)
     assert {(row["method"], row["seed"], row["trainings"]) for row in rows} == {
         (method, seed, trainings)
@@ -64,7 +64,7 @@ def test_a_study_continues_where_it_stopped(
         for trainings in ("5", "10")
     }
     assert {float(row["judged"]) for row in rows} <= {80.0 + n for n in range(14)}
-    guided.measure("nasbench201", tmp_path, tmp_path, 1, parts)
+    guided.measure("nasbench201", tmp_path, tmp_path, range(1), parts)
     searched: list[int] = []
     search = guided.search
 
@@ -73,7 +73,7 @@ def test_a_study_continues_where_it_stopped(
         return search(here, method, seed, prior)
 
     monkeypatch.setattr(guided, "search", counted)
-    guided.measure("nasbench201", tmp_path, tmp_path, 2, parts)
+    guided.measure("nasbench201", tmp_path, tmp_path, range(2), parts)
     assert set(searched) == {1}  # what is there is kept
     assert parts.read_text() == whole.read_text()
 
@@ -106,6 +106,27 @@ def test_methods_train_as_often_as_they_say_within_the_bound() -> None:
     assert all((e.params or 0) <= 3 for e in again)
     scored = [e for e in history if e not in again and e.status != "rejected"]
     assert len(scored) == guided.scored_before(10)
+
+
+def test_fresh_seeds_are_shown_by_themselves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(guided, "FRESH", 2)
+    file = tmp_path / "guided.csv"
+    guided.measure("nasbench201", tmp_path, tmp_path, range(4), file, ["random", "evolution"])
+    rows = read_rows(file)
+    for fresh, seeds in ((True, "23"), (False, "01")):
+        random = guided.of_place(rows, "nasbench201", fresh)["random"]
+        told = [
+            float(row["judged"])
+            for row in rows
+            if row["method"] == "random" and row["trainings"] == "5" and row["seed"] in seeds
+        ]
+        assert random[5].tolist() == told and len(told) == 2
+    tables = guided.shown(rows).split("\n\n")
+    assert ["fresh seeds" in one for one in tables] == [True, False]
+    legend = guided.picture(rows).legends[0]
+    assert [text.get_text() for text in legend.texts] == ["random", "evolution"]
 
 
 def test_another_weight_of_uncertainty_is_another_search_and_is_put_back() -> None:

@@ -102,8 +102,9 @@ class AutoformerSpace(SearchSpace[Autoformer]):
     def size(self) -> int:
         """Number of genotypes: widths times the layers' choices to the power of the depth."""
         ranges = self.ranges
-        layer = len(ranges.mlp_ratio) * len(ranges.num_heads)
-        return len(ranges.embed_dim) * sum(layer**depth for depth in ranges.depth)
+        layer: int = len(ranges.mlp_ratio) * len(ranges.num_heads)
+        of_layers: int = sum(layer**depth for depth in ranges.depth)
+        return len(ranges.embed_dim) * of_layers
 
     def sample(self, rng: np.random.Generator) -> Autoformer:
         """Return a genotype whose depth and every choice are drawn uniformly, as published.
