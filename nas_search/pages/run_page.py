@@ -15,6 +15,7 @@ from nas_search.pages.evolution import kept, objective_charts, score_chart, scor
 from nas_search.pages.family import family_of
 from nas_search.pages.found import Ranked, certainty, found, ranked_of
 from nas_search.pages.page import number, picture, render
+from nas_search.pages.prior_section import prior_section
 from nas_search.pages.section import Section
 from nas_search.pages.trained import trained_in
 from nas_search.report.files import cost_column
@@ -30,7 +31,7 @@ SHEETS = ("contact_sheet.png", "samples.png")
 
 Sections = Callable[[Run, SearchSpace[Any], Ranked], Section | None]
 
-SECTIONS: list[Sections] = []
+SECTIONS: list[Sections] = [prior_section]
 """Further sections, each a function that returns one, or None where the run has nothing for it."""
 
 

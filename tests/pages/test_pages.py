@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas_search.commands.pages import page_of, write_after
@@ -19,11 +20,13 @@ from nas_search.pages.family import changes, line_of
 from nas_search.pages.found import ranked_of
 from nas_search.pages.page import ASSETS, PAGE, number
 from nas_search.pages.run_page import run_page
+from nas_search.priors import effects, shipped_prior
 from nas_search.runs.run import Run, open_run
 from nas_search.search.guided import TRAINED
 from tests.pages.material import (
     FACTS,
     HOSTILE,
+    SPACE,
     data_of,
     evaluations,
     make_ranking,
@@ -151,6 +154,18 @@ def test_costs_at_other_sizes_stand_beside_those_as_scored(tmp_path: Path) -> No
     assert {"cost-macs", "cost-macs-as-scored"} <= data_of(page)["charts"].keys()
     assert "Costs are those of the network at cells=20, channels=36" in page
     assert "<dd>max_macs=5000000.0</dd>" in page
+
+
+def test_effects_of_the_prior_are_those_of_the_winner(page: str, folder: Path) -> None:
+    run, data = open_run(folder), data_of(page)
+    best = ranked_of(run)[0][1].genotype
+    told = effects(shipped_prior(SPACE), best)
+    rows = data["grids"]["effects"]["rows"]
+    assert [row[0] for row in rows] == [one.feature for one in told]
+    assert [row[2] for row in rows] == pytest.approx([one.effect for one in told])
+    expected = shipped_prior(SPACE).predict([e.genotype for e in run.evaluations if e.scores])[0]
+    shown = [row[1] for row in data["charts"]["score-prior"]["rows"]]
+    assert np.corrcoef(shown, expected)[0, 1] == pytest.approx(1)
 
 
 def test_a_front_is_called_a_front(tmp_path: Path) -> None:
