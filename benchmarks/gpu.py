@@ -7,6 +7,7 @@ needs torch, numpy, scipy, scikit-learn, deap, hydra-core and omegaconf alone. W
 same is run in small.
 
 right      the largest relative difference of each score to the CPU's value, in three spaces
+kernels    ms of each kernel by shape, what the library does and what is chosen here, and errors
 scoring    ms per network of the default score by the size K of the stack, and the floor: four times
            the bytes that backward needs, over the speed at which this device copies
 launches   tensor operations of one stack, kernels, and the share of the time the device is busy
@@ -34,6 +35,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from benchmarks import gpu_kernels
 from benchmarks.common import genotypes, header, say, task
 from benchmarks.counting import MACRO, Launches
 from nas_search.core.device import set_precision
@@ -49,6 +51,7 @@ from nas_search.search.regularized_evolution import (
     RegularizedEvolution,
     RegularizedEvolutionOptions,
 )
+from nas_search.training.graph import WARM_UP, GraphedStep
 
 PASSES = 4
 """Times that each kept number moves at least: it and its error are written once and read once."""
@@ -208,6 +211,11 @@ def _difference(name: str, evaluations: list[tuple[Any, Any]]) -> str:
     return f"{worst:.0e}" + (f", {lost} lost" if lost else "")
 
 
+def kernels(how: Sizes) -> Table:
+    """Time the engine's own kernels beside what the library does, by shape."""
+    return gpu_kernels.table(how.device, how.device == "cpu", partial(timed, how=how, seconds=0.3))
+
+
 def scoring(how: Sizes) -> Table:
     """Time the default score by the size of the stack."""
     speed, begun = bandwidth(how), perf_counter()
@@ -309,28 +317,37 @@ def search(how: Sizes) -> Table:
 
 
 def training(how: Sizes) -> Table:
-    """Time an epoch of DARTS_V2 from a few of its steps: forward, backward, clipping, SGD."""
+    """Time an epoch of DARTS_V2 from a few of its steps: forward, backward, clipping, SGD.
+
+    Recorded as a graph, too, as the recipes do on a GPU.
+    """
     speed = bandwidth(how)
     table: Table = [["cells", "form", "ms per step", "s per epoch", "floor, s per epoch"]]
-    forms: list[tuple[str, torch.dtype | None, bool]] = [
-        ("fp32", None, False),
-        ("fp32, channels-last", None, True),
-        ("bf16, channels-last", torch.bfloat16, True),
+    forms: list[tuple[str, torch.dtype | None, bool, bool]] = [
+        ("fp32", None, False, False),
+        ("fp32, graph", None, False, True),
+        ("fp32, channels-last, graph", None, True, True),
+        ("bf16, channels-last", torch.bfloat16, True, False),
+        ("bf16, channels-last, graph", torch.bfloat16, True, True),
     ]
+    if how.device == "cpu":  # which records nothing
+        forms = [form for form in forms if not form[-1]]
     steps = how.images / how.batch
     for cells in how.depths:
         macro = {"cells": cells, "channels": 4 if how.device == "cpu" else 16}
         shape = (3, how.size, how.size)
-        for form, dtype, last in forms:
+        for form, dtype, last, graphed in forms:
             torch.manual_seed(0)
             network = Architecture("darts", "DARTS_V2", shape, 10, macro, {}).build()
-            step, kept = training_step(network.to(how.device), shape, how, dtype, last)
+            said: list[str] = []
+            network = network.to(how.device)
+            step, kept = training_step(network, shape, how, dtype, last, said if graphed else None)
             seconds = timed(step, how)
             floor = PASSES * kept * steps / speed
             table.append(
                 [
                     str(cells),
-                    form,
+                    "; ".join([form, *said]),
                     f"{1000 * seconds:.1f}",
                     f"{seconds * steps:.1f}",
                     f"{floor:.2f}",
@@ -345,8 +362,12 @@ def training_step(
     how: Sizes,
     dtype: torch.dtype | None,
     last: bool,
+    said: list[str] | None,
 ) -> tuple[Callable[[], None], int]:
-    """Return one step of training on random pixels, and the bytes that its forward pass keeps."""
+    """Return one step of training on random pixels, and the bytes that its forward pass keeps.
+
+    With a graph if there is a list ``said``, to which is added why there is none.
+    """
     images = torch.randn(how.batch, *shape, device=how.device)
     labels = torch.randint(10, (how.batch,), device=how.device)
     if last:
@@ -364,15 +385,23 @@ def training_step(
         with torch.autocast(how.device.split(":")[0], dtype, enabled=dtype is not None):
             return F.cross_entropy(network(images), labels)
 
-    def step() -> None:
+    def gradients(*_: Tensor) -> Tensor:
+        optimizer.zero_grad(set_to_none=True)
         loss().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5)
+        return torch.zeros(3, dtype=torch.float64, device=how.device)
+
+    work: Callable[..., Tensor] = gradients
+    if said is not None:
+        work = GraphedStep(gradients, list(network.parameters()), said.append)
+
+    def step() -> None:
+        work(images, labels)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss()
-    for _ in range(2):
+    for _ in range(2 if said is None else WARM_UP + 2):
         step()
     return step, sum(kept.values())
 
@@ -392,7 +421,8 @@ def guarded(section: Callable[[Sizes], Table]) -> Callable[[Sizes], Table]:
 
 
 SECTIONS: dict[str, Callable[[Sizes], Table]] = {
-    section.__name__: guarded(section) for section in (right, scoring, launches, search, training)
+    section.__name__: guarded(section)
+    for section in (right, kernels, scoring, launches, search, training)
 }
 
 

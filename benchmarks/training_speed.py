@@ -1,4 +1,4 @@
-"""What bf16, channels-last and ``compile`` do to the time of a training epoch.
+"""What bf16, channels-last, ``compile`` and CUDA graphs do to the time of a training epoch.
 
 One DARTS network (DARTS_V2) is trained by ``fast`` in every form at once, an epoch of each in turn,
 so that a machine that is slower for a while is so for all. The first epoch, in which the compiler
@@ -28,14 +28,23 @@ from nas_search.training.images import Images
 from nas_search.training.loop import Epoch, Training
 from nas_search.training.recipe import Recipe
 
+
+def form(precision: str = "fp32", last: bool = False, **more: bool) -> dict[str, object]:
+    """Return the values of a recipe that make a form."""
+    return {"precision": precision, "channels_last": last, "cuda_graph": False, **more}
+
+
 FORMS: dict[str, dict[str, object]] = {
-    "fp32": {},
-    "fp32, channels-last": {"channels_last": True},
-    "bf16": {"precision": "bf16"},
-    "bf16, channels-last": {"precision": "bf16", "channels_last": True},
-    "fp32, compile": {"compile": True},
-    "bf16, channels-last, compile": {"precision": "bf16", "channels_last": True, "compile": True},
+    "fp32": form(),
+    "fp32, channels-last": form(last=True),
+    "bf16": form("bf16"),
+    "bf16, channels-last": form("bf16", last=True),
+    "fp32, compile": form(compile=True),
+    "bf16, channels-last, compile": form("bf16", last=True, compile=True),
+    "fp32, graph": form(cuda_graph=True),
+    "bf16, channels-last, graph": form("bf16", last=True, cuda_graph=True),
 }
+"""What the recipe leaves to the device is said here. Graphs are for GPUs."""
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ from packaging.utils import canonicalize_name
 REPOSITORY = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomli.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 OURS = {"nas_search", "benchmarks", "examples", "studies", "tests"}
+BROUGHT = {"triton"}
+"""What torch brings for GPUs: files named after it import it, and functions import these files."""
 LOWEST = REPOSITORY / "tests" / "lowest.txt"
 
 
@@ -65,6 +67,9 @@ def test_the_package_imports_what_it_declares_and_declares_what_it_imports() -> 
     required, extras = declared(), [e for e in PROJECT["optional-dependencies"] if e != "test"]
     for name, places in used.items():
         if name in required:
+            continue
+        if name in BROUGHT:
+            assert all(place.endswith(f"_{name}.py") for place, _ in places), (name, places)
             continue
         # What an extra brings is imported where it is used; nas_search.testing is for tests alone.
         extra = [place for place, lazy in places if lazy]

@@ -6,24 +6,33 @@ import csv
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
 import nas_search
 from nas_search.passes import PASSES
 from nas_search.proxies import PROXIES
 from nas_search.spaces import SPACES, Choices
+from nas_search.spaces.module import ModuleSpace
 from nas_search.testing.proxies import ProxyConformance
 from nas_search.testing.spaces import SearchSpaceConformance
 from tests.conftest import Register
 
 with SPACES.temporarily(), PASSES.temporarily(), PROXIES.temporarily():  # other tests see no more
-    from examples import gradients_of_any_network, own_score, own_space, score_timm_models
+    from examples import (
+        gradients_of_any_network,
+        own_network,
+        own_score,
+        own_space,
+        score_timm_models,
+    )
 
     LOGITS, LOGIT_SPREAD = PASSES.get("logits"), PROXIES.get("logit_spread")
 
@@ -43,11 +52,12 @@ def run(*arguments: str, folder: Path = REPOSITORY) -> str:
     return done.stdout
 
 
-def search(example: ModuleType, folder: Path, *more: str) -> dict[str, str]:
+def search(
+    example: ModuleType, folder: Path, *more: str, small: Sequence[str] = SMALL
+) -> dict[str, str]:
     """Run the search of an example's docstring, made small; return the leaderboard's first row."""
     (shown,) = re.findall(r"^python (-m nas_search .*)$", str(example.__doc__), re.MULTILINE)
-    small = [value.replace("=run", f"={folder}") for value in (*SMALL, *more)]
-    run(*shown.split(), *small)
+    run(*shown.split(), *(value.replace("=run", f"={folder}") for value in (*small, *more)))
     with (folder / "leaderboard.csv").open(newline="", encoding="utf-8") as file:
         return next(csv.DictReader(file))
 
@@ -164,3 +174,37 @@ def test_without_timm_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(SystemExit, match="pip install timm"):
         score_timm_models.main(["--models", "resnet18"])
+
+
+def test_torchvisions_resnet_is_elastic() -> None:
+    values = yaml.safe_load(
+        (REPOSITORY / "examples/conf/search_space/elastic_resnet.yaml").read_text()
+    )
+    assert values.pop("name") == "module"
+    space = ModuleSpace(**values)
+    two = space.parse("stages=2,depth1=1,width1=16,depth2=2,width2=32")
+    text = "stages=4,depth1=2,width1=64,depth2=2,width2=128,depth3=2,width3=256,depth4=2,width4=512"
+    resnet18 = space.cost(space.parse(text), (3, 224, 224), 1000)
+    # The published one but for a stem of 3 x 3 instead of 7 x 7.
+    assert resnet18.params == 11_689_512 - 3 * 64 * (49 - 9)
+    stem, one, shrinking, block = 3 * 9 * 16 + 32, 2 * 9 * 256 + 64, 0, 0
+    shrinking = 9 * 16 * 32 + 9 * 32 * 32 + 16 * 32 + 3 * 64
+    block = 2 * (9 * 32 * 32 + 64)
+    assert space.cost(two, (3, 32, 32), 10).params == stem + one + shrinking + block + 330
+
+
+@pytest.mark.slow
+def test_a_network_of_ones_own_is_searched_trained_and_exported(tmp_path: Path) -> None:
+    best = search(
+        *(own_network, tmp_path, "search_space.choices.stages=[2,3]", "proxy=params"),
+        *("finalists.k=1", "recipe.epochs=1", "recipe.min_steps=0"),
+        *(f"search_space.choices.width{i}={{from:4,to:8,step:4}}" for i in (1, 2, 3)),
+        small=[value for value in SMALL if "search_space" not in value],
+    )
+    (folder,) = [one for one in (tmp_path / "finalists").iterdir() if one.is_dir()]
+    assert "It needs torch, torchvision and the weights" in (folder / "model.py").read_text()
+    count = "print(sum(p.numel() for p in network.parameters()))"
+    alone = run("-c", f"import model; network = model.load(); {count}", folder=folder)
+    load = f"import nas_search; network = nas_search.load({str(tmp_path)!r}).build()"
+    again = run("-c", f"{load}; {count}")
+    assert int(alone) == int(again) == int(best["params"])

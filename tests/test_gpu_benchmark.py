@@ -14,18 +14,19 @@ def test_it_prints_every_section_and_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "gpu.json"
-    sections = ["--section", "launches", "--section", "search"]
+    sections = ["--section", "kernels", "--section", "launches", "--section", "search"]
     arguments = ["gpu", "--device", "cpu", "--out", str(out), *sections]
     monkeypatch.setattr("sys.argv", arguments)
     gpu.main()
-    assert set(json.loads(out.read_text())) == {"of", "launches", "search"}
+    assert set(json.loads(out.read_text())) == {"of", "kernels", "launches", "search"}
     first = capsys.readouterr().out
-    assert "| darts |" in first
+    assert "| darts |" in first and "| eigenvalues |" in first
     assert "evaluations/s" in first
 
     def again(how: gpu.Sizes) -> gpu.Table:
         raise AssertionError("it was measured before")
 
+    monkeypatch.setitem(gpu.SECTIONS, "kernels", again)
     monkeypatch.setitem(gpu.SECTIONS, "launches", again)
     monkeypatch.setitem(gpu.SECTIONS, "search", again)
     gpu.main()

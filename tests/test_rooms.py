@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.rooms import PACKAGE, PAGE, imports, replaced, rooms_used
 
 ROOMS = (
-    *("core", "stacked", "layers", "gradients", "spaces", "features", "priors", "costs"),
+    *("core", "stacked", "kernels", "layers", "gradients", "spaces", "features", "priors", "costs"),
     *("tables", "passes", "proxies", "data", "scoring", "search", "runs", "export"),
     *("training", "ranking", "report", "pages", "testing"),
     *("commands", "inspect", "learn", "rank", "sweep", "train", "__init__", "__main__"),

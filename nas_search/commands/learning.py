@@ -70,8 +70,12 @@ class LearningConfig:
 
     def facts(self) -> dict[str, Any]:
         """Return what defines the learning, as JSON-serializable values."""
+        recipe = None
+        if self.recipe is not None:
+            recipe = dataclasses.asdict(self.recipe)
+            del recipe["cuda_graph"]  # changes only the speed
         return {
-            "recipe": dataclasses.asdict(self.recipe) if self.recipe is not None else None,
+            "recipe": recipe,
             "prior": self.prior.digest if self.prior is not None else None,
             "experience": [one.digest for one in self.experience],
         }

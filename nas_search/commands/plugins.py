@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from nas_search.commands.reading import first_line
-from nas_search.core.errors import InputError
+from nas_search.core.importing import import_own
 
 
 def import_plugins(modules: Sequence[str]) -> None:
@@ -17,12 +13,5 @@ def import_plugins(modules: Sequence[str]) -> None:
     Raises:
         InputError: one cannot be imported.
     """
-    here = str(Path.cwd())
-    if modules and not {"", here} & set(sys.path):
-        sys.path.insert(0, here)  # as ``python -m`` does and a console script does not
     for module in modules:
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # somebody else's code
-            reason = f"{type(error).__name__}: {first_line(error)}"
-            raise InputError(f"plugins: cannot import '{module}' ({reason})") from error
+        import_own(module, "plugins")

@@ -34,8 +34,8 @@ from nas_search.ranking.ranking import RankingRow
 from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, start_workers
 
-LOOKAHEAD = 256
-"""Architectures handed to the workers at once."""
+LOOKAHEAD = 2048
+"""Architectures handed to the workers at once: full stacks for each of several GPUs."""
 
 
 def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[RankingRow]:

@@ -14,6 +14,7 @@ from nas_search import report
 from nas_search.commands.constraints import constraint_facts, resolve_constraints
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
+from nas_search.commands.filling import filling_remark
 from nas_search.commands.latency import Latency, prepare_latency
 from nas_search.commands.pages import write_after
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
@@ -89,6 +90,12 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         with Store(directory / "run.sqlite") as store:
             store.claim(facts, search_notes(config))
             keep_configuration(config.composed, directory)
+            evolves = config.algorithm.name == "regularized_evolution"
+            remark = filling_remark(
+                task.device, config.batch, evolves and bool(task.proxies), config.budget.evaluations
+            )
+            if remark:
+                console.print(remark, highlight=False, soft_wrap=True)
             outcome = _search(config, tasks, data, algorithm, store, console)
             proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
             result = SearchResult(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,7 @@ from nas_search.export.source import standalone_source
 from nas_search.runs.architecture import Architecture
 
 WEIGHTS = "weights.safetensors"
+TORCHVISION = re.compile(r"^(?:from|import) torchvision\b", re.MULTILINE)
 
 _ALWAYS = (normalize, read_pictures, predict_classes, print_classes)
 _IMPORTS = (
@@ -37,7 +39,7 @@ _DEFINED = (
 )
 _HEAD = '''"""{title}
 
-Written by nas_search {version}. It needs torch and the weights in the same folder; pictures
+Written by nas_search {version}. It needs {needs} and the weights in the same folder; pictures
 in files need Pillow and numpy too:
 
     import model
@@ -132,7 +134,10 @@ def model_source(architecture: Architecture, data: ImageData, version: str) -> s
     Raises:
         InputError: see :func:`nas_search.export.source.standalone_source`.
     """
-    kind, arguments, keywords = _constructor(architecture.build)
+    called = architecture.call()
+    kind, arguments, keywords = (
+        (*called, {}) if called is not None else _constructor(architecture.build)
+    )
     preparation = preparation_of(data)
     roots: set[Root] = set()
     parts = [literal(value, roots) for value in arguments]
@@ -151,7 +156,8 @@ def model_source(architecture: Architecture, data: ImageData, version: str) -> s
     )
     title = f"A network of the {architecture.search_space} space, {architecture.genotype}"
     title = title.replace("\\", "\\\\").replace('"', "'")  # it stands in a docstring
-    return _HEAD.format(title=title, version=version) + body + tail
+    needs = "torch, torchvision" if TORCHVISION.search(body) else "torch"
+    return _HEAD.format(title=title, version=version, needs=needs) + body + tail
 
 
 def _constructor(

@@ -1,8 +1,9 @@
 """The source of a class, with everything it uses, as one file that needs only torch.
 
-The statements that a class needs, directly or through others, are collected from their modules and
-written in the order in which they ran. This works for a user's own search space too, if its network
-uses only torch and the standard library. What cannot be followed is refused by name.
+And torchvision, where the source uses it. The statements that a class needs, directly or through
+others, are collected from their modules and written in the order in which they ran. This works for
+a user's own search space too, if its network uses only these and the standard library. What cannot
+be followed is refused by name.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from nas_search.export.statements import Statement
 
 _OPTIONAL = ("PIL", "numpy")
 """Packages that functions of ours may use beside torch: without them tensors alone are read."""
+_TORCH = ("torch", "torchvision")
 _HELPERS = "SimpleNamespace"
 
 
@@ -42,8 +44,9 @@ def standalone_source(
         defined: names that the file defines itself.
 
     Raises:
-        InputError: they use a package other than torch and the standard library, or two different
-            definitions of one name, or something whose source cannot be found or followed.
+        InputError: they use a package other than torch, torchvision and the standard library, or
+            two different definitions of one name, or something whose source cannot be found or
+            followed.
     """
     forget_modules()
     file = _File()
@@ -193,7 +196,8 @@ class _File:
         optional = source.split(".")[0] in _OPTIONAL and module.name.startswith("nas_search.")
         if not optional and not _available(source):
             raise _refusal(
-                f"{module.name} uses '{name}' of {source}, and model.py may need torch alone"
+                f"{module.name} uses '{name}' of {source}, and model.py may need torch and "
+                "torchvision alone"
             )
         if optional:
             self.own(name, line)
@@ -218,7 +222,7 @@ class _File:
         if not _available(full):
             raise _refusal(
                 f"{module.name} imports {full} inside a function or a branch, and model.py may "
-                "need torch alone"
+                "need torch and torchvision alone"
             )
 
     def text(self) -> str:
@@ -274,7 +278,7 @@ def _is_module(source: str, name: str) -> bool:
 
 def _available(source: str) -> bool:
     top = source.split(".")[0]
-    return top == "torch" or top in sys.stdlib_module_names
+    return top in _TORCH or top in sys.stdlib_module_names
 
 
 def _import_line(source: str, original: str | None, name: str) -> str:
@@ -292,5 +296,5 @@ def _sorted_imports(imports: set[str]) -> list[str]:
         names.setdefault(source, []).append(name)
     lines = [*sorted(plain)]
     lines += [f"from {source} import {', '.join(names[source])}" for source in sorted(names)]
-    torch_lines = [line for line in lines if line.split()[1].split(".")[0] == "torch"]
+    torch_lines = [line for line in lines if line.split()[1].split(".")[0] in _TORCH]
     return [*(line for line in lines if line not in torch_lines), "", *torch_lines]

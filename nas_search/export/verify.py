@@ -82,7 +82,7 @@ def written(folder: Path, network: nn.Module, data: ImageData) -> Written:
     with torch.no_grad():
         logits = copied(normalize(raw, data.mean, data.std))
     modules = {type(module).__module__.split(".")[0] for module in network.modules()}
-    return Written(folder, raw, logits, tuple(sorted(modules - {"torch"})))
+    return Written(folder, raw, logits, tuple(sorted(modules - {"torch", "torchvision"})))
 
 
 def check_written(folders: Sequence[Written]) -> list[str]:

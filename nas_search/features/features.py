@@ -47,7 +47,7 @@ def feature_names(space: SearchSpace[Any]) -> tuple[str, ...]:
     if space.cells:
         return tuple(name for kind in space.cells for name in cell_names(kind))
     if isinstance(space, ChoiceSpace):
-        return choice_names(space.positions)
+        return choice_names(space.positions, space.labels)
     if space.numbers:
         return space.numbers
     raise InputError(
@@ -76,8 +76,8 @@ def graph_features(space: SearchSpace[Any], architectures: Sequence[Hashable]) -
         return Features(names, np.array([space.described(one) for one in genotypes], float))
     if not space.cells:
         assert isinstance(space, ChoiceSpace)
-        choices = [genotype.choices for genotype in genotypes]
-        return Features(names, choice_features(space.positions, choices))
+        choices = [space.expressed(genotype) for genotype in genotypes]
+        return Features(names, choice_features(space.positions, choices, space.labels))
     rows = []
     for start in range(0, len(genotypes), TOGETHER):
         graphs = [space.operation_graphs(one) for one in genotypes[start : start + TOGETHER]]

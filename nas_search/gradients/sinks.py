@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from nas_search.layers.grams import grams_side_by_side
+from nas_search.kernels.grams import joined, terms_side_by_side
 from nas_search.layers.sample_gradient import SampleGradient
 from nas_search.layers.side_by_side import Known, Owner
 from nas_search.stacked.candidates import Members
@@ -16,10 +16,19 @@ from nas_search.stacked.candidates import Members
 Value = TypeVar("Value")
 
 
-class PerCandidate:
-    """One tensor for every candidate and parameter, kept stacked as backward gives them."""
+def _one(stacks: list[Tensor]) -> Tensor:
+    return torch.cat(stacks) if len(stacks) > 1 else stacks[0]
 
-    def __init__(self) -> None:
+
+class PerCandidate:
+    """One tensor for every candidate and parameter, kept stacked as backward gives them.
+
+    Args:
+        join: makes one tensor of what :meth:`add_each` took.
+    """
+
+    def __init__(self, join: Callable[[list[Tensor]], Tensor] = _one) -> None:
+        self._join = join
         self.owners: list[Owner] = []
         """Whose tensors there are, in the order of arrival."""
         self.places: list[int] = []
@@ -51,8 +60,8 @@ class PerCandidate:
 
     def stacked(self) -> Tensor:
         """Return all tensors in one call, (m, ...); all must be of one shape."""
-        if len(self._stacks) > 1:  # made once: what is read next finds it so
-            self._stacks = [torch.cat(self._stacks)]
+        if self._stacks:  # made once: what is read next finds it so
+            self._stacks = [self._join(self._stacks)]
         return self._stacks[0] if self._stacks else torch.empty(0)
 
     def by_candidate(self, candidates: int) -> list[dict[str, Tensor]]:
@@ -91,7 +100,7 @@ class GramSink:
     """Keeps one (n, n) Gram matrix a parameter that receives gradient, and drops the gradient."""
 
     def __init__(self) -> None:
-        self._found = PerCandidate()
+        self._found = PerCandidate(joined)
         self._waiting: dict[torch.Size, list[tuple[Sequence[Owner], Tensor]]] = {}
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
@@ -103,7 +112,7 @@ class GramSink:
     ) -> None:
         """Reduce the gradients of many edges, (n, E, P), to their Gram matrices."""
         if rows.shape[2] > SMALL:
-            self._found.add_each(owners, grams_side_by_side(rows))
+            self._found.add_each(owners, terms_side_by_side(rows))
         else:
             self._waiting.setdefault(rows.shape[2:], []).append((owners, rows))
 
@@ -113,8 +122,9 @@ class GramSink:
         for waiting in self._waiting.values():
             owners = [owner for own, _ in waiting for owner in own]
             rows = torch.cat([rows for _, rows in waiting], 1)
-            self._found.add_each(owners, grams_side_by_side(rows))
+            self._found.add_each(owners, terms_side_by_side(rows))
         self._waiting.clear()
+        self._found.stacked()
         return self._found
 
     @property
@@ -143,7 +153,7 @@ class FactorSink:
     """
 
     def __init__(self) -> None:
-        self.inputs, self.errors = PerCandidate(), PerCandidate()
+        self.inputs, self.errors = PerCandidate(joined), PerCandidate(joined)
 
     def add(self, parameter: str, members: Members, gradient: SampleGradient) -> None:
         """Reduce the factors of ``gradient``, where it has any, to the members' matrices."""
@@ -155,7 +165,7 @@ class FactorSink:
     def add_edges(
         self, owners: Sequence[Owner], rows: Tensor, inputs: Known, errors: Known
     ) -> None:
-        """Keep the Gram matrices of many edges' factors, (E, n, n) both."""
+        """Keep the terms of the Gram matrices of many edges' factors."""
         for found, (grams, places) in ((self.inputs, inputs), (self.errors, errors)):
             found.add_each(owners, grams(), places)
 

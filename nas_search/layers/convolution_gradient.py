@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas_search.layers import depthwise, shifted_products
+from nas_search.kernels import depthwise, depthwise_maps, shifted_products
 from nas_search.layers.sample_gradient import (
     DenseGradient,
     FactoredGradient,
@@ -83,15 +84,25 @@ def weight_gradient(x: Tensor, error: Tensor, weight: Tensor, geometry: Geometry
         weight: (O, C / groups, k, k).
         geometry: the convolution's stride, padding, dilation and groups.
     """
-    n, channels, height, width = x.shape
     g = geometry
     if weight.shape[2:] == (1, 1) and g.groups == 1 and g.padding == (0, 0):
         seen = x[:, :, :: g.stride[0], :: g.stride[1]] if g.stride != (1, 1) else x
         return torch.bmm(error.flatten(2), seen.flatten(2).transpose(1, 2)).flatten(1)
+    if depthwise_maps.worthwhile(x, error, weight, g.groups):
+        by_library = partial(grouped_weight_gradient, x, error, weight, g)
+        return depthwise_maps.weight_gradient(
+            x, error, weight, g.stride, g.padding, g.dilation, by_library
+        )
     if depthwise.worthwhile(x, weight, g.groups):
         return depthwise.weight_gradient(x, error, weight, g.stride, g.padding, g.dilation)
     if shifted_products.worthwhile(x, weight, g.stride, g.dilation, g.groups):
         return shifted_products.weight_gradient(x, error, weight, g.padding)
+    return grouped_weight_gradient(x, error, weight, g)
+
+
+def grouped_weight_gradient(x: Tensor, error: Tensor, weight: Tensor, g: Geometry) -> Tensor:
+    """Return the same by the library, for which it is one convolution of n times the groups."""
+    n, channels, height, width = x.shape
     _, per_sample, _ = torch.ops.aten.convolution_backward(
         error.reshape(1, -1, *error.shape[2:]),
         x.reshape(1, n * channels, height, width),

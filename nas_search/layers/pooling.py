@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nas_search.layers import depthwise
+from nas_search.kernels import depthwise
 from nas_search.layers.convolution import Size, pair
 from nas_search.layers.convolution_gradient import Pair
 from nas_search.layers.recorder import Recorder

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from nas_search.layers.grams import grams as grams_of
+from nas_search.kernels.grams import grams as grams_of
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ their batch statistics. For the pass of per-sample gradients of weights, with ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nas_search.layers import shifted_products
+from nas_search.kernels import shifted_products
+from nas_search.kernels.grams import terms_side_by_side
 from nas_search.layers.convolution_gradient import Geometry, input_gradient, weight_gradient
-from nas_search.layers.grams import grams_side_by_side
 from nas_search.stacked.routing import Moves
 
 Owner = tuple[str, int]
@@ -30,7 +30,7 @@ class Known(NamedTuple):
     """Gram matrices that are computed when they are first asked for.
 
     Attributes:
-        grams: returns them, (m, n, n).
+        grams: returns their terms, see :func:`nas_search.kernels.grams.terms_side_by_side`.
         places: numbers of those of each edge; None where there is one per edge, in order.
     """
 
@@ -48,7 +48,7 @@ class EdgeSink(Protocol):
 
         Args:
             owners: one per edge.
-            rows: (n, E, P), each sample's gradient.
+            rows: (n, E, P), each sample's gradient, its elements in any order that all have.
             inputs: the Gram matrices of what enters.
             errors: those of the gradients of what leaves.
         """
@@ -133,7 +133,7 @@ class EdgeLayers:
 
 
 def _later(x: Tensor) -> Known:
-    return Known(lambda: grams_side_by_side(x))
+    return Known(lambda: terms_side_by_side(x))
 
 
 def _hand_over(
@@ -219,16 +219,17 @@ class _Convolutions(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
         (error,), xs = errors, ctx.saved_tensors
-        of_errors = _Once(lambda: grams_side_by_side(error))
+        of_errors = _Once(lambda: terms_side_by_side(error))
         ends = list(accumulate(ctx.sizes, initial=0))
         together = _by_products(xs, ctx.kernels)
         if together:
             _products(ctx, error, xs, together, of_errors, ends)
         grads: list[Tensor | None] = []
-        for number, (x, (weights, g)) in enumerate(zip(xs, ctx.kernels, strict=True)):
+        each = zip(xs, ctx.kernels, _separate(error, ctx.sizes), strict=True)
+        for number, (x, (weights, g), own_error) in enumerate(each):
             begin, end = ends[number], ends[number + 1]
             folded, kernel, groups = _folded(x, weights.values)
-            own_error = _folded(error[:, begin:end].contiguous(), weights.values)[0]
+            own_error = _folded(own_error, weights.values)[0]
             geometry = Geometry(g.stride, g.padding, g.dilation, groups)
             if number not in together:
                 rows = weight_gradient(folded, own_error, kernel, geometry)
@@ -240,6 +241,20 @@ class _Convolutions(torch.autograd.Function):
                 grad = input_gradient(folded, own_error, kernel, geometry).view(x.shape)
             grads.append(grad)
         return None, None, None, *grads
+
+
+def _separate(error: Tensor, sizes: Sequence[int]) -> Iterable[Tensor]:
+    """Return consecutive parts of ``error`` (n, E, C, H, W), each dense."""
+    if len(sizes) == 1 or not _at_once(error):  # a part is copied when its turn comes
+        return (part.contiguous() for part in error.split(list(sizes), 1))
+    parts = [error.new_empty(len(error), size, *error.shape[2:]) for size in sizes]
+    torch.split_with_sizes_copy(error.contiguous(), list(sizes), 1, out=parts)  # one kernel
+    return parts
+
+
+def _at_once(error: Tensor) -> bool:
+    """Say whether parts are copied in one call: a CPU's caches hold one of them."""
+    return error.device.type != "cpu"
 
 
 def _by_products(xs: Sequence[Tensor], kernels: Sequence[Kernels]) -> range:
@@ -273,9 +288,8 @@ def _products(
     weights, geometry = ctx.kernels[kinds.start]
     begin, end = ends[kinds.start], ends[kinds.stop]
     x = torch.cat([xs[n] for n in kinds], 1) if len(kinds) > 1 else xs[kinds.start]
-    rows = shifted_products.weight_gradient(
-        x, error[:, begin:end], weights.values, geometry.padding
-    ).view(len(x), x.shape[1], -1)
+    taps = shifted_products.taps(x, error[:, begin:end], weights.values, geometry.padding)
+    rows = taps.view(len(x), x.shape[1], -1)  # the sinks of many edges take columns in any order
     inputs = [ctx.inputs[n] for n in kinds]
     if all(own.grams is inputs[0].grams and own.places is not None for own in inputs):
         owners = [owner for n in kinds for owner in ctx.kernels[n].weights.owners]

@@ -14,7 +14,7 @@ from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
-from nas_search.passes.hooks import hooked
+from nas_search.passes.hooks import RELUS, hooked
 from nas_search.passes.paths import find_paths
 from nas_search.stacked.candidates import candidates_of
 
@@ -137,8 +137,8 @@ def _relus_on_paths(subject: Subject) -> Sequence[Tensor]:
 
     One of k flags per candidate that the call sees. Paths begin in the image or in a weight.
     """
-    calls = find_paths(subject.network, subject.images, (nn.ReLU,)).calls
-    flags = [call.from_any for call in calls if isinstance(call.module, nn.ReLU)]
+    calls = find_paths(subject.network, subject.images, RELUS).calls
+    flags = [call.from_any for call in calls if isinstance(call.module, RELUS)]
     if not flags:
         return ()
     on_device = torch.from_numpy(np.concatenate(flags)).to(subject.images.device)
@@ -152,9 +152,11 @@ def _relu_hooks(network: nn.Module, hook: Callable[..., None]) -> AbstractContex
     Raises:
         InputError: there is none.
     """
-    relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    relus = [module for module in network.modules() if isinstance(module, RELUS)]
     if not relus:
-        raise InputError(f"{type(network).__name__} has no nn.ReLU, whose states this score counts")
+        raise InputError(
+            f"{type(network).__name__} has no nn.ReLU or ReLU6, whose states count here"
+        )
     return hooked(relu.register_forward_hook(hook) for relu in relus)
 
 

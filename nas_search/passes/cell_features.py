@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
+from nas_search.kernels.eigenvalues import eigenvalues
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
 from nas_search.passes.hooks import hooked
@@ -80,8 +81,7 @@ def _channels(maps: Tensor, candidates: int) -> Tensor:
 def _entropies(maps: Tensor, candidates: int) -> Tensor:
     rows = _channels(maps, candidates)
     rows = rows - rows.mean(2, keepdim=True)
-    values: Tensor = torch.linalg.eigvalsh(rows @ rows.mT / rows.shape[2])
-    values = values.clamp_min(0)
+    values = eigenvalues(rows @ rows.mT / rows.shape[2]).clamp_min(0)
     shares = values / values.sum(1, keepdim=True)
     return -(shares * (shares + 1e-8).log()).sum(1)
 

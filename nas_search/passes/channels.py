@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.gradients import PerCandidate, normalized_network
+from nas_search.kernels.eigenvalues import eigenvalues
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.hooks import hooked
 from nas_search.stacked.candidates import candidates_of
@@ -47,7 +48,7 @@ def correlate_channels(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
             centered = values - values.mean(2, keepdim=True)
             norms = centered.norm(dim=2, keepdim=True)
             units = torch.where(norms > 0, centered / norms, 0.0)
-            values = torch.linalg.eigvalsh(units @ units.mT)[:, 0]
+            values = eigenvalues(units @ units.mT)[:, 0]
             smallest.add("eigenvalue", candidates.active, values)
 
     leaves = [m for m in subject.network.modules() if next(m.children(), None) is None]

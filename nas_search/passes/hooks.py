@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from torch import nn
 from torch.utils.hooks import RemovableHandle
+
+RELUS = (nn.ReLU, nn.ReLU6)
+"""The modules whose units are on or off; ReLU6's are on above 6 too."""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import NARROW_IMAGE, PASSES, Outcome, Pass, Subject
-from nas_search.passes.hooks import hooked
+from nas_search.passes.hooks import RELUS, hooked
 from nas_search.stacked.candidates import candidates_of
 
 SAMPLES = 3000
@@ -64,7 +64,7 @@ def distinct_patterns(network: nn.Module, images: Tensor) -> list[int]:
             for member, own in zip(candidates.active, on, strict=True):
                 patterns[member][-1].append(own)
 
-    relus = [module for module in network.modules() if isinstance(module, nn.ReLU)]
+    relus = [module for module in network.modules() if isinstance(module, RELUS)]
     hooks = hooked(relu.register_forward_hook(look) for relu in relus)
     with hooks, normalized_network(network, "batch"), torch.no_grad():
         for batch in images.split(BATCH):

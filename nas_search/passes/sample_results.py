@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from nas_search.gradients import PerCandidate
+from nas_search.kernels.eigenvalues import eigenvalues
 from nas_search.passes.base import DeadNetwork, Missing, Outcome
 from nas_search.passes.dead import beyond_rounding, faults_of, logits_flags
 from nas_search.passes.sample_statistics import (
@@ -21,7 +22,6 @@ from nas_search.passes.sample_statistics import (
     Grams,
     LayerFactors,
     Signs,
-    eigenvalues,
     normalized,
 )
 

@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from nas_search.kernels.eigenvalues import eigenvalues
+
 
 @dataclass(frozen=True)
 class Grams:
@@ -35,12 +37,6 @@ class Grams:
     def layer_eigenvalues(self) -> Tensor:
         """(L, n) eigenvalues of :attr:`layer_cosines`, ascending; they sum to n in each row."""
         return eigenvalues(self.layer_cosines)
-
-
-def eigenvalues(matrices: Tensor) -> Tensor:
-    """Return the eigenvalues (..., n), ascending, of symmetric matrices (..., n, n)."""
-    values: Tensor = torch.linalg.eigvalsh(matrices)
-    return values
 
 
 def normalized(gram: Tensor) -> Tensor:

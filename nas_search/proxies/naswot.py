@@ -30,7 +30,7 @@ PROXIES.add(
         needs=(CodeAgreement,),
         batch_size=128,
         formula="log |det K|, K_ij = number of ReLU units that i and j switch alike",
-        caveats="ReLUs from which no path leads to the logits do not count; only nn.ReLU counts",
+        caveats="ReLUs from which no path leads to the logits do not count; only ReLU and ReLU6 do",
     )
 )
 PROXIES.add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,10 @@ class Architecture:
             InputError: a size does not exist or is impossible.
         """
         return self.space.build(*self._arguments(changes), **{**self.macro, **changes})
+
+    def call(self) -> tuple[Callable[..., nn.Module], tuple[Any, ...]] | None:
+        """Return the function that makes the network and its arguments, if the space has one."""
+        return self.space.call(*self._arguments({}), **self.macro)
 
     def cost(self, **changes: Any) -> Cost:
         """Return the size of the network that :meth:`build` returns; same arguments and errors."""

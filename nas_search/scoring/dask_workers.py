@@ -12,6 +12,7 @@ import pickle
 import traceback
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from functools import partial
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -68,7 +69,7 @@ class DaskWorkers:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self._address = getattr(self._client.scheduler, "address", executor.address)
         self._where = f"the Dask scheduler at {self._address}"
-        self._size = handed_over(tasks, executor)
+        self._handed_over = partial(handed_over, tasks, executor)
         self._task = tasks[0]
         self._name = f"nas_search-{uuid4()}"
         self._killed_worker = KilledWorker
@@ -82,7 +83,7 @@ class DaskWorkers:
         self, genotypes: Sequence[Hashable], start: int = 0, stop: int | None = None
     ) -> Iterator[Evaluation]:
         """Yield the evaluations of genotypes[start:stop], in order."""
-        chosen = list(stacks(len(genotypes), self._size, start, stop))
+        chosen = list(stacks(len(genotypes), self._handed_over(len(genotypes)), start, stop))
         futures = [self._submit(of(genotypes, numbers)) for numbers in chosen]
         for numbers, future in zip(chosen, futures, strict=True):
             try:

@@ -18,8 +18,11 @@ from nas_search.scoring.scorer import Scorer, stacks
 from nas_search.scoring.work import Evaluator, Work
 
 
-def evaluator_here(tasks: Tasks | tuple[Work], executor: Executor) -> Evaluator:
-    """Return what evaluates candidates in this process, on the tasks' device."""
+def evaluator_here(tasks: Tasks | tuple[Work], executor: Executor, sharing: int = 1) -> Evaluator:
+    """Return what evaluates candidates in this process, on the tasks' device.
+
+    ``sharing`` processes evaluate on that device, this one among them.
+    """
     torch.set_num_threads(executor.threads)
     if not is_scoring(tasks):
         work: Any = tasks[0]
@@ -27,7 +30,7 @@ def evaluator_here(tasks: Tasks | tuple[Work], executor: Executor) -> Evaluator:
         return evaluator
     set_precision(tasks[0].precision)
     there = [task.to_device() for task in tasks]
-    return JointScorer(there, [Scorer(t, executor.stack or fitting(t)) for t in there])
+    return JointScorer(there, [Scorer(t, executor.stack or fitting(t, sharing)) for t in there])
 
 
 class InlineWorkers:

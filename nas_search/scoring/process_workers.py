@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import wait
 from time import monotonic, sleep
 from typing import Any
@@ -15,13 +16,17 @@ from nas_search.core.errors import InputError, RunError
 from nas_search.core.evaluation import Evaluation
 from nas_search.scoring.executor import Executor
 from nas_search.scoring.joint_scorer import Tasks, is_scoring
+from nas_search.scoring.memory import MAX_CANDIDATES_PER_PASS
 from nas_search.scoring.open_jobs import Job, OpenJobs
 from nas_search.scoring.scorer import can_stack, stacks
 from nas_search.scoring.work import Work
 from nas_search.scoring.worker_process import OUTSIDE, WorkerProcess, how_it_ended, raised
 
 GPU_CHUNK = 64
-"""Candidates sent to a GPU worker per task; the worker may still split them to fit memory."""
+"""Candidates sent to a GPU worker per task at least; the worker may split them to fit memory."""
+
+MOST_GPUS = 8
+"""GPUs among which candidates that were asked for at once are divided; more of them share less."""
 
 MAX_FAILED_STARTS = {"by itself": 3, "killed": 60}
 """Processes that may end while they start, one after another, before the run ends. The reason of
@@ -35,11 +40,17 @@ LONGEST_PAUSE = 5.0
 """Seconds of that pause at most."""
 
 
-def handed_over(tasks: Tasks | tuple[Work], executor: Executor) -> int:
-    """Return the number of candidates that one process receives at once."""
+def handed_over(tasks: Tasks | tuple[Work], executor: Executor, count: int) -> int:
+    """Return the number of candidates that one process receives at once, of ``count`` asked for.
+
+    It does not depend on the number of processes, since last digits depend on it: a GPU takes 64,
+    and more, which fill it better, where there is enough for a machine full of GPUs.
+    """
     if not is_scoring(tasks) or not any(map(can_stack, tasks)):
         return 1
-    return executor.stack or (1 if tasks[0].device == "cpu" else GPU_CHUNK)
+    if executor.stack or tasks[0].device == "cpu":
+        return executor.stack or 1
+    return min(max(-(-count // MOST_GPUS), GPU_CHUNK), MAX_CANDIDATES_PER_PASS)
 
 
 class ProcessWorkers:
@@ -55,11 +66,13 @@ class ProcessWorkers:
         if tasks[0].device == "cuda":
             devices = [f"cuda:{slot % torch.cuda.device_count()}" for slot in range(workers)]
         self._task = tasks[0]
-        self._size = handed_over(tasks, executor)
+        self._handed_over = partial(handed_over, tasks, executor)
         limits = [task.seconds for task in tasks if task.seconds is not None]
         self._seconds = max(limits, default=float("inf"))
         pickled = {device: _pickled(tasks, device) for device in set(devices)}
-        self._slots = [_Slot(pickled[device], executor) for device in devices]
+        self._slots = [
+            _Slot(pickled[device], executor, devices.count(device)) for device in devices
+        ]
         self._failed_starts = 0
 
     @property
@@ -72,7 +85,7 @@ class ProcessWorkers:
     ) -> Iterator[Evaluation]:
         """Yield the evaluations of genotypes[start:stop], in order."""
         stop = len(genotypes) if stop is None else min(stop, len(genotypes))
-        chosen = stacks(len(genotypes), self._size, start, stop)
+        chosen = stacks(len(genotypes), self._handed_over(len(genotypes)), start, stop)
         jobs = OpenJobs(self._task, genotypes, chosen)
         try:
             for number in range(start, stop):
@@ -166,8 +179,8 @@ def _pickled(tasks: Tasks | tuple[Work], device: str) -> bytes:
 class _Slot:
     """A place for one process, and its job."""
 
-    def __init__(self, tasks: bytes, executor: Executor) -> None:
-        self._arguments = tasks, executor
+    def __init__(self, tasks: bytes, executor: Executor, sharing: int) -> None:
+        self._arguments = tasks, executor, sharing
         self.process: WorkerProcess | None = None
         self.job: Job | None = None
         self.begun = False

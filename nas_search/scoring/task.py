@@ -124,6 +124,7 @@ class ScoringTask:
             InputError: they do not fit the images, or no memory can hold them.
         """
         try:
+            self.space.check(self.input_shape, self.num_classes, **self.macro)
             self.cost(genotype)
         except (InputError, RuntimeError, OverflowError, MemoryError) as error:
             raise InputError(f"search_space={self.space.name}: {error}") from None

@@ -35,6 +35,7 @@ class WorkerProcess:
     Args:
         tasks: pickled :data:`.joint_scorer.Tasks`, on the device of this process.
         executor: threads, and candidates per stack.
+        sharing: processes on that device, this one among them.
 
     Attributes:
         connection: readable when there is a message, or when the process has died.
@@ -43,10 +44,10 @@ class WorkerProcess:
         cold: whether it has not scored anything yet.
     """
 
-    def __init__(self, tasks: bytes, executor: Executor) -> None:
+    def __init__(self, tasks: bytes, executor: Executor, sharing: int = 1) -> None:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, tasks, executor))
+        self._process = context.Process(target=_serve, args=(theirs, tasks, executor, sharing))
         with _interrupts_held_back():
             self._process.start()
         theirs.close()
@@ -130,12 +131,12 @@ def _interrupts_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(connection: Connection, tasks: bytes, executor: Executor) -> None:
+def _serve(connection: Connection, tasks: bytes, executor: Executor, sharing: int) -> None:
     """Be a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        evaluator = evaluator_here(unpickled(tasks, "worker process"), executor)
+        evaluator = evaluator_here(unpickled(tasks, "worker process"), executor, sharing)
         keep_imports()
         connection.send(("ready", None))
         while True:

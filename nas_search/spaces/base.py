@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -127,6 +127,24 @@ class SearchSpace(ABC, Generic[G]):
             InputError: the images are too small for the skeleton, or a macro parameter is
                 impossible.
         """
+
+    def call(
+        self, genotype: G, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
+    ) -> tuple[Callable[..., nn.Module], tuple[Any, ...]] | None:
+        """Return a function and its arguments that give :meth:`build`'s network; optional.
+
+        A trained network's ``model.py`` calls it. None, the default, means that the network is what
+        the constructor of its class gives.
+        """
+        return None
+
+    def check(self, input_shape: tuple[int, int, int], num_classes: int, **macro: Any) -> None:
+        """Refuse at once what would be the failure of every candidate; optional.
+
+        Raises:
+            InputError: no network of this space can be built so.
+        """
+        return
 
     def skeleton(self, genotype: G) -> Hashable:
         """Return a key that is equal for candidates that :meth:`build_stacked` can combine."""

@@ -34,10 +34,12 @@ class ChoiceSpace(SearchSpace[C]):
     Attributes:
         positions: the possible names per position, 1 or more, and 2 or more at some position.
             Names contain no bar and no white space.
+        labels: what the positions are called in features; none where numbers will do.
         genotype: makes a genotype of one name per position.
     """
 
     positions: Sequence[Sequence[str]]
+    labels: Sequence[str] = ()
     # A subclass that binds C to another kind of genotype sets it here.
     genotype: type[C] = Choices  # type: ignore[assignment]
 
@@ -67,6 +69,10 @@ class ChoiceSpace(SearchSpace[C]):
         """Return a genotype that differs in one choice, drawn uniformly."""
         moves = list(self._moves(genotype))
         return self._replaced(genotype, *moves[int(rng.integers(len(moves)))])
+
+    def expressed(self, genotype: C) -> tuple[str | None, ...]:
+        """Return the name per position; None where it makes no difference to the network."""
+        return genotype.choices
 
     def parse(self, text: str) -> C:
         """Return the genotype written as names joined by bars.

@@ -10,7 +10,7 @@ weights differ from edge to edge, so each kind of operation is one call per leve
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -73,12 +73,16 @@ class Level:
         groups: by kind, in the order of the space.
         adds: places among the values of all nodes of what edges lead to, by the name of the call
             that several groups have in common; those of a group after another.
+        beside: names of the calls whose errors may be parts of one tensor.
+        together: places of what these lead to, one call after another.
     """
 
     begin: int
     end: int
     groups: dict[Kind, Group]
     adds: dict[str, Places]
+    beside: tuple[str, ...]
+    together: Places
 
 
 class Calls(NamedTuple):
@@ -89,12 +93,14 @@ class Calls(NamedTuple):
         kind: tells which call an edge is a part of.
         after_relu: whether a kind begins with a ReLU, which runs once per value.
         result: name of the call whose result a kind's is a part of.
+        dense: names of the calls whose backward pass copies an error that is a part of a tensor.
     """
 
     order: Sequence[str]
     kind: Callable[[Edge], Kind]
     after_relu: Callable[[Kind], bool]
     result: Callable[[Kind], str]
+    dense: frozenset[str]
 
 
 class Levels:
@@ -170,11 +176,14 @@ class Levels:
             end = begins[level] if level else inputs * candidates
             pairs = max(terms.values(), default=0) <= 2
             places = {name: Places(own, pairs) for name, own in adds.items()}
-            self.levels.append(Level(begin, end, groups, places))
+            beside = tuple(name for name in adds if name not in calls.dense)
+            together = Places([own for name in beside for own in adds[name]])
+            self.levels.append(Level(begin, end, groups, places, beside, together))
         self.outputs = Places([own for of_one in outputs for _, own in sorted(of_one)])
         self.owners = [number for number, of_one in enumerate(outputs) for _ in of_one]
         every = [group.reads for one in self.levels for group in one.groups.values()]
         every += [places for one in self.levels for places in one.adds.values()]
+        every += [one.together for one in self.levels]
         to_device([*every, self.outputs], device)
 
 
@@ -192,9 +201,15 @@ def pick(readers: Sequence[Places], value: Tensor) -> tuple[Tensor, ...]:
     return picked
 
 
-def add(targets: Sequence[Places], total: Tensor, parts: Sequence[Tensor]) -> Tensor:
-    """Return ``total`` (n, R, ...) with edges' results, (n, e, ...) each, added to it in place."""
-    changed: Tensor = _Add.apply(targets, total, *parts)
+def add(level: Level, total: Tensor, results: Mapping[str, Tensor]) -> Tensor:
+    """Return ``total`` (n, R, ...) with a level's results added to it in place.
+
+    Args:
+        level: says where.
+        total: values of all nodes.
+        results: (n, e, ...) of each of the level's calls.
+    """
+    changed: Tensor = _Add.apply(level, tuple(results), total, *results.values())
     return changed
 
 
@@ -249,8 +264,11 @@ class _Add(torch.autograd.Function):
     """Adds results of edges, (n, e, ...) each, to the values of all nodes, in place."""
 
     @staticmethod
-    def forward(ctx: Any, targets: Sequence[Places], total: Tensor, *parts: Tensor) -> Tensor:
-        ctx.targets = targets
+    def forward(
+        ctx: Any, level: Level, names: Sequence[str], total: Tensor, *parts: Tensor
+    ) -> Tensor:
+        targets = [level.adds[name] for name in names]
+        ctx.level, ctx.names = level, names
         ctx.moves = Moves(total.shape[1], put=[None, *(places.host for places in targets)])
         for places, part in zip(targets, parts, strict=True):
             places.add(total, part)
@@ -259,8 +277,16 @@ class _Add(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
-        parts = (errors[0].index_select(1, places.device) for places in ctx.targets)
-        return None, errors[0], *parts
+        (error,), level = errors, ctx.level
+        parts: dict[str, Tensor] = {}
+        if level.beside:
+            every = error.index_select(1, level.together.device)
+            sizes = [len(level.adds[name].host) for name in level.beside]
+            parts = dict(zip(level.beside, every.split(sizes, 1), strict=True))
+        for name in ctx.names:
+            if name not in parts:
+                parts[name] = error.index_select(1, level.adds[name].device)
+        return None, None, error, *(parts[name] for name in ctx.names)
 
 
 class _Read(torch.autograd.Function):

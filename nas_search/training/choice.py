@@ -31,7 +31,8 @@ class FinalistsConfig:
             so where images are few, see :mod:`nas_search.training.refit`.
         export: further formats of the winner: ``pt2`` (torch.export), ``onnx``.
         tensorboard: write TensorBoard's event files too.
-        threads: torch threads on the CPU, 1 or more; None for as many as torch takes.
+        threads: torch threads of a training on the CPU, 1 or more; None for as many as torch takes,
+            and for an equal share of the cores where several train side by side.
     """
 
     k: int = 0

@@ -8,25 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 
 class DropPath:
     """Drops outputs of ``modules`` while they are in train mode.
 
-    Attributes:
-        rate: current probability of a drop, in [0, 1).
+    The rate lies on the device: kernels that were recorded read what it is when they run.
+
+    Args:
+        modules: whose outputs.
+        most: the highest rate that will be set, in [0, 1); 0 leaves the modules alone.
+        device: where they are.
     """
 
-    def __init__(self, modules: Sequence[nn.Module]) -> None:
-        self.rate = 0.0
-        for module in modules:
+    def __init__(self, modules: Sequence[nn.Module], most: float, device: str = "cpu") -> None:
+        self._rate = 0.0
+        self._kept = torch.ones((), device=device)
+        for module in modules if most else ():
             module.register_forward_hook(self._drop)
 
-    def _drop(self, module: nn.Module, _: object, output: Tensor) -> Tensor | None:
-        if not module.training or self.rate == 0:
-            return None
-        from torchvision.ops import stochastic_depth  # imported here: it takes seconds
+    def set_rate(self, rate: float) -> None:
+        """Drop with probability ``rate``, in [0, 1), from now on."""
+        self._rate = rate
+        self._kept.fill_(1 - rate)
 
-        dropped: Tensor = stochastic_depth(output, self.rate, mode="row")
-        return dropped
+    def _drop(self, module: nn.Module, _: object, output: Tensor) -> Tensor | None:
+        # On a GPU a rate of 0 draws too: the kernels may be recorded, for later rates as well.
+        if not module.training or (self._rate == 0 and output.device.type == "cpu"):
+            return None
+        shape = (len(output), *(1,) * (output.ndim - 1))
+        stays = torch.rand(shape, device=output.device) < self._kept
+        return output * (stays / self._kept).to(output.dtype)

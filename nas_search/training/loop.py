@@ -28,12 +28,17 @@ from nas_search.training.batch_statistics import measure_batch_statistics
 from nas_search.training.distributed import ProcessGroup
 from nas_search.training.drop_path import DropPath
 from nas_search.training.evaluate import autocast, evaluate, memory_format
+from nas_search.training.graph import GraphedStep
 from nas_search.training.images import Images
+from nas_search.training.on_device import for_device
 from nas_search.training.optimizer import frozen_layers, make_optimizer, make_schedule
 from nas_search.training.recipe import Recipe
 from nas_search.training.steps import FEW_STEPS, cut
 
 _ORDER, _DRAWS = 0, 1
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+"""What torch's operations on many tensors take."""
 
 
 class TrainingFailure(Exception):
@@ -80,6 +85,7 @@ class Training:
         identity: the settings that define this training; a checkpoint with others is refused.
         group: the processes that train together.
         drop_path: modules whose outputs drop path drops.
+        say: is told what a user should know of how it is trained, once.
 
     Raises:
         InputError: the recipe does not fit the network, or ``folder`` holds another training.
@@ -96,7 +102,9 @@ class Training:
         identity: dict[str, Any],
         group: ProcessGroup,
         drop_path: tuple[nn.Module, ...] = (),
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        recipe = for_device(recipe, group.device)
         if recipe.drop_path and not drop_path:
             raise InputError(
                 f"recipe.drop_path={recipe.drop_path}: this search space does not say which "
@@ -115,7 +123,7 @@ class Training:
         self._classes = int(train.split.labels.max()) + 1
         self._class_weights = class_weights(train, recipe)
         self._seed, self._folder, self._identity, self._group = seed, folder, identity, group
-        self._drop_path = DropPath(drop_path)
+        self._drop_path = DropPath(drop_path, recipe.drop_path, group.device)
         self._network = network.to(group.device)
         if recipe.channels_last:
             self._network.to(memory_format=torch.channels_last)
@@ -131,8 +139,12 @@ class Training:
         self._lags = recipe.ema is not None or recipe.epochs * self._steps < FEW_STEPS
         self._average: AveragedModel | None = None
         if recipe.ema is not None:
-            self._average = AveragedModel(network, avg_fn=self._averaged, use_buffers=True)
+            self._average = AveragedModel(network, multi_avg_fn=self._averaged, use_buffers=True)
         self._updates = 0
+        parameters = list(self._network.parameters())
+        self._graph: GraphedStep | None = None
+        if recipe.cuda_graph and group.size == 1:
+            self._graph = GraphedStep(self._gradients, parameters, say)
         self._best: dict[str, Tensor] | None = None
         self._continue()
 
@@ -177,7 +189,7 @@ class Training:
 
     def _epoch(self, number: int, last: int) -> Epoch:
         recipe, group = self.recipe, self._group
-        self._drop_path.rate = recipe.drop_path * (number - 1) / max(recipe.epochs - 1, 1)
+        self._drop_path.set_rate(recipe.drop_path * (number - 1) / max(recipe.epochs - 1, 1))
         self._run.train()
         for layer in self._frozen:
             layer.eval()  # keeps their running statistics too
@@ -201,7 +213,6 @@ class Training:
             )
         judged = self._evaluated()
         if self._lags and (len(self._validation) or number == last):
-            self._drop_path.rate = 0
             measure_batch_statistics(judged, self._train, recipe, self.micro_batch)
         judgement = evaluate(judged, self._validation, recipe, group)
         before = self.log[-1].seconds if self.log else 0.0
@@ -229,7 +240,10 @@ class Training:
         images, targets = mix_images(images, labels, self.recipe.augmentation.mix, self._classes)
         while True:
             try:
-                sums = self._forward_backward(images, targets, labels)
+                if self._graph is not None:
+                    sums = self._graph(images, targets, labels)
+                else:
+                    sums = self._gradients(images, targets, labels)
                 break
             except torch.OutOfMemoryError as error:
                 if self._group.size > 1 or self.micro_batch <= 2:
@@ -238,34 +252,40 @@ class Training:
                         "recipe.network.channels"
                     ) from error
                 self.micro_batch = max(self.micro_batch // 2, 2)
+            if self._graph is not None:
+                self._graph.forget()  # it holds memory for the whole batch
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-        if self.recipe.optimizer.clip is not None:
-            nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.optimizer.clip)
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self._network)
             self._updates += 1
         return sums
 
-    def _forward_backward(self, images: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+    def _gradients(self, images: Tensor, targets: Tensor, labels: Tensor) -> Tensor:
+        """Compute clipped gradients; return the sums of loss, right answers and images.
+
+        Nothing here waits for the device or copies from the host: it may be recorded.
+        """
         recipe = self.recipe
         self._optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(3, dtype=torch.float64, device=images.device)
         pieces = -(-len(images) // self.micro_batch)
-        for part in torch.arange(len(images), device=images.device).tensor_split(pieces):
+        parts = (tensor.tensor_split(pieces) for tensor in (images, targets, labels))
+        for some, wanted, classes in zip(*parts, strict=True):
             with autocast(recipe, images.device.type):
-                output = self._run(memory_format(images[part], recipe))
+                output = self._run(memory_format(some, recipe))
                 logits, auxiliary = output if isinstance(output, tuple) else (output, None)
-                loss = self._loss(logits, targets[part])
+                loss = self._loss(logits, wanted)
                 total = loss
                 if auxiliary is not None:
-                    total = loss + recipe.auxiliary_weight * self._loss(auxiliary, targets[part])
-            (total * (len(part) / len(images))).backward()
-            correct = (logits.detach().argmax(1) == labels[part]).sum()
-            sums += torch.stack(
-                [loss.detach().double() * len(part), correct.double(), sums.new_tensor(len(part))]
-            )
+                    total = loss + recipe.auxiliary_weight * self._loss(auxiliary, wanted)
+            (total * (len(some) / len(images))).backward()
+            correct = (logits.detach().argmax(1) == classes).sum()
+            count = sums.new_full((), len(some))
+            sums += torch.stack([loss.detach().double() * len(some), correct.double(), count])
+        if recipe.optimizer.clip is not None:
+            nn.utils.clip_grad_norm_(self._network.parameters(), recipe.optimizer.clip)
         return sums
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -283,16 +303,17 @@ class Training:
         )
         return total / len(logits)
 
-    def _averaged(self, average: Tensor, value: Tensor, _: int | Tensor) -> Tensor:
-        """Return the moving average after a step; first steps weigh more, to forget the start.
+    def _averaged(self, averages: Tensors, values: Tensors, _: int | Tensor) -> None:
+        """Move averages of one type after a step; first steps weigh more, to forget the start.
 
         The steps are counted here, since reading torch's count would wait for the device. Integer
         buffers (counts of batches) are copied.
         """
-        if not average.is_floating_point():
-            return value
+        if not averages[0].is_floating_point():
+            torch._foreach_copy_(averages, values)
+            return
         decay = min(self.recipe.ema or 0.0, (1 + self._updates) / (10 + self._updates))
-        return torch.lerp(average, value, 1 - decay)
+        torch._foreach_lerp_(averages, values, 1 - decay)
 
     def _evaluated(self) -> nn.Module:
         return self._network if self._average is None else self._average.module

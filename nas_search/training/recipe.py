@@ -15,7 +15,7 @@ SCHEDULES = ("cosine", "one_cycle", "constant")
 INTERVALS = ("step", "epoch")
 POLICIES = ("none", "trivial_augment", "rand_augment")
 MIXES = ("none", "mixup", "cutmix")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16")
 KEEPS = ("last", "best")
 CLASS_WEIGHTS = ("none", "balanced")
 
@@ -124,9 +124,12 @@ class Recipe:
             image, in [0, 1); it rises linearly from 0 (Larsson et al. 2017).
         auxiliary_weight: weight of the auxiliary head's loss, if ``network`` has one.
         ema: decay per step of the moving average of weights, which is evaluated; None for none.
-        precision: ``fp32``, or ``bf16`` for autocast.
-        channels_last: memory format of images and weights.
+        precision: ``fp32``, ``bf16`` for autocast, or ``auto``: ``bf16`` on a GPU that has it.
+        channels_last: memory format of images and weights; None for the faster one, see
+            :mod:`nas_search.training.on_device`.
         compile: run through ``torch.compile``.
+        cuda_graph: on a GPU, launch the gradients of a step at once; None does so unless
+            ``compile`` does. No part of what defines a training: it changes only the speed.
         validation: fraction of the training images held out for validation, in [0, 1).
         keep: weights of the ``last`` epoch, or of the one with the ``best`` validation accuracy;
             of equally good epochs, that with the lowest validation loss.
@@ -152,8 +155,9 @@ class Recipe:
     auxiliary_weight: float = 0.0
     ema: float | None = None
     precision: str = "fp32"
-    channels_last: bool = False
+    channels_last: bool | None = None
     compile: bool = False
+    cuda_graph: bool | None = field(default=None, repr=False, compare=False)
     validation: float = 0.1
     keep: str = "last"
     freeze: int = 0

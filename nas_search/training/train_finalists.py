@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -27,18 +28,15 @@ from nas_search.training.finalist import (
     TrainingPlan,
     metrics,
     row,
-    without_weights,
 )
-from nas_search.training.fine_tune import take_weights
-from nas_search.training.folds import validation_rows
-from nas_search.training.identity import pixel_digest, training_identity
 from nas_search.training.images import Images
 from nas_search.training.locked import locked
 from nas_search.training.log import TrainingLog
 from nas_search.training.loop import Training, TrainingFailure
+from nas_search.training.on_device import for_device
 from nas_search.training.packing import Packing
 from nas_search.training.recipe import Recipe
-from nas_search.training.refit import refit_epochs, refit_recipe, wants_refit
+from nas_search.training.refit import refit_epochs
 from nas_search.training.remarks import (
     check_request,
     compile_remark,
@@ -49,8 +47,16 @@ from nas_search.training.remarks import (
     uneven_remark,
     winner_remark,
 )
-from nas_search.training.steps import fit_to
+from nas_search.training.side_by_side import (
+    Ahead,
+    Division,
+    Job,
+    division,
+    epochs_in,
+    train_ahead,
+)
 from nas_search.training.threads import busy_remark, processor_threads
+from nas_search.training.trainings import Trainings
 from nas_search.training.verdict import best_seed, by_validation, undecided
 
 
@@ -81,6 +87,7 @@ def train_finalists(
             results are written.
     """
     check_formats(plan.finalists.export)
+    plan = dataclasses.replace(plan, recipe=for_device(plan.recipe, plan.device))
     check_request(finalists, data, plan)
     if plan.recipe.compile:
         check_compile(plan.device)
@@ -108,51 +115,35 @@ class _FinalistsRun:
         self._renderers = renderers
         self._directory = directory
         self._console = console if group.leads else Console(quiet=True)
-        labels, share = data.train.labels, plan.recipe.validation
-        every = self._every = Images(data.train, torch.arange(len(labels)), group.device)
-        given = data.validation  # goes before a share of the training images
-        judges = None
-        if given is not None:
-            judges, share = Images(given, torch.arange(len(given)), group.device), 0.0
-        self._folds = []
-        for fold in range(len(plan.finalists.seeds)):
-            held_out = validation_rows(labels, share, fold)
-            learnt = torch.ones(len(labels), dtype=torch.bool)
-            learnt[held_out] = False
-            validation = every.select(held_out) if judges is None else judges
-            self._folds.append((every.select(learnt.nonzero()[:, 0]), validation))
-        self._pixels = pixel_digest(data, every, *([] if judges is None else [judges]))
-        self._given, self._scratch = plan.recipe, list[float]()
-        learns = len(self._folds[0][0])
-        recipe = fit_to(plan.recipe, learns)
-        self._held_out = len(labels) - learns
-        self._refit: Recipe | None = None
-        if wants_refit(plan.finalists.refit, plan.recipe, recipe, self._held_out):
-            self._refit = refit_recipe(recipe, learns, len(labels))
-        self._plan = dataclasses.replace(plan, recipe=recipe)
-        judged = sum(len(validation) for _, validation in self._folds)
-        self._judged = min(judged, len(labels) if judges is None else len(judges))
+        self._trainings = Trainings(data, plan, directory, group, self._print)
+        self._plan = self._trainings.plan
+        self._scratch = list[float]()
         self._packing = Packing(data, self._plan, self._directory, self._print)
 
     def run(self) -> list[Finalist]:
         plan, recipe = self._plan, self._plan.recipe
         alive = list(self._finalists)
-        train, validation = self._folds[0]
+        train, validation = self._trainings.folds[0]
+        together = division(alive, plan, self._group, len(train), recipe.epochs)
         self._print(
             f"training {len(alive)} network{'s' * (len(alive) > 1)} by recipe {recipe.name}: "
             f"{len(train)} training images, {len(validation)} for validation, "
             f"{recipe.epochs} epochs, on {self._group.device}"
         )
         for remark in (
-            length_remark(self._given, recipe, len(train)),
+            length_remark(self._trainings.given, recipe, len(train)),
             uneven_remark(self._data, recipe),
-            busy_remark(self._group.device),
+            "" if together.processes > 1 else busy_remark(self._group.device),
             compile_remark(recipe),
         ):
             self._print_if(remark)
         for until, survivors in rungs(recipe.epochs, len(alive), plan.finalists.halving):
-            for finalist in alive:
-                self._train_one(finalist, until)
+            together = division(alive, plan, self._group, len(train), until)
+            with processor_threads(together.threads):
+                if together.processes > 1:
+                    self._train_ahead(alive, until, together)
+                for finalist in alive:
+                    self._train_one(finalist, until)
             alive = self._by_validation([f for f in alive if f.status != "failed"])
             if until < recipe.epochs:
                 for finalist in alive[survivors:]:
@@ -162,8 +153,8 @@ class _FinalistsRun:
         ranking = self._ranked()
         untested = ""
         if ranking[0].status == "trained":
-            if self._refit is not None:
-                self._train_once_more(ranking[0], self._refit)
+            if self._trainings.refit is not None:
+                self._train_once_more(ranking[0], self._trainings.refit)
             try:
                 self._test(ranking[0])
             except InputError as error:
@@ -184,7 +175,7 @@ class _FinalistsRun:
         return ranking
 
     def _by_validation(self, finalists: Sequence[Finalist]) -> list[Finalist]:
-        return by_validation(finalists, self._plan.recipe, self._judged)
+        return by_validation(finalists, self._plan.recipe, self._trainings.judged)
 
     def _ranked(self) -> list[Finalist]:
         """Return the trained, then the stopped (most epochs first), then the failed."""
@@ -194,14 +185,47 @@ class _FinalistsRun:
         stopped = sorted(self._by_validation(stopped), key=lambda f: -f.epochs)
         return [*self._by_validation(trained), *stopped, *failed]
 
+    def _train_ahead(self, finalists: Sequence[Finalist], until: int, how: Division) -> None:
+        """Train ``finalists`` side by side as far as it goes; :meth:`_train_one` then follows."""
+        seeds = self._plan.finalists.seeds
+        logs: dict[Job, Path] = {}
+        for finalist, number in product(finalists, range(len(seeds))):
+            log = self._trainings.folder(finalist, seeds[number]) / "log.csv"
+            if len(epochs_in(log)) < until:
+                logs[self._finalists.index(finalist), number, until] = log
+        if len(logs) < 2:
+            return
+        shown = {job: len(epochs_in(log)) for job, log in logs.items()}
+        self._print(
+            f"{min(how.processes, len(logs))} side by side, {how.threads} thread"
+            f"{'s' * (how.threads != 1)} each (finalists.threads)"
+        )
+        with ExitStack() as stack:
+            says = {}
+            for (at, number, _), log in logs.items():
+                key = self._finalists[at].key
+                made = TrainingLog(log.parent, self._console, self._plan, key)
+                says[at, number, until] = stack.enter_context(made)
+
+            def watch() -> None:
+                for job, log in logs.items():
+                    for epoch in epochs_in(log)[shown[job] :]:
+                        says[job].epoch(epoch, seeds[job[1]])
+                        shown[job] += 1
+
+            given = dataclasses.replace(self._plan, recipe=self._trainings.given)
+            spaces = tuple(finalist.architecture.space for finalist in finalists)
+            work = Ahead(self._finalists, spaces, self._data, given, self._directory)
+            train_ahead(work, list(logs), how, watch)
+
     def _train_one(self, finalist: Finalist, until: int) -> None:
         """Train all seeds of one finalist to epoch ``until``; record the reason of a failure."""
         finalist.validation, finalist.balanced, finalist.losses = [], [], []
         finalist.kept_epochs, seconds = [], 0.0
         for number, seed in enumerate(self._plan.finalists.seeds):
-            training = self._training(finalist, number)
+            training = self._trainings.start(finalist, number)
             problem = ""
-            folder = self._folder(finalist, seed)
+            folder = self._trainings.folder(finalist, seed)
             with TrainingLog(folder, self._console, self._plan, finalist.key) as log:
                 try:
                     training.run(until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
@@ -228,67 +252,6 @@ class _FinalistsRun:
         if self._group.leads:
             self._describe(finalist)
 
-    def _training(
-        self,
-        finalist: Finalist,
-        number: int,
-        kind: str = "seed",
-        everything: Recipe | None = None,
-    ) -> Training:
-        """Return a training of the seed at position ``number``.
-
-        Args:
-            finalist: what is trained.
-            number: position of the seed.
-            kind: first part of its folder's name; ``scratch`` takes no given weights.
-            everything: the recipe of a training on all images; None for one that holds some out.
-        """
-        plan, seed = self._plan, self._plan.finalists.seeds[number]
-        folder = self._folder(finalist, seed, kind)
-        images, fold = self._folds[number], number
-        if everything is not None:
-            plan = dataclasses.replace(plan, recipe=everything)
-            images, fold = (self._every, self._every.select(torch.arange(0))), -1
-        if kind == "scratch":
-            plan = without_weights(plan)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = finalist.architecture.build()
-        if plan.pretrained is not None:
-            fresh = take_weights(network, plan.pretrained.weights)
-            if fresh:
-                self._print(f"{finalist.key} seed {seed}: new weights for {', '.join(fresh)}")
-        space = finalist.architecture.space
-        if self._group.leads:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise RunError(f"cannot make {folder} ({error.strerror})") from error
-        return Training(
-            network,
-            plan.recipe,
-            *images,
-            seed,
-            folder,
-            self._identity(finalist, seed, plan, fold),
-            self._group,
-            tuple(space.droppable(network)),
-        )
-
-    def _identity(
-        self, finalist: Finalist, seed: int, plan: TrainingPlan, fold: int
-    ) -> dict[str, Any]:
-        """Return the settings that define a training; its checkpoint continues no other.
-
-        ``fold`` is the number of the part that is held out, -1 if none is.
-        """
-        group = self._group
-        own = training_identity(finalist.architecture, plan, seed, self._pixels, group.size)
-        return {**own, "fold": fold}
-
-    def _folder(self, finalist: Finalist, seed: int, kind: str = "seed") -> Path:
-        return self._directory / finalist.key / f"{kind}{seed}"
-
     def _pack(
         self, finalist: Finalist, number: int, training: Training, final: Training | None = None
     ) -> None:
@@ -312,15 +275,15 @@ class _FinalistsRun:
 
         If a seed cannot be trained, the networks that were chosen stay.
         """
-        every, seeds = len(self._every), self._plan.finalists.seeds
+        every, seeds = len(self._trainings.every), self._plan.finalists.seeds
         ends = [refit_epochs(kept, self._plan.recipe, recipe) for kept in winner.kept_epochs]
-        self._print(refit_remark(winner.key, every, self._held_out, ends))
+        self._print(refit_remark(winner.key, every, self._trainings.held_out, ends))
         trained: list[Training] = []
         for number, (seed, until) in enumerate(zip(seeds, ends, strict=True)):
-            training = self._training(winner, number, "refit", recipe)
+            training = self._trainings.start(winner, number, "refit", recipe)
             cut = dataclasses.replace(recipe, epochs=until)
             shown = dataclasses.replace(self._plan, recipe=cut)
-            folder, problem = self._folder(winner, seed, "refit"), ""
+            folder, problem = self._trainings.folder(winner, seed, "refit"), ""
             with TrainingLog(folder, self._console, shown, f"{winner.key} on all images") as log:
                 try:
                     training.run(until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
@@ -337,15 +300,15 @@ class _FinalistsRun:
         winner.seconds += sum(training.log[-1].seconds for training in trained)
         best = best_seed(winner, self._plan.recipe)
         if self._group.leads:
-            self._pack(winner, best, self._training(winner, best), trained[best])
+            self._pack(winner, best, self._trainings.start(winner, best), trained[best])
 
     def _test(self, winner: Finalist) -> None:
         """Evaluate the winner's networks on the test images, and export the best one."""
-        again = ("refit", self._refit) if winner.refit_epochs else ()
+        again = ("refit", self._trainings.refit) if winner.refit_epochs else ()
         test = Images(self._data.test, torch.arange(len(self._data.test)), self._group.device)
         best = best_seed(winner, self._plan.recipe)
         for number in range(len(self._plan.finalists.seeds)):
-            network = self._training(winner, number, *again).result()
+            network = self._trainings.start(winner, number, *again).result()
             if len(test):
                 judgement = evaluate(network, test, self._plan.recipe, self._group)
                 winner.test.append(judgement.accuracy)
@@ -354,7 +317,7 @@ class _FinalistsRun:
                     self._write_confusion(winner, judgement.confusion)
             if number == best and self._group.leads:
                 self._packing.export(winner, network.cpu())
-        if self._plan.pretrained is not None and self._plan.recipe != self._given:
+        if self._plan.pretrained is not None and self._plan.recipe != self._trainings.given:
             self._scratch = self._train_from_scratch(winner, test)
 
     def _train_from_scratch(self, winner: Finalist, test: Images) -> list[float]:
@@ -365,17 +328,17 @@ class _FinalistsRun:
         network that it is compared with did.
         """
         reached = []
-        everything = self._refit if winner.refit_epochs and len(test) else None
+        everything = self._trainings.refit if winner.refit_epochs and len(test) else None
         self._print(f"{winner.key}: for comparison from scratch too")
         for number in range(len(self._plan.finalists.seeds)):
-            training, problem = self._training(winner, number, "scratch", everything), ""
+            training, problem = self._trainings.start(winner, number, "scratch", everything), ""
             try:
                 training.run(training.recipe.epochs, lambda _: None)
             except (TrainingFailure, RunError, InputError) as error:
                 problem = str(error)
             if self._group.first_problem(problem):
                 return []
-            judged = test if len(test) else self._folds[number][1]
+            judged = test if len(test) else self._trainings.folds[number][1]
             judgement = evaluate(training.result(), judged, self._plan.recipe, self._group)
             reached.append(judgement.accuracy)
         return reached
@@ -402,8 +365,8 @@ class _FinalistsRun:
         if all(f.status == "failed" for f in ranking):
             raise RunError(f"no network could be trained: {ranking[0].reason}")
         trained = [f for f in ranking if f.status == "trained"]
-        ahead = undecided(trained, self._plan.recipe, self._judged)
-        self._print_if(undecided_remark(ahead, self._plan, self._judged))
+        ahead = undecided(trained, self._plan.recipe, self._trainings.judged)
+        self._print_if(undecided_remark(ahead, self._plan, self._trainings.judged))
         self._print(winner_remark(ranking[0], self._data, self._plan, self._directory))
         self._print_if(scratch_remark(ranking[0], self._scratch))
 

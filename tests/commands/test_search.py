@@ -26,7 +26,6 @@ from nas_search import load
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.runs.store import Store
-from nas_search.spaces import SPACES
 
 TINY = (
     "search_space.cells=3",
@@ -171,15 +170,12 @@ SIZES: dict[str, tuple[dict[str, int], dict[str, int]]] = {
     "nasbench101": ({"modules_per_stack": 1, "channels": 5}, {"channels": 8}),
     "nasbench201": ({"cells": 1, "channels": 4}, {"cells": 2, "channels": 8}),
 }
-"""Sizes to search with and to build in, of every registered space."""
+"""Sizes to search with and to build in, of the spaces of cells; others have tests of their own."""
 
 
 @pytest.mark.parametrize(
     "space",
-    [
-        pytest.param(name, marks=[] if name == "nasbench201" else pytest.mark.slow)
-        for name in SPACES.names()
-    ],
+    [pytest.param(name, marks=[] if name == "nasbench201" else pytest.mark.slow) for name in SIZES],
 )
 def test_best_json_alone_rebuilds_the_network(call: Call, tmp_path: Path, space: str) -> None:
     base = [argument for argument in TINY if "search_space" not in argument]

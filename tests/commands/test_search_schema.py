@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from nas_search.commands.command import CONF
 from nas_search.commands.explanations import of_group
+from nas_search.commands.filling import CHILDREN, filling_remark
 from nas_search.commands.help import BASE
 from nas_search.commands.reading import RENAMED
 from nas_search.commands.search_schema import SearchConfig, read_config
@@ -51,6 +52,9 @@ def compose(*overrides: str) -> SearchConfig:
 def check(choice: dict[str, str]) -> None:
     """Compose this choice of groups, read it and see that it was chosen."""
     overrides = [f"{group}={name}" for group, name in choice.items()]
+    if choice.get("search_space") == "module":  # which has no function of its own
+        overrides.append("search_space.function=tests.spaces.made_networks:chain")
+        overrides.append("search_space.choices={depth:[1,2]}")
     if choice.get("algorithm") == "nsga2":
         score = choice.get("proxy", "gradalign")
         if score in COSTS.names():  # which is no score among objectives
@@ -109,10 +113,21 @@ def test_an_experiment_changes_what_it_names_and_nothing_else() -> None:
     assert hundred.algorithm_options.population == 10
     assert (hundred.budget.evaluations, hundred.budget.minutes) == (100, None)
     assert (hundred.proxy, hundred.seed, hundred.macro) == (plain.proxy, plain.seed, plain.macro)
+    gpu = compose("experiment=gpu")
+    assert gpu.batch == CHILDREN > plain.batch
+    assert gpu.budget == plain.budget and gpu.algorithm_options == plain.algorithm_options
     cifar = compose("experiment=cifar10", "finalists.k=7", "seed=3")
     assert cifar.recipe is not None
     assert (cifar.dataset.name, cifar.recipe.name, cifar.seed) == ("cifar10", "darts", 3)
     assert (cifar.finalists.k, cifar.finalists.halving) == (7, 3)
+
+
+def test_a_gpu_that_waits_is_said_where_more_at_a_time_costs_nothing() -> None:
+    assert "experiment=gpu" in filling_remark("cuda", 8, True, 1000)
+    assert "experiment=gpu" in filling_remark("cuda:1", 1, True, None)
+    for given in (("cpu", 8, True, 1000), ("cuda", 8, True, 200), ("cuda", CHILDREN, True, 1000)):
+        assert filling_remark(*given) == ""
+    assert filling_remark("cuda", 1, False, 1000) == ""  # random search asks for many anyway
 
 
 OVERRIDES = {"batch_size": 48, "repeats": 2, "init": "kaiming_normal", "normalization": "eval"}

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import nas_search
 from nas_search.passes.activations import CodeAgreement, PatternCount
 from nas_search.scoring import DeadNetwork, Measuring, measure
 from nas_search.testing.proxies import small_network
@@ -74,3 +75,14 @@ def test_dead_networks_have_no_score() -> None:
     for kind in (CodeAgreement, PatternCount):
         with pytest.raises(DeadNetwork, match="do not depend"):
             measure(network, *batch(), kinds=[kind])
+
+
+@pytest.mark.parametrize("name", ["naswot", "swap"])
+def test_units_of_relu6_are_on_where_those_of_relu_are(name: str) -> None:
+    values = []
+    for kind in (nn.ReLU, nn.ReLU6):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(3, 6, 3), kind(), nn.Flatten(), nn.Linear(216, 4))
+        images = 9 * torch.randn(8, 3, 8, 8)  # many units are above 6
+        values.append(nas_search.score(network, images, torch.arange(8) % 4, [name])[name])
+    assert values[0] == values[1]

@@ -51,8 +51,8 @@ def test_crops_are_pieces_of_the_images() -> None:
         _crops(Subject(small_network(0), images[..., :4], labels, "batch"))
 
 
-@pytest.mark.parametrize("space", SPACES.names())
-def test_every_space_has_a_narrow_network(space: str) -> None:
+@pytest.mark.parametrize("space", ["darts", "mobilenet", "nasbench101", "nasbench201"])
+def test_every_space_with_relus_has_a_narrow_network(space: str) -> None:
     drawn = SPACES.get(space).space()
     problem = task(drawn, proxies=("linear_regions",))
     cells = [drawn.sample(np.random.default_rng(i)) for i in range(6)]

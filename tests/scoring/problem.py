@@ -21,6 +21,8 @@ from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
 
 SIZES: dict[str, dict[str, Any]] = {
     "darts": {"cells": 3, "channels": 4},
+    "mobilenet": {"stem": 8, "head": 16, "multiplier": 0.2},
+    "module": {},
     "nasbench101": {"modules_per_stack": 1, "channels": 8},
     "nasbench201": {"cells": 1, "channels": 4},
 }

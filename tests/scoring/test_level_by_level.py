@@ -11,8 +11,9 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from nas_search.layers import depthwise, shifted_products
-from nas_search.layers import grams as of_grams
+from nas_search.kernels import depthwise, shifted_products
+from nas_search.kernels import grams as of_grams
+from nas_search.layers import side_by_side
 from nas_search.layers.side_by_side import EdgeLayers
 from nas_search.scoring.scorer import Scorer
 from tests.scoring.problem import task
@@ -98,6 +99,7 @@ def test_what_a_gpu_runs_gives_the_same(space: str, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(shifted_products, "weight_gradient", counted)
         monkeypatch.setattr(shifted_products, "worthwhile", elsewhere)
         monkeypatch.setattr(of_grams, "_parts", lambda rows: 2 if rows.shape[-1] % 2 == 0 else 1)
+        monkeypatch.setattr(side_by_side, "_at_once", lambda _: True)
         monkeypatch.setattr(depthwise, "worthwhile", lambda *_: False)
         candidates = [problem.candidate(genotype) for genotype in genotypes]
         together = Scorer(problem, 8)._together(candidates)

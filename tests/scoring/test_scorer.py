@@ -24,12 +24,6 @@ from nas_search.passes.activations import CodeAgreement, PatternCount
 from nas_search.passes.per_sample import Grams
 from nas_search.proxies import PROXIES, Measurement, ProxyRecord
 from nas_search.scoring import Constraints, Executor, ScoringTask, start_workers
-from nas_search.scoring.memory import (
-    MAX_CANDIDATES_PER_PASS,
-    MEMORY_FRACTION,
-    bytes_of_one,
-    fitting,
-)
 from nas_search.scoring.networks import MAX_CACHED_POOLS, StackedNetworks
 from nas_search.scoring.pool import ModulePool
 from nas_search.scoring.scorer import Scorer, can_stack, stacks
@@ -540,22 +534,3 @@ def test_calls_of_every_kind_of_pass_are_those_of_few_networks(proxy: str) -> No
     sixteen, sixty = calls(scorer, random_cells(16)), calls(scorer, random_cells(64))
     assert sixteen < 5 * one
     assert sixty < 2 * sixteen
-
-
-def test_on_a_gpu_its_memory_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = task(proxies=("gradalign",))
-    assert fitting(problem) == 1  # a CPU
-    needed = bytes_of_one(problem)
-    twice = task(proxies=("gradalign",), images=problem.images.repeat(2, 1, 1, 1))
-    twice = replace(twice, labels=problem.labels.repeat(2))
-    assert 1.5 < bytes_of_one(twice) / needed < 2.1
-    for total, expected in (
-        (0, 1),
-        (7.5 * needed / MEMORY_FRACTION, 7),
-        (1e15, MAX_CANDIDATES_PER_PASS),
-    ):
-        properties = type("Properties", (), {"total_memory": total})
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda d, p=properties: p)
-        monkeypatch.setattr("nas_search.scoring.memory.bytes_of_one", lambda task: needed)
-        on_gpu = replace(problem, device="cuda")
-        assert fitting(on_gpu) == expected

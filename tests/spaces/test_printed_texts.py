@@ -84,7 +84,7 @@ def test_published_names_may_be_quoted() -> None:
         f"Genotype(normal={'list(' * 3000}[]{')' * 3000})",
     ],
 )
-@pytest.mark.parametrize("space", SPACES.names())
+@pytest.mark.parametrize("space", [name for name in SPACES.names() if name != "module"])
 def test_other_texts_are_refused_in_one_short_line(space: str, text: str) -> None:
     with pytest.raises(InputError) as caught:
         SPACES.get(space).space().parse(text)

@@ -216,8 +216,8 @@ def test_layer_decay_gives_earlier_layers_lower_rates(tmp_path: Path) -> None:
 
 def test_drop_path_keeps_the_expectation_and_acts_in_train_mode_only() -> None:
     module = nn.Identity()
-    drop = DropPath([module])
-    drop.rate = 0.4
+    drop = DropPath([module], most=0.4)
+    drop.set_rate(0.4)
     x = torch.ones(4000, 1, 1, 1)
     torch.manual_seed(0)
     out = module(x)

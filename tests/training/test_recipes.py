@@ -102,7 +102,7 @@ def test_norms_and_biases_do_not_decay_if_decay_all_is_false() -> None:
         ("validation", 1.0, "recipe.validation=1.0 must be 0 or more and less than 1"),
         ("drop_path", 1.0, "recipe.drop_path"),
         ("layer_decay", 0.0, "more than 0 and at most 1"),
-        ("precision", "fp8", "possible: fp32, bf16"),
+        ("precision", "fp8", "possible: auto, fp32, bf16"),
         ("keep", "first", "possible: last, best"),
         ("ema", 1.0, "recipe.ema"),
         ("optimizer", {"name": "adam"}, "possible: sgd, adamw"),

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas_search.kernels.grams import terms_side_by_side
 from nas_search.layers import pooling
 from nas_search.layers.convolution_gradient import Geometry
-from nas_search.layers.grams import grams_side_by_side
 from nas_search.layers.side_by_side import (
     EdgeLayers,
     Kernels,
@@ -63,8 +63,9 @@ def _kind(edge: Edge) -> Kind:
     return edge.operation, edge.stride
 
 
-ORDER = (*ONCE, *TWICE, "skip_connect", "max_pool_3x3", "avg_pool_3x3")
-CALLS = Calls(ORDER, _kind, _after_relu, _result)
+POOLINGS = ("max_pool_3x3", "avg_pool_3x3")
+ORDER = (*ONCE, *TWICE, "skip_connect", *POOLINGS)
+CALLS = Calls(ORDER, _kind, _after_relu, _result, frozenset(POOLINGS))
 
 
 class Use(NamedTuple):
@@ -135,13 +136,21 @@ class EdgePlan:
         return Use(shape, len(sizes) - 1, names, tuple(number for number, _ in edges))
 
     def gathered(self, parameters: Mapping[str, Tensor]) -> dict[str, Sequence[Tensor]]:
-        """Return the values of all uses of a cell's parameters, in two calls per shape."""
+        """Return the values of all uses of a cell's parameters: a call, and one per shape."""
         found: dict[str, Sequence[Tensor]] = {}
+        names = [name for distinct in self._distinct.values() for name in distinct]
+        if not names:
+            return found
         with torch.no_grad():
+            flat = torch.cat([parameters[name].flatten() for name in names])
+            begin = 0
             for shape, distinct in self._distinct.items():
-                values = torch.stack([parameters[name] for name in distinct])
+                like = parameters[next(iter(distinct))]
+                end = begin + len(distinct) * like.numel()
+                values = flat[begin:end].view(len(distinct), *like.shape)
                 every = values.index_select(0, self._on_device[shape])
                 found[shape] = every.split(self._sizes[shape])
+                begin = end
         return found
 
 
@@ -177,7 +186,7 @@ def run_cell(
         if total is None:
             total = _zeros(plan.levels.size, values, results)
         if results:
-            total = add([level.adds[name] for name in results], total, list(results.values()))
+            total = add(level, total, results)
     assert total is not None
     (rows,) = pick([plan.levels.outputs], total)
     return output(plan.levels, count, rows)
@@ -241,7 +250,7 @@ class _Run:
         }
         groups = {kind: own for kind, own in level.groups.items() if _after_relu(kind)}
         if groups:
-            grams = once(lambda: grams_side_by_side(positive))
+            grams = once(lambda: terms_side_by_side(positive))
             xs = pick([group.reads for group in groups.values()], positive)
             known = [Known(grams, group.reads.host) for group in groups.values()]
             uses = self._plan.uses[number]

@@ -12,10 +12,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from nas_search.kernels.grams import terms_side_by_side
 from nas_search.layers import pooling
 from nas_search.layers.convolution import pair
 from nas_search.layers.convolution_gradient import Geometry
-from nas_search.layers.grams import grams_side_by_side
 from nas_search.layers.side_by_side import EdgeLayers, Kernels, Known, Weights, once
 from nas_search.spaces.nasbench201.network import EDGES
 from nas_search.stacked.candidates import Candidates
@@ -49,7 +49,13 @@ def _result(kind: Kind) -> str:
     return "convolution" if kind[0] in CONVOLUTIONS else kind[0]
 
 
-CALLS = Calls((*CONVOLUTIONS, "skip_connect", "avg_pool_3x3"), _kind, _after_relu, _result)
+CALLS = Calls(
+    (*CONVOLUTIONS, "skip_connect", "avg_pool_3x3"),
+    _kind,
+    _after_relu,
+    _result,
+    frozenset({"avg_pool_3x3"}),
+)
 
 
 def levels_of(cells: Sequence[Sequence[Edge]], last: int, device: torch.device) -> Levels:
@@ -77,7 +83,7 @@ def run_cell(
     for number, level in enumerate(levels.levels):
         if level.groups:
             results = _level(cell, name, layers, level, total if number else values)
-            total = add([level.adds[own] for own in results], total, list(results.values()))
+            total = add(level, total, results)
     (rows,) = pick([levels.outputs], total)
     return output(levels, len(candidates), rows)
 
@@ -95,7 +101,7 @@ def _level(
     }
     if not groups:
         return results
-    grams = once(lambda: grams_side_by_side(positive))
+    grams = once(lambda: terms_side_by_side(positive))
     modules = [cell.get_submodule(_child(kind, group)) for kind, group in groups.items()]
     kernels = [
         _kernels(cast(nn.Conv2d, module.get_submodule("1")), f"{name}.{_child(kind, group)}", group)

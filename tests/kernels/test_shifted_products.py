@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_search.layers import shifted_products
+from nas_search.kernels import shifted_products
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)

@@ -32,6 +32,12 @@ def weight_gradient(x: Tensor, error: Tensor, weight: Tensor, padding: Pair) -> 
         weight: (O, C, kh, kw); only its shape matters.
         padding: the convolution's padding, (vertical, horizontal).
     """
+    found = taps(x, error, weight, padding)
+    return found.permute(0, 2, 3, 1).flatten(1)
+
+
+def taps(x: Tensor, error: Tensor, weight: Tensor, padding: Pair) -> Tensor:
+    """Return the same as (n, kh * kw, O, C), one product after another: nothing is moved."""
     (top, left), (height, width) = padding, weight.shape[2:]
     padded = F.pad(x, (left, left, top, top)) if top or left else x
     row = padded.shape[-1]
@@ -40,5 +46,7 @@ def weight_gradient(x: Tensor, error: Tensor, weight: Tensor, padding: Pair) -> 
     flat = padded.flatten(-2).flatten(0, -3)
     errors = F.pad(error, (0, width - 1)).flatten(-2).flatten(0, -3)[..., :length]
     shifts = [i * row + j for i in range(height) for j in range(width)]
-    taps = [torch.bmm(errors, flat[..., s : s + length].mT) for s in shifts]
-    return torch.stack(taps, 3).flatten(1)
+    found = flat.new_empty(len(flat), len(shifts), errors.shape[1], flat.shape[1])
+    for number, shift in enumerate(shifts):
+        torch.bmm(errors, flat[..., shift : shift + length].mT, out=found[:, number])
+    return found

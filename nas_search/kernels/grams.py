@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -29,6 +32,20 @@ def grams(rows: Tensor, candidates: int) -> Tensor:
 
 def grams_side_by_side(x: Tensor) -> Tensor:
     """Return the Gram matrices of E edges, (E, n, n), of values (n, E, ...)."""
+    return joined([terms_side_by_side(x)])
+
+
+def terms_side_by_side(x: Tensor) -> Tensor:
+    """Return the same as terms that are yet to be added up.
+
+    Args:
+        x: (n, E, ...), values of n samples of E edges.
+
+    Returns:
+        (E, n, n), or (E, parts, n, n) where the columns were cut into parts: :func:`joined` makes
+        the matrices of it, in fewer calls for many at once. They wait in n / PART of the memory of
+        the values.
+    """
     x = _single(x.flatten(2))
     n, edges = x.shape[:2]
     if edges == 1 and x.device.type == "cpu":  # the library's plain product is the faster one
@@ -39,7 +56,25 @@ def grams_side_by_side(x: Tensor) -> Tensor:
         x = x.unflatten(2, (parts, -1)).flatten(1, 2)
     own = x.transpose(0, 1)
     found = torch.bmm(own, own.mT)
-    return found.view(edges, parts, n, n).sum(1) if parts > 1 else found
+    return found.view(edges, parts, n, n) if parts > 1 else found
+
+
+def joined(terms: Sequence[Tensor]) -> Tensor:
+    """Return all matrices (m, n, n) of what :func:`terms_side_by_side` gave, in its order."""
+    whole = list(terms)
+    by_parts: dict[int, list[int]] = defaultdict(list)
+    for number, own in enumerate(terms):
+        if own.dim() == 4:
+            by_parts[own.shape[1]].append(number)
+    for numbers in by_parts.values():  # one call for all that were cut into equally many parts
+        sums = _cat([terms[number] for number in numbers]).sum(1)
+        for number, own in zip(numbers, sums.split([len(terms[n]) for n in numbers]), strict=True):
+            whole[number] = own
+    return _cat(whole)
+
+
+def _cat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(tensors)) if len(tensors) > 1 else tensors[0]
 
 
 def _single(rows: Tensor) -> Tensor:
