@@ -16,6 +16,7 @@ from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
 from nas_search.commands.filling import filling_remark
 from nas_search.commands.latency import Latency, prepare_latency
+from nas_search.commands.pages import write_after
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.said_of_data import say
 from nas_search.commands.search_finalists import measure_result, train_result
@@ -35,6 +36,7 @@ from nas_search.runs.store import Store
 from nas_search.scoring import ScoringTask, Workers
 from nas_search.search import Algorithm, FeasibleGenotypes, Genotypes, SearchOutcome, run_loop
 from nas_search.search.guided import TRAINED
+from nas_search.search.lineage import parents_by_number
 
 LOOKAHEAD = 256
 """Candidates handed to the workers at once where none depends on another's result."""
@@ -99,11 +101,13 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
             result = SearchResult(
                 config, task, outcome, algorithm.duplicates, facts, proposals, guide
             )
+            notes = search_notes(config)
+            notes["parents"] = parents_by_number(algorithm.parents, outcome.evaluations)
             if latency:
                 result = dataclasses.replace(result, measured=read_measured(directory))
             if guide is not None:
-                ranking = [number for number, _ in result.ranked]
-                store.claim(facts, {**search_notes(config), "ranking": ranking})
+                notes["ranking"] = [number for number, _ in result.ranked]
+            store.claim(facts, notes)
     except InputError:
         if not (directory / "run.sqlite").exists():  # nothing was scored: it leaves no trace
             drop_configuration(directory)
@@ -132,6 +136,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         if remark:
             console.print(remark, soft_wrap=True)
         train_result(result, data, directory, console, measured)
+        write_after(directory, console)
     return outcome
 
 
@@ -228,6 +233,8 @@ def search_notes(config: SearchConfig) -> dict[str, Any]:
         "dataset_options": kept_options(config.dataset_options),
         "plugins": list(config.plugins),
         "versions": versions(),
+        # Of each evaluation the numbers of those it was made from, once the search has ended.
+        "parents": [],
         # Numbers of the evaluations, best first, once a search that trains has ended.
         **({"ranking": []} if config.learning is not None else {}),
     }

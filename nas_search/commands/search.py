@@ -12,11 +12,15 @@ from nas_search.commands.command import CONF, Command
 
 
 def _after_sweep(directory: Path) -> None:
+    from nas_search.commands.pages import write_after
     from nas_search.commands.screen import screen
     from nas_search.commands.sweep_report import print_sweep, write_sweep
 
-    jobs = print_sweep(directory, screen())
+    console = screen()
+    jobs = print_sweep(directory, console)
     write_sweep(directory, jobs)
+    if any(job.run is not None for job in jobs):
+        write_after(directory, console)
 
 
 _COMMAND = Command("nas_search", _after_sweep)

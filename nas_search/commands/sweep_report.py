@@ -96,7 +96,7 @@ def print_sweep(sweep: Path, console: Console) -> list[Job]:
         InputError: the folder is not that of a sweep.
     """
     jobs = read_sweep(sweep)
-    keys = _differing(jobs)
+    keys = differing(jobs)
     console.print(_table(jobs, keys))
     settings = [key for key in keys if key != SEED]
     if len({job.settings.get(SEED) for job in jobs}) > 1:
@@ -124,7 +124,7 @@ def write_sweep(sweep: Path, jobs: Sequence[Job]) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    keys = _differing(jobs)
+    keys = differing(jobs)
     header = ["folder", *keys, "status", "evaluations", "scored", "failed", "found", "reason"]
     rows = [
         [
@@ -230,7 +230,7 @@ def _summary(jobs: Sequence[Job], keys: Sequence[str]) -> Table:
     return table
 
 
-def _differing(jobs: Sequence[Job]) -> list[str]:
+def differing(jobs: Sequence[Job]) -> list[str]:
     """Return the keys in which jobs differ; of one that has no run yet, only what was typed.
 
     The name of a choice stands for it (``proxy`` for ``proxy.name``).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,21 +66,10 @@ def draw_cell(graph: CellGraph, path: Path, title: str | None = None) -> None:
 
 def cell_figure(graph: CellGraph, title: str | None = None) -> Figure:
     """Return the drawing as a figure; artists have gids ``node-i``, ``label-i`` and ``edge-i``."""
-    number = {name: i for i, name in enumerate(graph.nodes)}
-    try:
-        pairs = [(number[edge.source], number[edge.target]) for edge in graph.edges]
-    except KeyError as error:
-        raise ValueError(f"cell '{graph.name}' has an edge at unknown node {error}") from None
-    if any(source >= target for source, target in pairs):
-        raise ValueError(f"cell '{graph.name}' has an edge that runs backwards in its node order")
-    texts = [edge.label for edge in graph.edges]
     heading = graph.name if title is None else title
-
-    layout = arrange(
-        len(graph.nodes), pairs, [number[name] for name in graph.inputs], number[graph.output]
-    )
+    layout, texts = arrange_cell(graph)
     with style():
-        boxes = _Boxes(layout, graph.nodes, texts)
+        boxes = Boxes(layout, graph.nodes, texts, _text_width)
         width = max(boxes.width, _text_width(heading, TITLE_SIZE)) + 2 * MARGIN
         head = TITLE_SIZE + 14 if heading else 0.0
         height = boxes.height + head + 2 * MARGIN
@@ -103,21 +93,45 @@ def cell_figure(graph: CellGraph, title: str | None = None) -> Figure:
     return figure
 
 
-class _Boxes:
+def arrange_cell(graph: CellGraph) -> tuple[Layout, list[str]]:
+    """Return the layout of a cell, and the labels of its edges in their order.
+
+    Raises:
+        ValueError: an edge names an unknown node or runs backwards.
+    """
+    number = {name: i for i, name in enumerate(graph.nodes)}
+    try:
+        pairs = [(number[edge.source], number[edge.target]) for edge in graph.edges]
+    except KeyError as error:
+        raise ValueError(f"cell '{graph.name}' has an edge at unknown node {error}") from None
+    if any(source >= target for source, target in pairs):
+        raise ValueError(f"cell '{graph.name}' has an edge that runs backwards in its node order")
+    inputs = [number[name] for name in graph.inputs]
+    layout = arrange(len(graph.nodes), pairs, inputs, number[graph.output])
+    return layout, [edge.label for edge in graph.edges]
+
+
+class Boxes:
     """Sizes and positions of all items, in points; x to the right, y downwards, both from 0."""
 
-    def __init__(self, layout: Layout, nodes: tuple[str, ...], texts: list[str]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        nodes: tuple[str, ...],
+        texts: list[str],
+        text_width: Callable[[str, float], float],
+    ) -> None:
         count = max((i for column in layout.columns for i in column), default=-1) + 1
         self.widths = [0.0] * count
         self.heights = [SLOT_HEIGHT] * count
         for i, name in enumerate(nodes):
             leaving = sum(chain[0] == i for chain in layout.chains)
             entering = sum(chain[-1] == i for chain in layout.chains)
-            self.widths[i] = max(_text_width(name, NODE_SIZE) + 20, NODE_HEIGHT)
+            self.widths[i] = max(text_width(name, NODE_SIZE) + 20, NODE_HEIGHT)
             self.heights[i] = max(NODE_HEIGHT, PORT_STEP * max(leaving, entering) + 6)
         for item, text in zip(layout.labels, texts, strict=True):
             if text:
-                self.widths[item] = _text_width(text, LABEL_SIZE) + 14
+                self.widths[item] = text_width(text, LABEL_SIZE) + 14
                 self.heights[item] = LABEL_HEIGHT
         self.y = place_rows(layout, self.heights, ROW_GAP, PORT_STEP)
         top = min(y - h / 2 for y, h in zip(self.y, self.heights, strict=True))
@@ -157,9 +171,42 @@ def _text_width(text: str, size: float) -> float:
     return float(TextPath((0, 0), text, size=size, usetex=False).get_extents().width)
 
 
+Point = tuple[float, float]
+
+
+def edge_line(
+    boxes: Boxes, chain: tuple[int, ...], ports: tuple[float, float]
+) -> tuple[list[list[Point]], Point]:
+    """Return the line of an edge and the tip of its arrow, whose head is :data:`ARROW` long.
+
+    The line is a list of steps: where it begins, then straight ones (to one point) and curved ones
+    (two control points and the end of a cubic Bezier curve).
+    """
+    first, last = chain[0], chain[-1]
+    y = boxes.y[first] + PORT_STEP * ports[0]
+    steps: list[list[Point]] = [[(boxes.x[first] + boxes.widths[first] / 2, y)]]
+
+    def line_to(x2: float) -> None:
+        steps.append([(x2, steps[-1][-1][1])])
+
+    def curve_to(x2: float, y2: float) -> None:
+        x1, y1 = steps[-1][-1]
+        middle = (x1 + x2) / 2
+        steps.append([(middle, y1), (middle, y2), (x2, y2)])
+
+    line_to(boxes.right[first])
+    for item in chain[1:-1]:
+        curve_to(boxes.left[item], boxes.y[item])
+        line_to(boxes.right[item])
+    tip = boxes.x[last] - boxes.widths[last] / 2
+    curve_to(boxes.left[last] - ARROW, boxes.y[last] + PORT_STEP * ports[1])
+    line_to(tip - ARROW)
+    return steps, (tip, steps[-1][-1][1])
+
+
 def _draw_edge(
     axes: Axes,
-    boxes: _Boxes,
+    boxes: Boxes,
     edge: int,
     chain: tuple[int, ...],
     ports: tuple[float, float],
@@ -167,29 +214,10 @@ def _draw_edge(
 ) -> None:
     """Draw a smooth line through the slots of the edge, with an arrow head at its end."""
     color = operation_color(text) if text else MUTED
-    first, last = chain[0], chain[-1]
-    x = boxes.x[first] + boxes.widths[first] / 2
-    y = boxes.y[first] + PORT_STEP * ports[0]
-    tip = boxes.x[last] - boxes.widths[last] / 2
-    points, codes = [(x, y)], [Line.MOVETO]
-
-    def curve_to(x2: float, y2: float) -> None:
-        x1, y1 = points[-1]
-        middle = (x1 + x2) / 2
-        points.extend([(middle, y1), (middle, y2), (x2, y2)])
-        codes.extend([Line.CURVE4] * 3)
-
-    def line_to(x2: float) -> None:
-        points.append((x2, points[-1][1]))
-        codes.append(Line.LINETO)
-
-    line_to(boxes.right[first])
-    for item in chain[1:-1]:
-        curve_to(boxes.left[item], boxes.y[item])
-        line_to(boxes.right[item])
-    y_end = boxes.y[last] + PORT_STEP * ports[1]
-    curve_to(boxes.left[last] - ARROW, y_end)
-    line_to(tip - ARROW)
+    steps, (tip, y_end) = edge_line(boxes, chain, ports)
+    points = [point for step in steps for point in step]
+    kinds = {1: [Line.LINETO], 3: [Line.CURVE4] * 3}
+    codes = [Line.MOVETO, *(code for step in steps[1:] for code in kinds[len(step)])]
     axes.add_patch(
         PathPatch(
             Line(points, codes),
@@ -204,7 +232,7 @@ def _draw_edge(
     axes.add_patch(Polygon(head, closed=True, facecolor=color, edgecolor="none"))
 
 
-def _draw_label(axes: Axes, boxes: _Boxes, edge: int, item: int, text: str) -> None:
+def _draw_label(axes: Axes, boxes: Boxes, edge: int, item: int, text: str) -> None:
     color = operation_color(text)
     _draw_box(axes, boxes, item, f"label-{edge}", "white", color, LABEL_HEIGHT / 2)
     axes.text(
@@ -213,7 +241,7 @@ def _draw_label(axes: Axes, boxes: _Boxes, edge: int, item: int, text: str) -> N
     )  # fmt: skip
 
 
-def _draw_node(axes: Axes, boxes: _Boxes, node: int, name: str, end: bool) -> None:
+def _draw_node(axes: Axes, boxes: Boxes, node: int, name: str, end: bool) -> None:
     fill, line = ("#d9e2ec", "#52606d") if end else ("#fff7e0", "#b7791f")
     _draw_box(axes, boxes, node, f"node-{node}", fill, line, 6.0)
     axes.text(
@@ -223,7 +251,7 @@ def _draw_node(axes: Axes, boxes: _Boxes, node: int, name: str, end: bool) -> No
 
 
 def _draw_box(
-    axes: Axes, boxes: _Boxes, item: int, gid: str, fill: str, line: str, rounding: float
+    axes: Axes, boxes: Boxes, item: int, gid: str, fill: str, line: str, rounding: float
 ) -> None:
     width, height = boxes.widths[item], boxes.heights[item]
     corner = (boxes.x[item] - width / 2, boxes.y[item] - height / 2)

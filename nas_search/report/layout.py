@@ -110,6 +110,8 @@ def _uncross(
     for start in (columns, [column[::-1] for column in columns]):
         order = [list(column) for column in start]
         for sweep in range(SWEEPS):
+            if not fewest:
+                break
             forward = sweep % 2 == 0
             steps = range(1, len(order)) if forward else range(len(order) - 2, -1, -1)
             for c in steps:

@@ -14,6 +14,7 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.core.objectives import Objective, as_objectives, values_of
 from nas_search.core.registry import Registry
 from nas_search.search.individual import Individual, fitness_of, same_network
+from nas_search.search.lineage import RememberedMoves
 
 Step = Literal["score", "train"]
 """What genotypes are asked for: to be scored at initialization, or to be trained."""
@@ -68,6 +69,8 @@ class Algorithm(ABC):
             other dominates.
         logbook: one DEAP record per step: evaluations so far and statistics of the population's
             first objective.
+        parents: of each proposal, by canonical form, the canonical forms of those that it was made
+            from; none of a random one.
     """
 
     tries: ClassVar[int] = 1000
@@ -83,12 +86,12 @@ class Algorithm(ABC):
         objectives: str | Sequence[Objective],
         options: Any,
     ) -> None:
-        self.space = space
+        self.space = RememberedMoves(space)
         self.rng = rng
         self.objectives = as_objectives(objectives)
         self.options = options
         self.toolbox = base.Toolbox()
-        self.toolbox.register("individual", space.sample, rng=rng)
+        self.toolbox.register("individual", self.space.sample, rng=rng)
         self._fitness = fitness_of(self.objectives)
         self.hall_of_fame = (
             tools.HallOfFame(HALL_OF_FAME, similar=same_network)
@@ -101,6 +104,7 @@ class Algorithm(ABC):
         self.logbook = tools.Logbook()
         self.logbook.header = ["evaluations", *self.statistics.fields]
         self.duplicates = 0
+        self.parents: dict[str, tuple[str, ...]] = {}
         self._told = 0
         self._proposed_keys: set[str] = set()
         self._pending: list[Individual] = []
@@ -189,6 +193,7 @@ class Algorithm(ABC):
             genotype = draw()
             key = self.space.canonical(genotype)
             if key not in self._proposed_keys:
+                self.parents[key] = self.space.parents(genotype, self._proposed_keys)
                 self._proposed_keys.add(key)
                 return Individual(genotype, key, self._fitness())
             self.duplicates += 1

@@ -69,8 +69,8 @@ class Nsga2(Algorithm):
         self._parents: list[Individual] = []
         self._offspring: list[Individual] = []
         self._mates: deque[Individual] = deque()
-        self.toolbox.register("mutate", space.mutate, rng=rng)
-        self.toolbox.register("mate", space.crossover, rng=rng)
+        self.toolbox.register("mutate", self.space.mutate, rng=rng)
+        self.toolbox.register("mate", self.space.crossover, rng=rng)
         self.toolbox.register("select", tools.selNSGA2, k=options.population, nd="log")
 
     @property

@@ -67,8 +67,8 @@ class RegularizedEvolution(Algorithm):
     ) -> None:
         super().__init__(space, rng, objectives, options)
         self._alive: deque[Individual] = deque(maxlen=options.population)
-        self.toolbox.register("mutate", space.mutate, rng=rng)
-        self.toolbox.register("mate", space.crossover, rng=rng)
+        self.toolbox.register("mutate", self.space.mutate, rng=rng)
+        self.toolbox.register("mate", self.space.crossover, rng=rng)
         self.toolbox.register("select", select_tournament, tournsize=options.tournament, rng=rng)
 
     @property

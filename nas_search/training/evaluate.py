@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +25,13 @@ class Judgement:
         loss: mean cross-entropy.
         accuracy: share of images classified right, %.
         balanced_accuracy: mean over the classes that occur of the share classified right, %.
+        confusion: number of images of each true class (rows) that got each answer (columns).
     """
 
     loss: float
     accuracy: float
     balanced_accuracy: float
+    confusion: list[list[int]] = field(default_factory=list, compare=False, repr=False)
 
 
 NOT_JUDGED = Judgement(math.nan, math.nan, math.nan)
@@ -41,25 +43,28 @@ def evaluate(network: nn.Module, images: Images, recipe: Recipe, group: ProcessG
     if not len(images):
         return NOT_JUDGED
     network.eval()
-    classes = int(images.split.labels.max()) + 1
     loss = torch.zeros(1, dtype=torch.float64, device=group.device)
-    right, count = torch.zeros(2, classes, dtype=torch.float64, device=group.device)
+    confusion: Tensor | None = None
     parts = torch.arange(len(images)).split(recipe.batch_size)
     for raw, labels in images.batches([group.share_of(part) for part in parts]):
         normalized = augment(raw, _PLAIN, (images.split.mean, images.split.std))
         with autocast(recipe, raw.device.type):
             logits = network(memory_format(normalized, recipe)).float()
         loss += functional.cross_entropy(logits, labels, reduction="sum")
-        correct = (logits.argmax(1) == labels).double()
-        right += torch.zeros_like(right).index_add_(0, labels, correct)
-        count += torch.zeros_like(count).index_add_(0, labels, torch.ones_like(correct))
-    sums = group.total(torch.cat([loss, right, count]))
-    loss_sum, right, count = sums[0], sums[1 : classes + 1], sums[classes + 1 :]
+        if confusion is None:
+            confusion = torch.zeros(logits.shape[1] ** 2, dtype=torch.float64, device=group.device)
+        pairs = labels * logits.shape[1] + logits.argmax(1)
+        confusion += torch.bincount(pairs, minlength=len(confusion))
+    assert confusion is not None  # a process without images still has one, empty batch
+    sums = group.total(torch.cat([loss, confusion]))
+    loss_sum, confusion = sums[0], sums[1:].view(math.isqrt(len(confusion)), -1)
+    right, count = confusion.diagonal(), confusion.sum(dim=1)
     occurs = count > 0
     return Judgement(
         float(loss_sum / count.sum()),
         float(100 * right.sum() / count.sum()),
         float(100 * (right[occurs] / count[occurs]).mean()),
+        confusion.long().tolist(),
     )
 
 

@@ -313,6 +313,8 @@ class _FinalistsRun:
                 judgement = evaluate(network, test, self._plan.recipe, self._group)
                 winner.test.append(judgement.accuracy)
                 winner.test_balanced.append(judgement.balanced_accuracy)
+                if number == best and self._group.leads:
+                    self._write_confusion(winner, judgement.confusion)
             if number == best and self._group.leads:
                 self._packing.export(winner, network.cpu())
         if self._plan.pretrained is not None and self._plan.recipe != self._trainings.given:
@@ -346,6 +348,13 @@ class _FinalistsRun:
         content = metrics(finalist, self._plan, self._group.device)
         folder = self._directory / finalist.key
         checkpoint.on_disk(lambda: write_json(folder / "metrics.json", content))
+
+    def _write_confusion(self, winner: Finalist, counts: Sequence[Sequence[int]]) -> None:
+        """Write ``confusion.csv`` of the winner: a row per true class, a column per answer."""
+        names = list(self._data.class_names)
+        rows = [[name, *line] for name, line in zip(names, counts, strict=True)]
+        file = self._directory / winner.key / "confusion.csv"
+        checkpoint.on_disk(lambda: write_csv(file, ["true class", *names], rows))
 
     def _write(self, ranking: Sequence[Finalist]) -> None:
         for finalist in ranking:

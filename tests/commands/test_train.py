@@ -87,6 +87,7 @@ def test_a_search_trains_its_finalists_and_tests_the_winner_alone(tmp_path: Path
         assert names == {
             *("model.py", "weights.safetensors", "genotype.json", "metrics.json", "recipe.yaml"),
             *("preprocessing.json", "curve.png", "seed0"),
+            *(["confusion.csv"] if row["rank"] == "1" else []),
         }
         assert len((folder / "seed0" / "log.csv").read_text().splitlines()) == 4
     # Later, in a directory of its own, by the other command: the same trainings.

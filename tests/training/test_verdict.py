@@ -167,6 +167,26 @@ def test_balanced_accuracy_is_the_mean_of_the_classes(tmp_path: Path) -> None:
     assert evaluate(FirstClass(), absent, recipe(), ALONE).balanced_accuracy == pytest.approx(50)
 
 
+def test_confusion_counts_every_answer(tmp_path: Path) -> None:
+    data = arrays(tmp_path, (12, 6, 3))
+    answers: list[int] = []
+
+    class Guesses(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits = torch.randn(len(x), 3, generator=torch.Generator().manual_seed(len(answers)))
+            answers.extend(logits.argmax(1).tolist())
+            return logits
+
+    rows = (data.train.labels != 1).nonzero()[:, 0]  # one class does not occur
+    judged = evaluate(Guesses(), Images(data.train, rows, "cpu"), recipe(batch_size=4), ALONE)
+    expected = [[0] * 3 for _ in range(3)]
+    for label, answer in zip(data.train.labels[rows].tolist(), answers, strict=True):
+        expected[label][answer] += 1
+    assert judged.confusion == expected
+    right = sum(expected[n][n] for n in range(3))
+    assert judged.accuracy == pytest.approx(100 * right / len(rows))
+
+
 def test_balanced_weights_make_every_class_count_alike(tmp_path: Path) -> None:
     """The gradient of an epoch in one batch is that of the mean over classes of their means."""
     data = arrays(tmp_path, (30, 6, 3))
