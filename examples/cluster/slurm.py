@@ -21,7 +21,7 @@ from typing import Any
 
 def cluster(options: argparse.Namespace) -> Any:
     """Return a cluster of Slurm jobs of one worker with one thread each."""
-    from dask_jobqueue import SLURMCluster
+    from dask_jobqueue.slurm import SLURMCluster
 
     return SLURMCluster(
         queue=options.partition,
