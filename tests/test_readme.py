@@ -12,6 +12,7 @@ import pytest
 
 import nas_search.__main__ as command
 from nas_search.commands import inspect, learn, rank, train
+from nas_search.commands.report import report_parser
 from nas_search.core.files import write_json
 from nas_search.passes import PASSES
 from nas_search.proxies import PROXIES
@@ -93,8 +94,11 @@ def test_commands_compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         for line in block.splitlines()
         if line.startswith("python -m nas_search")
     ]
-    assert {line[0] for line in lines} == set(COMMANDS)
+    assert {line[0] for line in lines} == {*COMMANDS, "nas_search.report"}
     for module, *arguments in lines:
+        if module == "nas_search.report":
+            assert report_parser().parse_args(arguments).path
+            continue
         shown = [a for a in arguments if a not in ("--help", "-m")] + ["--cfg", "job"]
         if not any("," in argument for argument in arguments):
             assert call(shown, monkeypatch, COMMANDS[module]) == 0, arguments

@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     The exit code is 0, 2 where the folder holds nothing to show, 1 where the disk or the port
     refuses, and 130 after Ctrl-C.
     """
-    given = _parser().parse_args(arguments)
+    given = report_parser().parse_args(arguments)
 
     from nas_search.commands.plugins import import_plugins
     from nas_search.core.errors import InputError, RunError
@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     sys.exit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
+def report_parser() -> argparse.ArgumentParser:
+    """Return what reads the command's line."""
     parser = argparse.ArgumentParser(
         prog="python -m nas_search.report",
         description="One HTML file that shows a search, a sweep, a ranking or a training: it opens "
