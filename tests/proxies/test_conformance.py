@@ -14,8 +14,8 @@ OWN = [record.name for record in PROXIES if record.score.__module__.startswith("
 OF_GRAMS = [name for name in OWN if PROXIES.get(name).needs == (Grams,)]
 OTHERS = [name for name in OWN if name not in OF_GRAMS]
 
-ORDER_MATTERS = {"zico", "az_trainability", "linear_regions"}
-"""Scores that split the batch in two, or pair each image with a random draw."""
+ORDER_MATTERS = {"zico", "az_trainability", "linear_regions", "near", "dextr"}
+"""Scores that split the batch, pair images with random draws, or look at some images alone."""
 
 
 class TestScoresOfGrams(GramConformance):
