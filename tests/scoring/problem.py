@@ -20,6 +20,7 @@ from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
 
 SIZES: dict[str, dict[str, Any]] = {
+    "conv1d": {"stem": 8, "multiplier": 0.2},
     "darts": {"cells": 3, "channels": 4},
     "mobilenet": {"stem": 8, "head": 16, "multiplier": 0.2},
     "module": {},
