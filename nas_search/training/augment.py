@@ -19,9 +19,7 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Channel means and standard deviations."""
 
 
-def augment(
-    raw: Tensor, how: Augmentation, statistics: Statistics, series: bool = False
-) -> Tensor:
+def augment(raw: Tensor, how: Augmentation, statistics: Statistics, series: bool = False) -> Tensor:
     """Return normalized float32 images of the same shape as ``raw``.
 
     Series are moved and masked along time alone, each by one draw for all of its rows.

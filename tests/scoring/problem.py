@@ -28,6 +28,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "nasbench201": {"cells": 1, "channels": 4},
     "nas_bench_macro": {"channels": 2},
     "nats_size": {},
+    "nds_cells": {"width_factor": 0.125, "depth_factor": 0.2},
+    "nds_residual": {"width_factor": 0.125, "depth_factor": 0.2},
     "transnas_macro": {"channels": 4, "stem_halvings": 0, "last_relu": True},
     "transnas_micro": {"channels": 4, "stem_halvings": 0, "last_relu": True},
 }

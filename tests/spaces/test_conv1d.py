@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from nas_search.core.errors import InputError
 from nas_search.costs import COSTS, At
 from nas_search.features import graph_features
 from nas_search.gradients import GramSink, per_sample_backward
+from nas_search.priors import FITTED
+from nas_search.proxies import PROXIES
 from nas_search.spaces.conv1d import Conv1dSpace
 from nas_search.spaces.conv1d.network import Conv1dNetwork
 from nas_search.testing.spaces import SearchSpaceConformance
@@ -185,7 +188,63 @@ def test_every_macro_is_checked() -> None:
             space.build(space.parse(TEXT), (1, 1, 30), 2, **macro)
 
 
-def series_task(proxies: tuple[str, ...]) -> Any:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(6, 2, 1, 24, generator=generator)
-    return task(Conv1dSpace(), proxies=proxies, images=images)
+def series_task(proxies: tuple[str, ...], space: Conv1dSpace) -> Any:
+    images = torch.randn(6, 2, 1, 24, generator=torch.Generator().manual_seed(0))
+    return task(space, proxies=proxies, images=images)
+
+
+class TwoDimensional(Conv1dSpace):
+    """The same networks, of images of one row: every kernel is one pixel tall."""
+
+    def build(
+        self, genotype: Any, input_shape: tuple[int, int, int], num_classes: int, **macro: Any
+    ) -> nn.Module:
+        network = super().build(genotype, input_shape, num_classes, **macro)
+        stem = network.get_submodule("stem")
+        layers = {"convolution": stem.get_submodule("convolution"), "relu": nn.ReLU()}
+        network.stem = nn.Sequential(OrderedDict(layers))  # without the flattening of rows
+        for name, module in [*network.named_modules()]:
+            twin = flat(module)
+            if twin is not None:
+                parent, _, child = name.rpartition(".")
+                setattr(network.get_submodule(parent), child, twin)
+        return network
+
+
+def flat(module: nn.Module) -> nn.Module | None:
+    """Return the layer of images of one row that computes what a layer of series does."""
+    if isinstance(module, nn.Conv1d):
+        (kernel,), (stride,), (padding,) = module.kernel_size, module.stride, module.padding
+        assert isinstance(padding, int)
+        return nn.Conv2d(
+            module.in_channels,
+            module.out_channels,
+            (1, kernel),
+            (1, stride),
+            (0, padding),
+            (1, module.dilation[0]),
+            bias=False,
+        )
+    if isinstance(module, nn.BatchNorm1d):
+        return nn.BatchNorm2d(module.num_features)
+    if isinstance(module, nn.MaxPool1d):
+        return nn.MaxPool2d((1, 2), ceil_mode=True)
+    if isinstance(module, nn.AvgPool1d):
+        return nn.AvgPool2d((1, 2), ceil_mode=True)
+    return nn.AdaptiveAvgPool2d(1) if isinstance(module, nn.AdaptiveAvgPool1d) else None
+
+
+def test_every_score_is_that_of_the_same_network_on_images_of_one_row() -> None:
+    scores = tuple(one for one in PROXIES.names() if one not in (*FITTED, "linear_regions"))
+    found = []
+    for space in (Conv1dSpace(), TwoDimensional()):
+        evaluation = series_task(scores, space).evaluate(space.parse(TEXT))
+        assert set(evaluation.scores) == set(scores), evaluation.reason
+        found.append(evaluation.scores)
+    assert all(map(math.isfinite, found[0].values()))
+    assert found[0] == pytest.approx(found[1], rel=2e-3, abs=1e-5)
+
+
+def test_a_score_of_images_is_refused() -> None:
+    with pytest.raises(InputError, match="counted on images, and this network convolves series"):
+        series_task(("linear_regions",), Conv1dSpace()).evaluate(Conv1dSpace().parse(TEXT))
