@@ -1,4 +1,4 @@
-"""Series of the UCR and UEA archives, by the package aeon: some ship with it, others it downloads."""
+"""Series of the UCR and UEA archives, by the package aeon, which has some and downloads others."""
 
 from __future__ import annotations
 
@@ -127,8 +127,8 @@ def _equal(problem: str, series: Any) -> np.ndarray:
     if not isinstance(series, np.ndarray):
         lengths = sorted({one.shape[1] for one in series})
         raise InputError(
-            f"aeon {problem}: series of {lengths[0]} to {lengths[-1]} steps; cut or pad them to one "
-            "length, and give them as dataset=npz"
+            f"aeon {problem}: series of {lengths[0]} to {lengths[-1]} steps; cut or pad them to "
+            "one length, and give them as dataset=npz"
         )
     return series
 

@@ -201,7 +201,7 @@ def test_a_cell_without_a_path_is_dead() -> None:
         (NdsCellsSpace("amoeba"), AMOEBA.replace("1)", "2)", 1), r"normal\[1\]: node 2 reads"),
         (NdsResidualSpace("resnet"), "ds=1-2,ws=16-16-16", "ds: expected 3 values, one per stage"),
         (NdsResidualSpace("resnet"), "ds=1-2-2", "ws is missing; the keys are ds, ws"),
-        (NdsResidualSpace("resnet"), "ds=1-2-0,ws=16-16-16", "ds: expected an integer of at"),
+        (NdsResidualSpace("resnet"), "ds=1-2-0,ws=16-16-16", "ds: expected an integer of 1 to 64"),
         (NdsResidualSpace("resnet"), "num_gs=1-1-1", "cannot read 'num_gs=1-1-1'; write it like"),
         (
             NdsResidualSpace("resnext_a"),

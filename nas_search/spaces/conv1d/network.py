@@ -1,8 +1,8 @@
 """Networks of one-dimensional convolutions: stages of blocks over time.
 
 A block is two convolutions with batch-norm and ReLU. With a residual connection it is a basic block
-of ResNet (He et al. 2016, arXiv 1512.03385) in one dimension, as Wang et al. 2017 (arXiv 1611.06455)
-use it for series; dilation as in Bai et al. 2018 (arXiv 1803.01271), but not causal.
+of ResNet (He et al. 2016, arXiv 1512.03385) in one dimension, as Wang et al. 2017, arXiv
+1611.06455, use it for series; dilation as in Bai et al. 2018, arXiv 1803.01271, but not causal.
 """
 
 from __future__ import annotations

@@ -106,14 +106,14 @@ class Conv1dSpace(ChoiceSpace[Conv1dGenotype]):
         pools: Sequence[str] | None = None,
         residual: Sequence[bool] | None = None,
     ) -> None:
-        given = dict(
-            widths=widths,
-            depths=depths,
-            kernels=kernels,
-            dilations=dilations,
-            pools=pools,
-            residual=residual,
-        )
+        given = {
+            "widths": widths,
+            "depths": depths,
+            "kernels": kernels,
+            "dilations": dilations,
+            "pools": pools,
+            "residual": residual,
+        }
         defaults = vars(Conv1dOptions())
         lists = {key: defaults[key] if value is None else value for key, value in given.items()}
         _check_options(lists)

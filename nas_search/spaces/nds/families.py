@@ -1,8 +1,7 @@
 """The grids of the design spaces.
 
-Source: Radosavovic et al., ICCV 2019, arXiv 1905.13214, tables 1 and 4: of the cells the operations,
-nodes and what is concatenated; of the residual networks how many values each choice has, and its
-ends.
+Source: Radosavovic et al., ICCV 2019, arXiv 1905.13214: of the cells the operations, nodes and what
+is concatenated; of the residual networks how many values each choice has, and its ends.
 """
 
 from __future__ import annotations
@@ -80,7 +79,8 @@ class ResidualFamily:
 
 
 RESIDUAL_FAMILIES: dict[str, ResidualFamily] = {
-    # Nine and twelve values with these ends, about even in their logarithm; the paper gives no list.
+    # Nine and twelve values with these ends are published, about even in their logarithm; those
+    # between are ours.
     "resnet": ResidualFamily(
         (1, 2, 3, 4, 6, 8, 12, 16, 24), (16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
     ),

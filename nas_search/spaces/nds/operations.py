@@ -36,7 +36,7 @@ def operation(name: str, channels: int, stride: int) -> nn.Module:
 
 
 def _factorized(channels: int, kernel: int, stride: int) -> nn.Sequential:
-    """Return a convolution along rows, then one along columns, behind ReLU and before batch-norm."""
+    """Return ReLU, a convolution along rows, one along columns, and batch-norm."""
     return nn.Sequential(
         nn.ReLU(),
         nn.Conv2d(

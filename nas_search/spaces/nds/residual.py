@@ -283,11 +283,8 @@ def _value(key: str, value: Any) -> str:
         number = 0.0
     whole = key != "bot_muls"
     if not LEAST <= number <= MOST[key] or (whole and number != int(number)):
-        kind = "an integer" if whole else "a number"
-        _fail(
-            key,
-            f"expected {kind} of at least {1 if whole else LEAST}, at most {MOST[key]}, got {quote(value)}",
-        )
+        kind = "an integer of 1" if whole else f"a number of {LEAST}"
+        _fail(key, f"expected {kind} to {MOST[key]}, got {quote(value)}")
     return f"{number:g}"
 
 

@@ -1,8 +1,8 @@
 """Residual networks for CIFAR: a stem and three stages of basic or bottleneck blocks.
 
 Sources: He et al. 2016, arXiv 1512.03385; Xie et al. 2017, arXiv 1611.05431; the stages of
-Radosavovic et al. 2019, arXiv 1905.13214. Where a block changes channels or sides, its shortcut is a
-1x1 convolution with batch-norm.
+Radosavovic et al. 2019, arXiv 1905.13214. Where a block changes channels or sides, its shortcut is
+a 1x1 convolution with batch-norm.
 """
 
 from __future__ import annotations
