@@ -19,9 +19,10 @@ from nas_search.runs.architecture import Architecture
 from nas_search.training.augment import augment
 from nas_search.training.choice import FinalistsConfig
 from nas_search.training.finalist import Finalist, TrainingPlan
-from nas_search.training.recipe import Augmentation, Recipe
+from nas_search.training.recipe import Augmentation
 from nas_search.training.remarks import check_request
 from tests.commands.test_search_schema import compose
+from tests.training.made import recipe
 
 STATISTICS = ((0.5, 2.0), (0.25, 4.0))
 
@@ -112,7 +113,7 @@ def test_requests_that_do_not_fit_series_are_refused_before_training(
     finalist = Finalist(
         Architecture("conv1d", text, data.input_shape, data.num_classes, {"stem": 8}, {})
     )
-    plan = TrainingPlan(Recipe(name="made", augmentation=how), FinalistsConfig(), "cpu", {})
+    plan = TrainingPlan(recipe(augmentation=how), FinalistsConfig(), "cpu", {})
     if not said:
         check_request([finalist], data, plan)
         return

@@ -266,9 +266,9 @@ def _in_order(
 
 def _behind_stem(key: str, row: Any) -> Any:
     """Return the values of the stages, without that of the stem that the files have before."""
-    if not isinstance(row, Sequence) or isinstance(row, str):
-        _fail(key, f"expected a list, got {quote(row)}")
-    return row[1:] if len(row) == STAGES + 1 else row
+    if not isinstance(row, Sequence) or isinstance(row, str) or len(row) != STAGES + 1:
+        _fail(key, f"expected a list of {STAGES + 1}, the stem's first, got {quote(row)}")
+    return row[1:]
 
 
 def _value(key: str, value: Any) -> str:
