@@ -14,6 +14,7 @@ from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.costs import COSTS, At
+from nas_search.costs.at import read_at
 from nas_search.features import graph_features
 from nas_search.gradients import GramSink, per_sample_backward
 from nas_search.priors import FITTED
@@ -141,6 +142,16 @@ def test_per_sample_gradients_are_those_of_the_loop() -> None:
     assert set(grams["fast"]) == {name for name, _ in network.named_parameters()}
     for name, gram in grams["one_by_one"].items():
         torch.testing.assert_close(grams["fast"][name], gram, rtol=1e-8, atol=1e-12)
+
+
+def test_costs_at_another_length_are_those_of_a_series() -> None:
+    space = Conv1dSpace()
+    basis = At((6, 1, 100), 4, {"stem": 8})
+    at = read_at(space, basis, {"input_size": 200, "dtype": "int8"}, "constraints.at")
+    assert at.input_shape == (6, 1, 200)
+    genotype = space.parse(TEXT)
+    macs = [COSTS.get("macs").cost(space, genotype, one) - 64 * 4 for one in (basis, at)]
+    assert macs[1] == pytest.approx(2 * macs[0], rel=0.02)
 
 
 def test_features_are_numbers_of_each_choice() -> None:

@@ -129,20 +129,34 @@ class NdsCellsSpace(SearchSpace[NdsCells]):
 
     def neighbors(self, genotype: NdsCells) -> Iterator[NdsCells]:
         """Yield the genotypes that differ in one operation, one input, the width or the depth."""
+        for move in self._moves(genotype):
+            yield self._moved(genotype, *move)
+
+    def mutate(self, genotype: NdsCells, rng: np.random.Generator) -> NdsCells:
+        """Return one of the neighbors, drawn uniformly."""
+        moves = self._moves(genotype)
+        return self._moved(genotype, *moves[int(rng.integers(len(moves)))])
+
+    def _moves(self, genotype: NdsCells) -> list[tuple[str, int, Any]]:
+        """Return what may change: a field, a position of an edge in it, and the new value."""
+        moves: list[tuple[str, int, Any]] = []
         for field, values in (("width", WIDTHS), ("depth", DEPTHS)):
-            for value in values:
-                if value != getattr(genotype, field):
-                    yield replace(genotype, **{field: value})
+            own = getattr(genotype, field)
+            moves += [(field, 0, value) for value in values if value != own]
         for field in _NAMES:
-            edges: tuple[Edge, ...] = getattr(genotype, field)
-            for position, (name, source) in enumerate(edges):
-                others = [(one, source) for one in self.family.operations if one != name]
-                count = self._sources[position]
-                others += [(name, one) for one in range(count) if one != source]
-                for edge in others:
-                    changed = (*edges[:position], edge, *edges[position + 1 :])
-                    cells = {one: getattr(genotype, one) for one in _NAMES} | {field: changed}
-                    yield self._made(genotype.width, genotype.depth, **cells)
+            for position, (name, source) in enumerate(getattr(genotype, field)):
+                others = (one for one in self.family.operations if one != name)
+                moves += [(field, position, (one, source)) for one in others]
+                sources = (one for one in range(self._sources[position]) if one != source)
+                moves += [(field, position, (name, one)) for one in sources]
+        return moves
+
+    def _moved(self, genotype: NdsCells, field: str, position: int, value: Any) -> NdsCells:
+        if field not in _NAMES:
+            return replace(genotype, **{field: value})
+        cells = {name: list(getattr(genotype, name)) for name in _NAMES}
+        cells[field][position] = value
+        return self._made(genotype.width, genotype.depth, *map(tuple, cells.values()))
 
     def crossover(self, first: NdsCells, second: NdsCells, rng: np.random.Generator) -> NdsCells:
         """Return a child that takes each node, the width and the depth from a random parent."""
