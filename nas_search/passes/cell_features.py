@@ -123,7 +123,8 @@ def _unshuffled(maps: Tensor, stride: int, length: int) -> Tensor:
     if maps.shape[-2] > 1:
         return F.pixel_unshuffle(maps, stride)
     padded = F.pad(maps, (0, stride * length - maps.shape[-1]))
-    return padded.unflatten(-1, (length, stride)).movedim(-1, 2).flatten(1, 2)
+    places: Tensor = padded.unflatten(-1, (length, stride)).movedim(-1, 2).flatten(1, 2)
+    return places
 
 
 PASSES.add(Pass(name="cell_features", run=look_between_cells, provides=(CellFeatures,)))

@@ -108,7 +108,7 @@ def _accuracy(where: str, name: str, value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value <= 100:  # NaN is no error either
         raise InputError(f"{where}: {name} holds {quote(value)}, which is no error in percent")
-    return 100.0 - value
+    return 100.0 - float(value)
 
 
 BENCHMARKS.add(

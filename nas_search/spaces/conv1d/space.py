@@ -106,7 +106,7 @@ class Conv1dSpace(ChoiceSpace[Conv1dGenotype]):
         pools: Sequence[str] | None = None,
         residual: Sequence[bool] | None = None,
     ) -> None:
-        given = {
+        given: dict[str, Any] = {
             "widths": widths,
             "depths": depths,
             "kernels": kernels,
