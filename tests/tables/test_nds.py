@@ -110,7 +110,7 @@ def test_trainings_of_one_network_are_repeats(tmp_path: Path) -> None:
         ),
         ([job(residual([1] * 3, [16] * 3), 9), job(residual([1] * 3, [16] * 3), 120)], "ing 2: te"),
         ([job(residual([1] * 3, [16] * 3), 9, min_test_top1="x")], "min_test_top1 holds 'x', whi"),
-        ("[{\"net\": {}, \"test_ep_top1\": NaN}]", "ds: expected a list of 4, the stem's first, got"),
+        ("[{\"net\": {}, \"test_ep_top1\": NaN}]", "ds: expected a list of 4, the"),
     ],
 )  # fmt: skip
 def test_broken_files_are_refused_in_one_line(tmp_path: Path, content: Any, said: str) -> None:
