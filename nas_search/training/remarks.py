@@ -44,9 +44,9 @@ def check_request(finalists: Sequence[Finalist], data: ImageData, plan: Training
             )
     if data.series:
         check_series(recipe.augmentation)
-    sides = data.input_shape[2:] if data.series else data.input_shape[1:]
-    if recipe.augmentation.crop >= min(sides):
-        what = f"series of length {sides[0]}" if data.series else f"images of {sides[0]}x{sides[1]}"
+    _, height, width = data.input_shape
+    if recipe.augmentation.crop >= (width if data.series else min(height, width)):
+        what = f"series of length {width}" if data.series else f"images of {height}x{width}"
         raise InputError(
             f"recipe.augmentation.crop={recipe.augmentation.crop} moves {what} out of sight; "
             "lower it"

@@ -225,8 +225,9 @@ class TwoDimensional(Conv1dSpace):
 def flat(module: nn.Module) -> nn.Module | None:
     """Return the layer of images of one row that computes what a layer of series does."""
     if isinstance(module, nn.Conv1d):
-        (kernel,), (stride,), (padding,) = module.kernel_size, module.stride, module.padding
-        assert isinstance(padding, int)
+        (kernel,), (stride,) = module.kernel_size, module.stride
+        assert not isinstance(module.padding, str)
+        (padding,) = module.padding
         return nn.Conv2d(
             module.in_channels,
             module.out_channels,
