@@ -33,6 +33,11 @@ CELL = (
 AMOEBA = f"Network(width=32, depth=12, genotype=Genotype({CELL}))"
 """A row of the published Amoeba.json, with the nodes that it concatenates."""
 
+POOLED = AMOEBA.replace("('sep_conv_3x3', 4)]", "('max_pool_3x3', 4)]").replace(
+    "('conv_7x1_1x7', 5)]", "('max_pool_3x3', 5)]"
+)
+"""The same with something beside batch-norm before the last pooling."""
+
 
 class TestNdsCells(SearchSpaceConformance):
     space = NdsCellsSpace("darts")
@@ -233,9 +238,15 @@ def test_networks_beside_the_grid_move_into_it() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("space", [NdsCellsSpace("amoeba"), NdsResidualSpace("resnext_a")])
-def test_every_score_is_a_number(space: Any) -> None:
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [
+        (NdsCellsSpace("amoeba"), POOLED),
+        (NdsResidualSpace("resnext_a"), "ds=1-4-2,ws=32-64-128,bot_muls=0.5-1-0.25,num_gs=2-1-4"),
+    ],
+)
+def test_every_score_is_a_number(space: Any, text: str) -> None:
     scores = tuple(one for one in PROXIES.names() if one not in FITTED)
-    evaluation = task(space, proxies=scores).evaluate(space.sample(np.random.default_rng(2)))
+    evaluation = task(space, proxies=scores).evaluate(space.parse(text))
     assert set(evaluation.scores) == set(scores), evaluation.reason
     assert all(map(math.isfinite, evaluation.scores.values()))

@@ -138,7 +138,14 @@ def test_scores_are_ranked_against_a_file(tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "nas_search.rank", "search_space=nds_cells"),
         *("search_space.family=enas", "benchmark=nds", f"benchmark.path={options.path}"),
-        *("proxies=[params]", "repeats=1", "seeds=[0]", "executor=inline", "device=cpu"),
+        *(
+            "proxies=[params]",
+            "architectures=12",
+            "repeats=1",
+            "seeds=[0]",
+            "executor=inline",
+            "device=cpu",
+        ),
         f"hydra.run.dir={tmp_path / 'out'}",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

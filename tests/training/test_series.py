@@ -125,6 +125,7 @@ def test_requests_that_do_not_fit_series_are_refused_before_training(
 def test_series_from_search_to_a_program(tmp_path: Path) -> None:
     data = f"dataset.path={waves(tmp_path)}"
     config = compose(*search(data, "recipe.epochs=12", "finalists.export=[onnx,pt2]"))
+    (tmp_path / "run").mkdir()
     with Path("/dev/null").open("w") as nowhere:
         run_search(config, tmp_path / "run", Console(file=nowhere))
     (folder,) = (one.parent for one in (tmp_path / "run" / "finalists").glob("*/model.py"))
