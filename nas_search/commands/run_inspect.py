@@ -123,11 +123,13 @@ def draw_sheet(found: Inspection, path: Path, classes: int, samples: int) -> Non
             printable(names[label]),
             counts[label],
             [image.numpy() for image in label_samples(parts.train, label, samples)],
+            parts.series,
         )
         for label in shown
     ]
     size = " x ".join(map(str, found.input_shape))
-    title = f"{parts.name}: training images of {size}"
+    what = "series" if parts.series else "images"
+    title = f"{parts.name}: training {what} of {size}"
     if len(shown) < len(names):
         title += f", {len(shown)} of {len(names)} classes"
     report.contact_sheet(rows, path, title, printable(parts.form))
