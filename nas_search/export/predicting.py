@@ -178,10 +178,13 @@ def _stored(file: Any) -> Any:
     if np is None:
         raise ValueError("series in files need numpy: pip install numpy")
     try:
-        return np.load(file, allow_pickle=False)
+        array = np.load(file, allow_pickle=False)
     except Exception as error:  # damaged headers raise a dozen types, tokenizer errors included
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"cannot read {file} ({reason}); save series with numpy.save") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{file} is an archive of arrays; save series with numpy.save")
+    return array
 
 
 def _background(how: Preparation) -> Color:
