@@ -1,7 +1,8 @@
 """What is checked of a command of the pages, by the program that it starts.
 
-The package's own are composed and read as they are in earnest, up to where computing begins; studies
-and benchmarks parse their options; the rest is listed here, each with the reason why no more is done.
+The package's own are composed and read as they are in earnest, up to where computing begins;
+studies and benchmarks parse their options; the rest is listed here, each with the reason why no
+more is done.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The commands of a page, as a shell would start them: bash reads the blocks, and starts nothing."""
+"""The commands of a page, as a shell would start them: bash reads them, and starts nothing."""
 
 from __future__ import annotations
 

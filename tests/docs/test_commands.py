@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import functools
+import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +17,10 @@ from nas_search.spaces import SPACES
 from tests.docs.rules import check
 from tests.docs.shell import FENCE, PAGES, REPOSITORY, SHELL, STARTS, Command, scripts, started
 from tests.docs.small import run_small
+from tests.docs.world import add_files, code
 
 README = REPOSITORY / "README.md"
+TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
@@ -78,6 +84,29 @@ def test_a_command_that_is_wrong_is_told(
     with pytest.raises(AssertionError, match=why):
         for command in started(line, world):
             check(command, monkeypatch)
+
+
+@pytest.mark.slow
+def test_the_tutorial_leads_to_a_network_that_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for script in scripts(TUTORIAL):
+        for module, *arguments in ours(script, tmp_path):
+            if "--serve" not in arguments:
+                assert run_small(module, arguments, monkeypatch) == 0, (module, arguments)
+    finalists = tmp_path / "outputs" / "trained" / "finalists"
+    with (finalists / "finalists.csv").open(encoding="utf-8") as file:
+        winner = next(csv.DictReader(file))
+    shutil.copytree(finalists / winner["key"], tmp_path / "my_network")
+    capsys.readouterr()
+    (program,) = code("docs/tutorial.md", "python")
+    exec(program, {})
+    assert re.fullmatch(r"[0-3] \d+%\n", capsys.readouterr().out)
+    for name in ("my_network", "my_network.model"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
 
 
 def ours(script: str, folder: Path) -> list[Command]:

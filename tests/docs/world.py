@@ -23,6 +23,8 @@ from tests.shapes import draw_folders
 
 RUN = "outputs/2026-11-22/18-20-41"
 """The run that the pages speak of: a guided search in the DARTS space, one finalist trained."""
+DIGITS = "outputs/digits"
+"""The run of the tutorial."""
 KEY = "1a2b3c4d"
 """Its finalist."""
 ACCURACIES = (
@@ -89,7 +91,7 @@ def _add_tables(folder: Path, rng: np.random.Generator) -> None:
         write_csv(folder / f"{file}.csv", fields, rows)
     shutil.copy(folder / "nasbench201.csv", folder / "nasbench201_classes.csv")
     space = SPACES.get("darts").space()
-    rows = [[str(space.sample(rng)), rng.uniform(90, 97).round(2)] for _ in range(20)]
+    rows = [[str(space.sample(rng)), round(rng.uniform(90, 97), 2)] for _ in range(20)]
     write_csv(folder / "my_table.csv", ["genotype", "accuracy"], rows)
     (folder / "transnas.csv").rename(folder / "TABLE")
 
@@ -99,7 +101,7 @@ def add_run(folder: Path) -> None:
     run = folder / RUN
     (finalist,) = (one.parent for one in run.glob("finalists/*/genotype.json"))
     (run / "finalists" / KEY).symlink_to(finalist.name)
-    for name in ("outputs/...", "outputs/first", "outputs/second", "outputs/shapes"):
+    for name in ("outputs/...", "outputs/first", "outputs/second", "outputs/shapes", DIGITS):
         (folder / name).symlink_to(run)
     for name in ("FOLDER", "SWEEP_FOLDER"):  # of a run, of a sweep, of configuration
         shutil.copytree(run, folder / name)

@@ -1,7 +1,7 @@
 """The pictures of reports in the docs: ``python -m tests.pages.screenshot OUTPUTS``.
 
-OUTPUTS holds the folders ``digits`` (a search), ``compare`` (a sweep) and ``rank`` (a ranking), made as
-docs/report.md says. Folders of one's own machine are not shown.
+OUTPUTS holds the folders ``digits`` (a search), ``compare`` (a sweep) and ``rank`` (a ranking), as
+docs/report.md makes them. Folders of one's own machine are not shown.
 """
 
 from __future__ import annotations
