@@ -49,9 +49,7 @@ def test_the_index_names_every_page() -> None:
 
 def test_every_command_has_a_page() -> None:
     text = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
-    rows = re.findall(
-        r"^\| `(nas_search[.\w]*)` \|.*\]\((\w+\.md)\) \|$", text, re.MULTILINE
-    )
+    rows = re.findall(r"^\| `(nas_search[.\w]*)` \|.*\]\((\w+\.md)\) \|$", text, re.MULTILINE)
     package = REPOSITORY / "nas_search"
     mains = [*package.glob("*.py"), *package.glob("*/__main__.py")]
     named = {

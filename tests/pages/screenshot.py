@@ -99,7 +99,12 @@ def _page(one: Picture, made: Path, folder: Path) -> Iterator[Path | str]:
         thread.join()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read the command line, and write the pictures into the docs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("outputs", type=Path)
     take_all(parser.parse_args().outputs)
+
+
+if __name__ == "__main__":
+    main()
