@@ -47,7 +47,7 @@ def scripts(page: Path) -> list[str]:
     found = [block for _, language, block in FENCE.findall(text) if language in SHELL]
     for mentioned in re.findall(r"`([^`]+)`", FENCE.sub("", text)):
         line = " ".join(mentioned.replace("\\|", "|").split())
-        name = re.fullmatch(r"python -m [\w.]+", line) and line != "python -m nas_search"
+        name = re.fullmatch(r"python -m( [\w.]+)?", line) and line != "python -m nas_search"
         if STARTS.match(line) and not name and not re.search(r"\.\.\.(?!/)", line):
             found.append(line)
     return found

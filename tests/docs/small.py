@@ -48,13 +48,13 @@ def _space(arguments: Sequence[str]) -> str:
 
 def _search(arguments: Sequence[str]) -> Iterator[str]:
     yield from (*_images(arguments), *NETWORKS[_space(arguments)], *TRAINING)
-    yield from ("budget.evaluations=3", "budget.minutes=null", "executor=inline")
+    yield from ("budget.evaluations=4", "budget.minutes=null", "executor=inline")
     yield from ("proxy.batch_size=8", "proxy.repeats=1", "top=1")
     algorithm = _chosen(arguments, "algorithm", "regularized_evolution")
-    if algorithm in ("regularized_evolution", "guided", "nsga2"):
-        yield "algorithm.population=2"
-    if algorithm in ("regularized_evolution", "guided"):
-        yield "algorithm.tournament=1"
+    if algorithm == "nsga2":
+        yield "algorithm.population=4"
+    elif algorithm in ("regularized_evolution", "guided"):
+        yield from ("algorithm.population=2", "algorithm.tournament=1")
     if algorithm == "guided":
         yield from GUIDED
     if _chosen(arguments, "finalists.k"):

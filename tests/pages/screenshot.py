@@ -31,6 +31,12 @@ document.querySelector('#asked')?.remove();
 document.querySelectorAll('#best .command').forEach(one => one.remove());
 """
 """Draws all charts, and leaves out what is long: most of the cards, and genotypes as text."""
+EDGE = """
+const charts = document.querySelectorAll('figure.chart');
+const last = arguments[0] ? charts[arguments[0] - 1] : document.querySelector('.tiles');
+return Math.round(last.getBoundingClientRect().bottom + scrollY + 16);
+"""
+"""Where the picture ends, in pixels from the top of the page."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +47,24 @@ class Picture:
         name: of the file.
         folder: within OUTPUTS.
         width: of the window, in pixels.
-        height: of the picture: its top is shown.
+        charts: shown from the top of the page on; 0 for what stands above the first section.
         live: whether the page is served of a search that has not ended.
     """
 
     name: str
     folder: str
     width: int
-    height: int
+    charts: int
     live: bool = False
 
 
 PICTURES = (
-    Picture("search", "digits", 1100, 1500),
-    Picture("search_phone", "digits", 390, 1500),
-    Picture("live", "digits", 1100, 560, live=True),
-    Picture("sweep", "compare", 1100, 1250),
-    Picture("ranking", "rank", 1100, 1250),
-    Picture("ranking_phone", "rank", 390, 1500),
+    Picture("search", "digits", 1100, 1),
+    Picture("search_phone", "digits", 390, 1),
+    Picture("live", "digits", 1100, 0, live=True),
+    Picture("sweep", "compare", 1100, 1),
+    Picture("ranking", "rank", 1100, 2),
+    Picture("ranking_phone", "rank", 390, 1),
 )
 
 
@@ -67,7 +73,7 @@ def take_all(outputs: Path, to: Path = DOCS) -> None:
     to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, browser(Path(folder) / "browser") as window:
         for one in PICTURES:
-            with _page(one, outputs / one.folder, Path(folder) / one.name) as page:
+            with _page(one, outputs / one.folder, Path(folder) / one.name / one.folder) as page:
                 take(window, page, one, to / f"{one.name}.png")
 
 
@@ -76,11 +82,9 @@ def take(window: Browser, page: Path | str, one: Picture, file: Path) -> None:
     window.open(page, one.width)
     window.run(DRAW)
     window.wait("return [...document.querySelectorAll('figure.chart')].every(f => f.dataset.drawn)")
-    whole = io.BytesIO(window.picture(whole=True))
-    image = Image.open(whole).convert("RGB")
-    image.crop((0, 0, image.width, min(one.height, image.height))).quantize(64).save(
-        file, optimize=True
-    )
+    image = Image.open(io.BytesIO(window.picture(whole=True))).convert("RGB")
+    edge = min(window.run(EDGE, one.charts), image.height)
+    image.crop((0, 0, image.width, edge)).quantize(64).save(file, optimize=True)
 
 
 @contextmanager
