@@ -67,8 +67,8 @@ def started(script: str, folder: Path) -> list[Command]:
         program = folder / name
         if not program.exists():
             program.parent.mkdir(parents=True, exist_ok=True)
-            words = f"""printf '%s\\0' "$(($# + 1))" {name} "$@" >>"$RECORD"\n"""
-            program.write_text(f"#!{bash}\n{words}", encoding="utf-8")
+            told = f"""printf '%s\\0' "$(($# + 1))" {name} "$@" >>"$RECORD"\n"""
+            program.write_text(f"#!{bash}\n{told}", encoding="utf-8")
             program.chmod(0o755)
     done = subprocess.run(
         [bash, "-c", RECORDER + script], cwd=folder, env={"RECORD": str(record)},

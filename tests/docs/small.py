@@ -69,7 +69,7 @@ def _train(arguments: Sequence[str]) -> Iterator[str]:
     if _chosen(arguments, "dataset") in DOWNLOADED:
         yield from IMAGES
     if _chosen(arguments, "architecture"):
-        yield from ("+search_space=darts", *(f"+{one}" for one in NETWORKS["darts"]))
+        yield from ("search_space=darts", *NETWORKS["darts"])
     yield "finalists.k=1"
 
 
