@@ -1,4 +1,4 @@
-"""Links, files, names and commands that the documentation mentions are there."""
+"""Links, files and names that the documentation mentions are there; commands: tests/docs."""
 
 from __future__ import annotations
 
@@ -45,6 +45,23 @@ def test_the_index_names_every_page() -> None:
     text = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
     unnamed = {page.name for page in REPOSITORY.glob("docs/*.md")} - {"index.md"}
     assert not [name for name in unnamed if f"({name})" not in text]
+
+
+def test_every_command_has_a_page() -> None:
+    text = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(nas_search[.\w]*)` \|.*\]\((\w+\.md)\) \|$", text, re.MULTILINE)
+    package = REPOSITORY / "nas_search"
+    mains = [*package.glob("*.py"), *package.glob("*/__main__.py")]
+    named = {
+        "nas_search" + (f".{file.parent.name if file.stem == '__main__' else file.stem}")
+        for file in mains
+        if "commands" in (source := file.read_text(encoding="utf-8")) and "__main__" in source
+    }
+    commands = {name.removesuffix(".nas_search") for name in named}
+    assert {command for command, _ in rows} == commands
+    for command, page in rows:
+        shown = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+        assert re.search(rf"^python -m {command}(?![.\w])", shown, re.MULTILINE), (command, page)
 
 
 def code(page: Path) -> Iterator[str]:
@@ -107,22 +124,6 @@ def test_named_tests_are_there(page: Path) -> None:
     }
     sources = [file.read_text(encoding="utf-8") for file in REPOSITORY.glob("tests/**/*.py")]
     assert not [name for name in names if not any(f"def {name}(" in text for text in sources)]
-
-
-@every_page
-def test_options_of_commands_are_there(page: Path) -> None:
-    missing = []
-    for text in code(page):
-        for line in text.replace("\\\n", " ").splitlines():
-            command = re.search(r"python -m ((?:benchmarks|studies)\.\w+)(.*)", line.split("#")[0])
-            if command:
-                spec = importlib.util.find_spec(command[1])
-                assert spec is not None and spec.origin is not None, command[1]
-                source = Path(spec.origin).read_text(encoding="utf-8")
-                source += (REPOSITORY / "benchmarks" / "common.py").read_text(encoding="utf-8")
-                options = re.findall(r"(?<=\s)--[\w-]+", command[2])
-                missing += [f"{command[1]} {o}" for o in options if f'"{o}"' not in source]
-    assert not missing
 
 
 def keys(value: object, prefix: str = "") -> Iterator[str]:

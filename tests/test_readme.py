@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 import nas_search.__main__ as command
-from nas_search.commands import inspect, learn, rank, train
-from nas_search.commands.report import report_parser
 from nas_search.core.files import write_json
 from nas_search.passes import PASSES
 from nas_search.proxies import PROXIES
@@ -25,16 +23,7 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
 
 
-COMMANDS = {
-    "nas_search": command,
-    "nas_search.inspect": inspect,
-    "nas_search.learn": learn,
-    "nas_search.rank": rank,
-    "nas_search.train": train,
-}
-
-
-def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch, command: Any = command) -> int:
+def call(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(sys, "argv", ["nas_search", *arguments])
     with pytest.raises(SystemExit) as ended:
         command.main()
@@ -84,24 +73,6 @@ def test_scores_and_gradients_of_any_network() -> None:
     assert set(squares) == weights
     exec(scored_by_it, names)
     assert 0 < names["conflict"]["gradalign_i_layerwise"] <= 1  # all are pulled to zero
-
-
-def test_commands_compose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    lines = [
-        line.split("#")[0].split()[2:]
-        for block in blocks("README.md", "sh")
-        for line in block.splitlines()
-        if line.startswith("python -m nas_search")
-    ]
-    assert {line[0] for line in lines} == {*COMMANDS, "nas_search.report"}
-    for module, *arguments in lines:
-        if module == "nas_search.report":
-            assert report_parser().parse_args(arguments).path
-            continue
-        shown = [a for a in arguments if a not in ("--help", "-m")] + ["--cfg", "job"]
-        if not any("," in argument for argument in arguments):
-            assert call(shown, monkeypatch, COMMANDS[module]) == 0, arguments
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import os
 import re
 import subprocess
@@ -12,13 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_readme import call
-
 REPOSITORY = Path(__file__).parent.parent
 PAGE = (REPOSITORY / "docs" / "your_pictures.md").read_text(encoding="utf-8")
 KEY = "1a2b3c4d"
 """The finalist's folder on the page."""
-ENTRY = {"nas_search": "nas_search.__main__", "nas_search.inspect": "nas_search.inspect"}
 LEAST = 12
 """Of 20 new pictures of 4 classes so many are named right at least; 5 by chance."""
 SHORTER = " recipe.min_steps=100 budget.minutes=1"
@@ -42,18 +38,9 @@ def shell(command: str, folder: Path, **environment: str) -> str:
     return done.stdout
 
 
-def test_its_commands_compose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    ours = [line.split()[2:] for line in commands() if line.startswith("python -m nas_search")]
-    assert [line[0] for line in ours] == ["nas_search.inspect", "nas_search"]
-    for module, *arguments in ours:
-        shown = [*arguments, "--cfg", "job"]
-        assert call(shown, monkeypatch, importlib.import_module(ENTRY[module])) == 0
-
-
 @pytest.mark.slow
 def test_the_page_leads_from_jpegs_to_names(tmp_path: Path) -> None:
-    draw, inspect, search, predict, copy = commands()
+    _, draw, inspect, search, predict, copy = commands()
     ours = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     shell(draw, tmp_path, **ours)
     assert len(list(tmp_path.glob("my_pictures/*/*.jpg"))) == 160

@@ -61,7 +61,8 @@ def _drawing(graph: CellGraph) -> tuple[str, str]:
         kind = "node end" if name in ends else "node"
         parts.append(_box(boxes, item, name, f'class="{kind}"', 6.0))
     corner = f"{-MARGIN:g} {-MARGIN:g} {width:.1f} {height:.1f}"
-    return f'viewBox="{corner}" width="{width:.0f}" height="{height:.0f}"', "".join(parts)
+    size = f'width="{width:.0f}" height="{height:.0f}" style="--w:{width:.0f}px"'
+    return f'viewBox="{corner}" {size}', "".join(parts)
 
 
 def spoken(graph: CellGraph, title: str) -> str:

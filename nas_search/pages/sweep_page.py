@@ -101,7 +101,8 @@ def _sentence(searches: Sequence[Search], measures: Sequence[str], ended: int) -
             key=lambda one: one.found or 0.0,
         )
         said += (
-            f"; the highest {measure} is {number(best.found, 5)}, in {best.folder} ({best.name})"
+            f"; the highest {measure} is {number(best.found, 5)}, in the folder {best.folder} "
+            f"({best.name})"
         )
     return said + "."
 

@@ -31,7 +31,8 @@ def is_installed() -> bool:
 
 
 def _chromium() -> str | None:
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+    names = ("google-chrome", "chromium", "chromium-browser")  # the first is GitHub's driver's own
+    return next((found for name in names if (found := shutil.which(name))), None)
 
 
 class Browser:
@@ -105,8 +106,8 @@ class Browser:
         steps = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
         self.send("/actions", {"actions": [{"type": "key", "id": "keys", "actions": steps}]})
 
-    def picture(self, file: Path, whole: bool = False) -> None:
-        """Write what is seen, or the whole page, as a PNG file."""
+    def picture(self, whole: bool = False) -> bytes:
+        """Return what is seen, or the whole page, as a PNG file."""
         if whole:
             height = self.run("return document.documentElement.scrollHeight")
             width = self.run("return innerWidth")
@@ -115,7 +116,7 @@ class Browser:
                 width=width, height=height, deviceScaleFactor=1, mobile=False,
             )  # fmt: skip
             time.sleep(1.0)
-        file.write_bytes(base64.b64decode(self.send("/screenshot")))
+        return base64.b64decode(self.send("/screenshot"))
 
 
 @contextmanager

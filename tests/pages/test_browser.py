@@ -27,6 +27,7 @@ from tests.pages.material import (
     make_sweep,
     make_training,
 )
+from tests.pages.screenshot import DOCS, PICTURES, take_all
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not is_installed(), reason=MISSING)]
 
@@ -230,3 +231,18 @@ def test_a_served_page_follows_its_run(window: Browser, tmp_path: Path) -> None:
         listening.shutdown()
         listening.server_close()
         thread.join()
+
+
+def test_the_pictures_of_the_docs_are_made_so(tmp_path: Path) -> None:
+    outputs, to = tmp_path / "outputs", tmp_path / "pictures"
+    make_training(make_run(outputs / "digits"))
+    make_sweep(outputs / "compare")
+    make_ranking(outputs / "rank")
+    take_all(outputs, to)
+    for one in PICTURES:
+        for file in (to / f"{one.name}.png", DOCS / f"{one.name}.png"):  # new, and in the docs
+            with Image.open(file) as image:
+                assert image.width == one.width and 200 < image.height < 3000
+                assert len(image.convert("RGB").getcolors(10**6)) > 8
+            assert file.stat().st_size < 150_000
+    assert {file.name for file in DOCS.glob("*.png")} == {f"{one.name}.png" for one in PICTURES}
