@@ -45,7 +45,7 @@ class TextOptions:
 
 
 def load_text(options: TextOptions) -> ImageData:
-    """Return windows of a text, one-hot: (V, 1, length), V = symbols + 2; the label is what is masked.
+    """Return windows of a text, one-hot, (symbols + 2, 1, length); the label is what is masked.
 
     Letters are made small and white space is one space. The text is cut into windows that do not
     overlap; those whose middle is one of the ``classes`` most frequent characters are kept, each
@@ -89,9 +89,7 @@ def load_text(options: TextOptions) -> ImageData:
     return image_data(parts, ((0.0,) * channels, (1.0,) * channels))
 
 
-def masked_windows(
-    tokens: np.ndarray, length: int, classes: int
-) -> tuple[np.ndarray, np.ndarray]:
+def masked_windows(tokens: np.ndarray, length: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return different windows (n, length) with their middle masked, and what it was (n,) int64.
 
     Args:
@@ -155,6 +153,6 @@ DATASETS.add(
         name="text",
         options=TextOptions,
         load=load_text,
-        description="windows of a text, a masked character to be told; Python's help texts, or yours",
+        description="windows of a text, one character masked: Python's help texts, or yours",
     )
 )

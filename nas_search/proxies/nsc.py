@@ -40,7 +40,7 @@ PROXIES.add(
         score=nsc,
         normalization=None,
         origin="paper",
-        source="Zhu, Zhao and Lu, 2026, arXiv 2609.23087; code Optima-CityU/neural-spectral-capacity",
+        source="Zhu, Zhao and Lu, arXiv 2609.23087; code Optima-CityU/neural-spectral-capacity",
         summary="log det(I + W^T W) that random weights of these shapes have, summed over layers",
         needs=(WeightShapes,),
         formula="sum over weight matrices of E sum ln(1 + s^2), s the singular values, "

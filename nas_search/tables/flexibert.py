@@ -89,7 +89,7 @@ def read_layers(text: str) -> list[Layer]:
         ]
     except (ValueError, TypeError):
         raise InputError(
-            f"not a list of layers: {quote(text)}; write it like [[\"SA\", \"SDP\", 4, 1024, 1]]"
+            f'not a list of layers: {quote(text)}; write it like [["SA", "SDP", 4, 1024, 1]]'
         ) from None
 
 

@@ -19,6 +19,7 @@ SMALLEST = {
     "autoformer": ("depth=[1,2]", "embed_dim=[8,12]", "mlp_ratio=[1,2]", "num_heads=[1,2]"),
     "darts": ("cells=3", "channels=2"),
     "mobilenet": ("stem=8", "head=8", "multiplier=0.1", "depths=[1,2]"),
+    "flexibert": ("layers=[1,2]", "hidden=[8]", "feed_forward=[8,12]", "embedding=8"),
     "module": ("function=tests.spaces.made_networks:chain", f"choices={SCHEMA}"),
     "nasbench101": ("modules_per_stack=1", "channels=5"),
     "nasbench201": ("cells=1", "channels=2"),

@@ -314,7 +314,7 @@ class FlexibertNetwork(nn.Module):
         self.classifier = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (n, num_classes) of one-hot (n, V, rows, columns) or int64 tokens (n, T)."""
+        """Return logits (n, classes) of one-hot (n, V, rows, columns) or int64 tokens (n, T)."""
         x = self.tokens(x.flatten(2).transpose(1, 2) if x.is_floating_point() else x)
         x = torch.cat([self.class_token().expand(len(x), 1, -1), x], 1) + self.positions()
         x = self.project(self.norm(x))

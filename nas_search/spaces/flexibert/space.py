@@ -162,7 +162,7 @@ class FlexibertSpace(NamedSpace):
         """Return the layers as a chain."""
         width, layers = self.specified(genotype)
         labels = [
-            f"{one.operation}, {one.heads} heads, mlp {'-'.join([str(one.feed_forward)] * one.stack)}"
+            f"{one.operation}, {one.heads} heads, mlp {one.stack} x {one.feed_forward}"
             for one in layers
         ]
         nodes = tuple(map(str, range(len(layers) + 1)))
@@ -183,8 +183,8 @@ def _check_operation(name: str) -> None:
     if name not in OPERATIONS and kernel % 2 == 0:
         raise InputError(
             f"unknown operation '{name}' in search_space.operations"
-            f"{did_you_mean(name, PUBLISHED)}; possible: {', '.join(OPERATIONS)}, and dsc_K with an "
-            "odd kernel K"
+            f"{did_you_mean(name, PUBLISHED)}; possible: {', '.join(OPERATIONS)}, and dsc_K with "
+            "an odd kernel K"
         )
 
 
