@@ -48,6 +48,8 @@ def measure_ranks(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome
         values = output[0] if isinstance(output, tuple) else output
         if not isinstance(values, Tensor) or values.dim() < 2:
             return
+        if len(values) != len(candidates.active) * n:  # of no sample: a table of positions
+            return
         own = values.unflatten(0, (len(candidates.active), n))
         if values.dim() in maps:  # places by channels, as the authors have them
             own = own.transpose(2, values.dim())

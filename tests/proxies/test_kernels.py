@@ -12,6 +12,7 @@ from nas_search.passes.effective_ranks import EffectiveRanks, effective_ranks
 from nas_search.passes.logit_kernel import LogitKernel
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.scoring import Measuring, measure
+from nas_search.spaces.autoformer import AutoformerSpace
 from nas_search.testing.proxies import small_network
 from tests.proxies.naive import CELLS, batch, build, score
 
@@ -207,3 +208,13 @@ def test_logits_that_a_circle_does_not_move_have_no_curvature(dtype: torch.dtype
     assert "do not change along a circle" in still.reasons["dextr"]
     moving = nn.Sequential(*layers[:4], *layers[5:]).to(dtype)
     assert nas_search.score(moving, images, labels, ["dextr"])["dextr"] > 0
+
+
+def test_near_leaves_out_what_is_of_no_sample() -> None:
+    space = AutoformerSpace(depth=[1], embed_dim=[6, 8], mlp_ratio=[1], num_heads=[1])
+    network = space.build(
+        space.parse("embed_dim=6,mlp_ratio=1,num_heads=1"), (3, 4, 4), 3, patch_size=2
+    )
+    images, labels = torch.randn(4, 3, 4, 4), torch.arange(4) % 3
+    scores = nas_search.score(network, images, labels, ["near"])
+    assert scores["near"] > 9  # nine layers whose outputs are of samples, each of rank 1 or more

@@ -20,6 +20,7 @@ SMALLEST = {
     "conv1d": ("stem=8", "multiplier=0.1", "depths=[1]"),
     "darts": ("cells=3", "channels=2"),
     "mobilenet": ("stem=8", "head=8", "multiplier=0.1", "depths=[1,2]"),
+    "flexibert": ("layers=[1,2]", "hidden=[8]", "feed_forward=[8,12]", "embedding=8"),
     "module": ("function=tests.spaces.made_networks:chain", f"choices={SCHEMA}"),
     "nasbench101": ("modules_per_stack=1", "channels=5"),
     "nasbench201": ("cells=1", "channels=2"),
