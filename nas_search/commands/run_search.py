@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
+from nas_search.bridges import Bridges
 from nas_search.commands.constraints import constraint_facts, resolve_constraints
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
@@ -57,6 +58,13 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         InputError: the request cannot be carried out as written.
         RunError: nothing could be scored, or the store or the disk fails.
     """
+    with Bridges(config.bridges, directory, lambda line: _say(console, line)) as bridges:
+        return _run(config, directory, console, bridges)
+
+
+def _run(
+    config: SearchConfig, directory: Path, console: Console, bridges: Bridges
+) -> SearchOutcome:
     keep_imports()
     data = config.dataset.load(config.dataset_options)
     if config.learning is not None:
@@ -96,7 +104,9 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
             )
             if remark:
                 console.print(remark, highlight=False, soft_wrap=True)
-            outcome = _search(config, tasks, data, algorithm, store, console)
+            budget = dataclasses.asdict(config.budget)
+            bridges.start({**facts, "budget": budget}, config.objectives, store.evaluations())
+            outcome = _search(config, tasks, data, algorithm, store, console, bridges)
             proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
             result = SearchResult(
                 config, task, outcome, algorithm.duplicates, facts, proposals, guide
@@ -135,9 +145,16 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
             raise RunError(f"{remark}; the best of the others says little, and is not trained")
         if remark:
             console.print(remark, soft_wrap=True)
-        train_result(result, data, directory, console, measured)
+        try:
+            train_result(result, data, directory, console, measured)
+        finally:
+            bridges.curves()
         write_after(directory, console)
     return outcome
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 def _with_latency(
@@ -247,6 +264,7 @@ def _search(
     algorithm: Algorithm,
     store: Store,
     console: Console,
+    bridges: Bridges,
 ) -> SearchOutcome:
     """Run the loop on what ``store`` does not hold yet."""
     objective = config.objectives[0]
@@ -273,6 +291,11 @@ def _search(
             (done, scored),
             None if learning is None else (TRAINED, trained),
         ) as progress:
+
+            def show(evaluation: Evaluation, seconds: float) -> None:
+                progress.advance(evaluation, seconds)
+                bridges.evaluation(evaluation)
+
             return run_loop(
                 algorithm,
                 workers.evaluate,
@@ -283,7 +306,7 @@ def _search(
                 elapsed=elapsed,
                 batch=config.batch,
                 ahead=LOOKAHEAD,
-                progress=progress.advance,
+                progress=show,
             )
     finally:
         workers.close()

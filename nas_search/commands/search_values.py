@@ -45,6 +45,7 @@ class Beside:
     precision: Precision
     plugins: list[str]
     objectives: list[str]
+    bridges: list[str]
     seed: int = at_least(0)
     top: int = at_least(1)
 
