@@ -59,8 +59,8 @@ class Bridges:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name, (_, bridge, _) in list(self._open.items()):
-            self._safely(name, bridge.close)
+        for name, opened in list(self._open.items()):
+            self._safely(name, opened[1].close)
 
     def start(
         self, facts: Mapping[str, Any], objectives: Objectives, recorded: Sequence[Evaluation]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nas_search.bridges.needs import need
 from nas_search.bridges.optuna_trials import trials_of, value_of
@@ -96,7 +96,9 @@ def copy_run(run: Run, space: SearchSpace[Any], storage: BaseStorage, name: str)
     """
     import optuna
 
-    directions = ["minimize" if one.minimize else "maximize" for one in run.objectives]
+    directions: list[Literal["minimize", "maximize"]] = [
+        "minimize" if one.minimize else "maximize" for one in run.objectives
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(

@@ -20,8 +20,8 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
         from torch.utils.tensorboard.summary import hparams
 
-        self._writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
-        self._hparams = None if continued else lambda tags: hparams(dict(parameters), tags)  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder))
+        self._hparams = None if continued else lambda tags: hparams(dict(parameters), tags)
 
     def evaluation(self, number: int, values: Mapping[str, float]) -> None:
         """Write the numbers of an evaluation."""

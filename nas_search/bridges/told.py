@@ -36,7 +36,10 @@ class Telling:
         return {
             **{f"score/{name}": value for name, value in evaluation.scores.items()},
             **{f"best/{name}": value for name, value in self._best.items()},
-            **{f"cost/{name}": float(value) for name, value in {**costs, **evaluation.costs}.items()},
+            **{
+                f"cost/{name}": float(value)
+                for name, value in {**costs, **evaluation.costs}.items()
+            },
             **{f"count/{status}": float(self._counts[status]) for status in STATUSES},
             "seconds": evaluation.seconds,
         }

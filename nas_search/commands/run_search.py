@@ -17,9 +17,13 @@ from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
 from nas_search.commands.filling import filling_remark
 from nas_search.commands.latency import Latency, prepare_latency
+from nas_search.commands.opening import opening_line, rest_line
 from nas_search.commands.pages import write_after
+from nas_search.commands.redraw import redraw
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.said_of_data import say
+from nas_search.commands.samples import write_samples
+from nas_search.commands.screen import prose, verbatim
 from nas_search.commands.search_finalists import measure_result, train_result
 from nas_search.commands.search_report import SearchResult, print_report, write_report
 from nas_search.commands.search_schema import SearchConfig
@@ -58,7 +62,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         InputError: the request cannot be carried out as written.
         RunError: nothing could be scored, or the store or the disk fails.
     """
-    with Bridges(config.bridges, directory, lambda line: _say(console, line)) as bridges:
+    with Bridges(config.bridges, directory, lambda line: prose(console, line)) as bridges:
         return _run(config, directory, console, bridges)
 
 
@@ -66,6 +70,7 @@ def _run(
     config: SearchConfig, directory: Path, console: Console, bridges: Bridges
 ) -> SearchOutcome:
     keep_imports()
+    prose(console, opening_line(config))
     data = config.dataset.load(config.dataset_options)
     if config.learning is not None:
         budget = config.learning.budget(config.budget, data)
@@ -78,7 +83,7 @@ def _run(
     say(data, console, probe_notes(task.images))
     uncounted = uncounted_remark(task.cost(sample).uncounted)
     if uncounted:
-        console.print(uncounted, highlight=False, soft_wrap=True)
+        prose(console, uncounted)
     check_constraints(task)
     facts = search_facts(config, tasks, data)
     facts |= {"latency": latency.facts()} if latency else {}
@@ -103,9 +108,9 @@ def _run(
                 task.device, config.batch, evolves and bool(task.proxies), config.budget.evaluations
             )
             if remark:
-                console.print(remark, highlight=False, soft_wrap=True)
-            budget = dataclasses.asdict(config.budget)
-            bridges.start({**facts, "budget": budget}, config.objectives, store.evaluations())
+                prose(console, remark)
+            told = {**facts, "budget": dataclasses.asdict(config.budget)}
+            bridges.start(told, config.objectives, store.evaluations())
             outcome = _search(config, tasks, data, algorithm, store, console, bridges)
             proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
             result = SearchResult(
@@ -127,6 +132,8 @@ def _run(
     if latency and outcome.stop != "interrupted" and not mostly_failed(outcome.evaluations):
         result, measured = measure_result(result, latency, data, console)
         write_report(result, directory)
+    if outcome.stop != "interrupted" and not mostly_failed(outcome.evaluations):
+        redraw(result, tasks, directory, console)
     print_report(result, directory, console)
     remark = failure_remark(outcome.evaluations)
     if outcome.stop != "interrupted":
@@ -144,17 +151,14 @@ def _run(
         if mostly_failed(outcome.evaluations) and config.proxy.lookup is None:
             raise RunError(f"{remark}; the best of the others says little, and is not trained")
         if remark:
-            console.print(remark, soft_wrap=True)
+            prose(console, remark)
         try:
             train_result(result, data, directory, console, measured)
         finally:
             bridges.curves()
+        write_samples(data, config.samples, directory, console)
         write_after(directory, console)
     return outcome
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True)
 
 
 def _with_latency(
@@ -270,7 +274,11 @@ def _search(
     objective = config.objectives[0]
     recorded, elapsed = store.evaluations(), store.elapsed()
     if recorded:
-        console.print(f"continuing after {len(recorded)} evaluations in {store.path.parent}")
+        counted = sum(e.status != "rejected" and TRAINED not in e.scores for e in recorded)
+        rest = rest_line(config.budget, counted, elapsed) if config.learning is None else ""
+        verbatim(
+            console, f"continuing after {len(recorded)} evaluations in {store.path.parent}{rest}"
+        )
     scored = [e for e in recorded if TRAINED not in e.scores]
     done = sum(e.status != "rejected" for e in scored)
     trained = [e.scores[TRAINED] for e in recorded if TRAINED in e.scores]

@@ -55,6 +55,9 @@ class SearchConfig:
         table: accuracies to report of what is found; None when no benchmark is chosen.
         finalists: how many of the best are trained at the end, and how.
         recipe: by which recipe.
+        redraw: how many of the best are scored again at the end, under another draw of the weights;
+            None for some where that is cheap, see :mod:`.redraw`.
+        samples: training images of each class that the report shows; 0 for none.
         bridges: where else the search is told, see :mod:`nas_search.bridges`.
         plugins: modules that were imported first.
         composed: the configuration that all this was read from, for the record of the run.
@@ -82,6 +85,8 @@ class SearchConfig:
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     recipe: Recipe | None = None
     learning: LearningConfig | None = None
+    redraw: int | None = None
+    samples: int = 3
     bridges: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     composed: dict[str, Any] = field(default_factory=dict)
@@ -142,6 +147,8 @@ def read_config(config: DictConfig) -> SearchConfig:
         finalists=finalists,
         recipe=read_as(Recipe, "recipe", group["recipe"]),
         learning=learning,
+        redraw=top.redraw,
+        samples=top.samples,
         bridges=tuple(top.bridges),
         plugins=tuple(top.plugins),
         composed=as_composed(config),

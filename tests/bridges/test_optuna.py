@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import socket
@@ -17,7 +18,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from nas_search.bridges import needs
 from nas_search.bridges.optuna_storage import study_name
 from nas_search.bridges.optuna_trials import value_of
 from nas_search.commands.report import main
@@ -59,7 +59,7 @@ def test_every_evaluation_is_a_trial_with_its_choices_value_and_reason(
         assert list(trial.params.values()) == list(genotype.operations)
         assert list(trial.params)[:2] == ["edge 0-1", "edge 0-2"]
         names = {one.choices for one in trial.distributions.values()}  # type: ignore[attr-defined]
-        assert names == {tuple(SPACE.positions[0])}
+        assert names == {("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")}
         assert trial.duration is not None and trial.duration.total_seconds() == 0.25
     assert study.best_value == max(e.scores["gradalign"] for e in told if e.scores)
     assert study.direction == optuna.study.StudyDirection.MAXIMIZE
@@ -104,7 +104,9 @@ def test_several_objectives_keep_their_directions(tmp_path: Path) -> None:
     assert [t.values for t in study.trials if t.values] == pairs
     best = {tuple(t.values) for t in study.best_trials}
     front = {
-        (a, b) for a, b in pairs if not any(c >= a and d <= b and (c, d) != (a, b) for c, d in pairs)
+        (a, b)
+        for a, b in pairs
+        if not any(c >= a and d <= b and (c, d) != (a, b) for c, d in pairs)
     }
     assert best == front
 
@@ -158,7 +160,7 @@ def test_a_folder_without_a_search_and_a_missing_package_are_refused(
 ) -> None:
     with pytest.raises(InputError, match="holds no search or sweep"):
         list(copy_to_optuna(tmp_path, copied[1]))
-    monkeypatch.setattr(needs.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"--to-optuna needs optuna: pip install .*\[optuna\]"):
         list(copy_to_optuna(*copied))
 

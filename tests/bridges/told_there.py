@@ -17,8 +17,26 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
-    tags = events.Tags()["scalars"]  # type: ignore[no-untyped-call]
+    tags = events.Tags()["scalars"]
     return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in tags}
+
+
+def hyperparameters(folder: Path) -> list[dict[str, Any]]:
+    """Return the hyperparameters of each session that event files begin."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    sessions = []
+    for file in sorted(folder.glob("events.*")):
+        for event in EventFileLoader(str(file)).Load():
+            for value in event.summary.value:
+                if value.tag.endswith("session_start_info"):
+                    content = value.metadata.plugin_data.content
+                    given = HParamsPluginData.FromString(content).session_start_info.hparams
+                    sessions.append(
+                        {key: one.string_value or one.number_value for key, one in given.items()}
+                    )
+    return sessions
 
 
 def records(folder: Path) -> Iterator[Any]:
