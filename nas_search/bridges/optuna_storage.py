@@ -7,17 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from nas_search.bridges.needs import need
 from nas_search.bridges.optuna_trials import trials_of, value_of
 from nas_search.core.errors import InputError, RunError
 from nas_search.runs.run import Run
 from nas_search.spaces import SearchSpace
-
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.storages import BaseStorage
 
 OPTION = "--to-optuna"
 """What a person types for it."""
@@ -44,7 +40,7 @@ def study_name(folder: Path) -> str:
 
 
 @contextmanager
-def storage_at(url: str) -> Iterator[BaseStorage]:
+def storage_at(url: str) -> Iterator[Any]:
     """Open a storage of Optuna's, e.g. ``sqlite:///trials.db``; it is made if there is none.
 
     Raises:
@@ -79,7 +75,7 @@ def storage_at(url: str) -> Iterator[BaseStorage]:
         optuna.logging.set_verbosity(loud)
 
 
-def copy_run(run: Run, space: SearchSpace[Any], storage: BaseStorage, name: str) -> Copied:
+def copy_run(run: Run, space: SearchSpace[Any], storage: Any, name: str) -> Copied:
     """Add the evaluations of a run to a study: those that it does not hold yet.
 
     Trial n of the study is evaluation n + 1 of the run, so a copy of a search that runs, or that
@@ -121,7 +117,7 @@ def copy_run(run: Run, space: SearchSpace[Any], storage: BaseStorage, name: str)
     return Copied(name, new, known)
 
 
-def _known(study: Study, run: Run) -> int | None:
+def _known(study: Any, run: Run) -> int | None:
     """Return how many trials a study has; None if they are not the run's first ones."""
     trials = study.get_trials(deepcopy=False)
     if len(trials) > len(run.evaluations):

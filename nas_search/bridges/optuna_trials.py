@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
@@ -12,12 +12,9 @@ from nas_search.core.objectives import Objectives, values_of
 from nas_search.runs.run import Run
 from nas_search.spaces import SearchSpace
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
-
-def trials_of(run: Run, space: SearchSpace[Any], start: int) -> Iterator[FrozenTrial]:
-    """Yield the evaluations of a run from number ``start`` (0 is the first) as finished trials.
+def trials_of(run: Run, space: SearchSpace[Any], start: int) -> Iterator[Any]:
+    """Yield Optuna's ``FrozenTrial`` of each evaluation of a run from number ``start`` on (0: all).
 
     What has every objective is complete, everything else failed. A training within a search is a
     trial of its own, with the score that its candidate had got before.

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from nas_search.commands import redraw
 from nas_search.commands.redraw import redraw_seed
 from nas_search.commands.samples import BYTES, SHEET
 from nas_search.pages.found import order_certainty, ranked_of
 from nas_search.runs import open_run
-from nas_search.runs.redraw import Agreement, Redrawn, agreement, read_redraw, write_redraw
+from nas_search.runs.redraw import FILE, Agreement, Redrawn, agreement, read_redraw, write_redraw
 from tests.commands.test_endings import Call, call
 from tests.commands.test_search import TINY
 from tests.pages.material import make_run
@@ -47,28 +48,47 @@ def test_the_report_says_it_while_the_best_are_the_same(tmp_path: Path) -> None:
     assert old == before
 
 
-def test_the_best_are_scored_again_once_and_as_another_seed_scores_them(
-    call: Call, tmp_path: Path
-) -> None:
-    small = (*TINY, "search_space=nasbench201", "search_space.cells=1", "hydra.run.dir=run")
+SMALL = (*TINY, "search_space=nasbench201", "search_space.cells=1")
+
+
+def test_the_best_are_scored_again_once(call: Call, tmp_path: Path) -> None:
+    small, run = (*SMALL, "hydra.run.dir=run"), tmp_path / "run"
     code, out, _ = call("nas_search", *small)
-    assert code == 0 and "once more" not in out  # 5 of 20 are no twentieth of the time
-    assert not (tmp_path / "run" / "redraw.json").exists()
+    assert code == 0 and "scoring 5 of" not in out  # 5 of 20 are no twentieth of the time
+    assert not (run / FILE).exists()
     code, out, _ = call("nas_search", *small, "redraw=4")
     assert code == 0 and "scoring 4 of the best once more" in out
-    told = read_redraw(tmp_path / "run")
-    run = open_run(tmp_path / "run")
-    assert [one.number for one in told] == [n for n, _ in ranked_of(run)[:4]]
+    told = read_redraw(run)
+    assert [one.number for one in told] == [n for n, _ in ranked_of(open_run(run))[:4]]
     assert all(one.again is not None and one.again != one.score for one in told)
-    # The same architectures on the same images in a search of their own, by the other seed's weights.
-    kept = (tmp_path / "run" / "redraw.json").read_bytes()
+    kept = (run / FILE).read_bytes()
     assert json.loads(kept)["seed"] == redraw_seed(0)
     code, out, _ = call("nas_search", *small, "redraw=4")
-    assert code == 0 and "once more" not in out
-    assert (tmp_path / "run" / "redraw.json").read_bytes() == kept
-    sheet = tmp_path / "run" / SHEET
-    assert 0 < sheet.stat().st_size <= BYTES
-    assert "data-set" in (tmp_path / "run" / "report.html").read_text()
+    assert code == 0 and "scoring" not in out and "keep the order of" in out
+    assert (run / FILE).read_bytes() == kept
+    assert 0 < (run / SHEET).stat().st_size <= BYTES
+    assert 'id="data-set"' in (run / "report.html").read_text()
+
+
+def test_only_the_draw_is_another(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redraw, "redraw_seed", lambda seed: seed)
+    code, _, _ = call("nas_search", *SMALL, "redraw=3", "samples=0", "hydra.run.dir=run")
+    assert code == 0
+    told = read_redraw(tmp_path / "run")
+    assert len(told) == 3 and all(one.again == one.score for one in told)
+    assert not (tmp_path / "run" / SHEET).exists()
+
+
+def test_a_search_of_a_hundred_does_it_by_itself(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redraw, "SHARE", 1.0)
+    code, out, _ = call("nas_search", *SMALL)
+    assert code == 0 and "scoring 5 of the best once more" in out
+    code, out, _ = call("nas_search", *SMALL, "redraw=0")
+    assert code == 0 and "once more" not in out.replace("scores the five best once more", "")
 
 
 @pytest.mark.parametrize("words", [("redraw=1",), ("redraw=-1",), ("samples=-1",)])
@@ -79,5 +99,5 @@ def test_impossible_values_are_refused(call: Call, words: tuple[str, ...]) -> No
 
 def test_another_order_than_that_of_a_score_is_said_not_to_be_compared(call: Call) -> None:
     several = ("algorithm=random", "objectives=[gradalign,params]", "redraw=3", "samples=0")
-    code, out, _ = call("nas_search", *(one for one in TINY if "algorithm" not in one), *several)
-    assert code == 0 and "redraw=3 is left out" in out and "once more" not in out
+    code, out, _ = call("nas_search", *(one for one in SMALL if "algorithm" not in one), *several)
+    assert code == 0 and "redraw=3 is left out" in out and "scoring" not in out

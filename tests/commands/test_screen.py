@@ -20,7 +20,7 @@ from nas_search.report import Progress, progress
 from nas_search.runs import open_run
 from nas_search.search import Budget
 from tests.commands.test_endings import Call, call
-from tests.commands.test_search import TINY
+from tests.commands.test_redraw import SMALL
 
 __all__ = ["call"]
 
@@ -36,9 +36,7 @@ def test_prose_wraps_between_words_and_what_is_copied_does_not(
     prose(screen(), SENTENCE)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= width and " ".join(lines).split() == SENTENCE.split()
-    assert all(
-        len(a) + 1 + len(b.split()[0]) > width for a, b in zip(lines, lines[1:], strict=False)
-    )
+    assert all(len(a) + 1 + len(b.split()[0]) > width for a, b in itertools.pairwise(lines))
     prose(screen(), f"it lies in {PATH} and nowhere else")
     assert PATH in capsys.readouterr().out.splitlines()
     verbatim(screen(), SENTENCE)
@@ -59,13 +57,12 @@ def test_a_search_says_what_it_does_finds_and_leaves_at_both_widths(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     name = "a folder with spaces and a name that is as long as half of a line of 120 letters"
-    code, out, _ = call("nas_search", *TINY, "redraw=3", f"hydra.run.dir={name}")
+    code, out, _ = call("nas_search", *SMALL, "redraw=3", f"hydra.run.dir={name}")
     assert code == 0
     run = open_run(tmp_path / name)
     lines = out.splitlines()
-    assert lines[0].startswith(
-        "search: darts by regularized evolution for the highest gradalign on"
-    )
+    begin = "search: nasbench201 by regularized evolution for the highest gradalign"
+    assert lines[0].startswith(begin)
     assert "20 evaluations" in " ".join(lines[:2]) and "ends first" in " ".join(lines[:2])
     assert run.best is not None
     copied = {f"  {run.best.genotype}", f"results in {tmp_path / name} (report.html shows them)"}
