@@ -28,7 +28,7 @@ BYTES = 200_000
 def write_samples(data: ImageData, count: int, directory: Path, console: Console) -> None:
     """Write ``count`` training images per class into the folder of a run, unless they are there.
 
-    Nothing is written of series, and of images of which a single one per class takes more than
+    Nothing is written of series, nor of images of which one per class takes more than
     :data:`BYTES`. What goes wrong is said in a line: a picture is never worth a search.
     """
     file = directory / SHEET
@@ -63,13 +63,19 @@ def _write(data: ImageData, count: int, file: Path) -> None:
         if file.stat().st_size <= BYTES:
             return
     file.unlink()
+    raise ValueError(f"one of each class takes more than {BYTES // 1000} kB")
 
 
 def _small(image: Tensor) -> Tensor:
-    """Return an image (C, H, W) of at most :data:`LARGEST` pixels in each direction."""
+    """Return an image (C, H, W) of at most :data:`LARGEST` pixels in each direction.
+
+    The sheet enlarges what is smaller by whole numbers. So images of more than half that size,
+    which it would make too large, are brought to it.
+    """
     largest = max(image.shape[1:])
-    if largest <= LARGEST:
+    if largest <= LARGEST // 2:
         return image
     size = [max(1, round(side * LARGEST / largest)) for side in image.shape[1:]]
-    small = functional.interpolate(image[None].float(), size, mode="area")[0]
+    way = "area" if largest > LARGEST else "bilinear"
+    small = functional.interpolate(image[None].float(), size, mode=way)[0]
     return small.round().to(torch.uint8) if image.dtype == torch.uint8 else small
