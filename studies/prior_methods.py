@@ -31,10 +31,11 @@ from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import LinearRegression
 
 from nas_search.features import graph_features
-from nas_search.priors.fit import FEATURES_PER_SPLIT, leaf_size, normal_scores
+from nas_search.priors.fit import FEATURES_PER_SPLIT, leaf_size
 from nas_search.priors.forest import Array
 from nas_search.priors.held_out import SIMILAR
 from nas_search.priors.prior import COPIES
+from nas_search.priors.warp import normal_scores
 from nas_search.spaces import SPACES
 from nas_search.tables import BENCHMARKS
 from studies.evolution_by_score import read_scores

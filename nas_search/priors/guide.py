@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from nas_search.priors.combine import combined
-from nas_search.priors.fit import BASE_TRAININGS, FEWEST_TRAININGS, fit_prior, normal_scores
+from nas_search.priors.fit import BASE_TRAININGS, FEWEST_TRAININGS, fit_prior
 from nas_search.priors.forest import Array
 from nas_search.priors.prior import Prior
+from nas_search.priors.warp import normal_scores
 from nas_search.spaces import SearchSpace
 
 TREES = 100
