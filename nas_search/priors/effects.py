@@ -8,7 +8,6 @@ from typing import NamedTuple
 from nas_search.priors.forest import Array
 from nas_search.priors.prior import COPIES, Prior, design, design_names
 
-
 NEAR = "near trained cells"
 """Name of what processes add by how near the trained architectures are: no single feature's."""
 

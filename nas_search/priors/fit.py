@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from nas_search.core.errors import InputError
-from nas_search.priors.forest import Array, Forest, from_sklearn, joined
 from nas_search.priors.fit_process import fit_process
+from nas_search.priors.forest import Array, Forest, from_sklearn, joined
 from nas_search.priors.line import Line, line_of
 from nas_search.priors.prior import COPIES, Prior, Share, design
 from nas_search.priors.process import MOST_TRAININGS, Process
@@ -105,11 +105,11 @@ def fit_prior(
     if process and total > MOST_TRAININGS:
         raise InputError(f"{total} trainings are too many for a process; at most {MOST_TRAININGS}")
     index = np.concatenate(rows)
-    columns, target, weight = values[index], np.concatenate(targets), np.concatenate(counts)
+    columns, target, by = values[index], np.concatenate(targets), np.concatenate(counts)
     line, own = None, None
     if process or (process is None and total <= MOST_TRAININGS):
-        line, own = _beside(columns, len(names), target, weight)
-    forest, shares = _together(columns, target, weight, seed, trees, line, own, base)
+        line, own = _beside(columns, len(names), target, by)
+    forest, shares = _together(columns, target, by, seed, trees, line, own, base)
     fitted = Prior(
         space=space,
         scores=names,
@@ -192,7 +192,7 @@ def grow(values: Array, targets: Array, weights: Array, seed: int, trees: int) -
 
 
 def _scaled(prior: Prior, values: Array) -> Prior:
-    """Return the prior with mean and standard deviation of its predictions for random architectures.
+    """Return the prior with its scale: mean and deviation of predictions for random cells.
 
     With scores, which random architectures do not have, for those that were trained, ``values``.
     """

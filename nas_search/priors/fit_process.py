@@ -12,16 +12,18 @@ from nas_search.priors.line import rounded
 from nas_search.priors.process import Hyperparameters, Process
 
 CLOSENESS = (0.0, 1.0)
+SCORE_CLOSENESS = (-1.0, 2.0)
 AMPLITUDE = (0.0, 1.5)
-SCORE_LINE = (-1.0, 1.5)
+SCORE_LINE = (-2.0, 2.0)
 NOISE = (-1.2, 1.5)
 """Expected logarithm of a hyperparameter and its standard deviation, of a log-normal distribution:
-few trainings alone would not hold them. Targets have the standard deviation 1."""
+few trainings alone would not hold them. Of scores little is expected and much is possible: some
+are noise. Targets have the standard deviation 1."""
 LARGEST = 6.0
 """Of the logarithms, on both sides."""
 STEPS = 60
 LARGEST_WEIGHT = 1000.0
-"""Of a training beside the mean of all, and the inverse of the smallest: no more can be computed."""
+"""Of a training, beside the mean of all; the smallest is its inverse."""
 
 
 def fit_process(features: Array, scores: Array, targets: Array, weights: Array) -> Process:
@@ -64,7 +66,7 @@ class _Posterior:
     They are the weights of squared distances, the amplitude, the variances of lines, the noise.
 
     Args:
-        distances: (n, n) each, squared.
+        distances: (n, n) each, squared: of structure, then of each score.
         lines: (n, n) each, products of a score.
         targets: (n,) with a standard deviation of 1.
         noise: (n,) of each training, relative.
@@ -75,7 +77,13 @@ class _Posterior:
     ) -> None:
         self._distances, self._lines = distances, lines
         self._targets, self._noise = targets, noise
-        told = [CLOSENESS] * len(distances) + [AMPLITUDE] + [SCORE_LINE] * len(lines) + [NOISE]
+        told = [
+            CLOSENESS,
+            *[SCORE_CLOSENESS] * len(lines),
+            AMPLITUDE,
+            *[SCORE_LINE] * len(lines),
+            NOISE,
+        ]
         self.expected, self._deviation = (np.array(one) for one in zip(*told, strict=True))
 
     def __call__(self, logs: NDArray[np.float64]) -> tuple[float, Array]:

@@ -33,7 +33,7 @@ class Line:
 
     def parts(self, warped: Array) -> Array:
         """Return what each score adds to the intercept, (rows, scores)."""
-        return warped * np.array(self.slopes)
+        return np.asarray(warped * np.array(self.slopes))
 
     def predict(self, warped: Array) -> Array:
         """Return the predictions (rows,) from normal scores (rows, scores)."""

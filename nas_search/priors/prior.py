@@ -97,7 +97,7 @@ class Prior:
         return self.of_design(design(self.space, architectures, self.scores, scores or {}))
 
     def of_design(self, values: Array) -> tuple[Array, Array]:
-        """Return predictions and their uncertainty for the values (n, columns) of :func:`design`."""
+        """Return the same for values (n, columns) as :func:`design` gives them."""
         mean, deviation = self.forest.predict(values)
         if self.line is None:
             return mean, deviation

@@ -67,7 +67,7 @@ class Hyperparameters:
         )
         positive = [found.closeness, found.amplitude, found.noise, *found.score_closeness]
         every = np.array([*positive, *found.score_lines])
-        if min(positive) <= 0 or every.min() < 0 or every.max() > 1e6 or found.noise < 1e-6:
+        if not (min(positive) > 0 and (every >= 0).all() and (every < 1e6).all()):
             raise ValueError("the numbers of a process are damaged")
         return found
 
@@ -107,6 +107,16 @@ class Process:
     def mean(self) -> float:
         """Mean of the trainings: what is expected far from all of them."""
         return self._center
+
+    def solve(self) -> None:
+        """Do what all predictions have in common, once.
+
+        Raises:
+            ValueError: its numbers are damaged, there are no predictions.
+        """
+        left, solved = self._factor
+        if not (np.isfinite(left).all() and np.isfinite(solved).all()):
+            raise ValueError("a process is damaged")
 
     def standardized(self, targets: Array) -> Array:
         """Return targets (n,) with the mean 0 and the standard deviation 1, by weights."""
@@ -188,12 +198,10 @@ class Process:
         left = self.alike(self.features, self.scores) + self._lines(self.scores)
         left[np.diag_indices(len(left))] += self.kernel.noise / self.weights
         for column in range(len(left)):
-            left[column, column] = np.sqrt(left[column, column])
+            left[column, column] = np.sqrt(max(left[column, column], 0))
             below = left[column + 1 :, column]
             below /= left[column, column]
             left[column + 1 :, column + 1 :] -= below[:, None] * below
-        if not np.isfinite(left).all():
-            raise ValueError("a process is damaged")
         solved = self.standardized(self.targets)
         for number in range(len(left)):
             solved[number] /= left[number, number]
@@ -228,7 +236,10 @@ def process_from_arrays(
         ValueError, TypeError, KeyError: they are no process of so many features and scores.
     """
     process = Process(
-        *(arrays[name].astype(np.float64) for name in ("features", "scores", "targets", "weights")),
+        features=arrays["features"].astype(np.float64),
+        scores=arrays["scores"].astype(np.float64),
+        targets=arrays["targets"].astype(np.float64),
+        weights=arrays["weights"].astype(np.float64),
         kernel=Hyperparameters.from_json(kernel),
     )
     n = len(process.targets)
@@ -245,6 +256,7 @@ def process_from_arrays(
     )
     if not sound:
         raise ValueError("its process is damaged")
+    process.solve()
     return process
 
 

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from nas_search.priors import fit_prior
-from nas_search.priors.fit import normal_scores
 from nas_search.priors.guide import Experience, PriorGuide
+from nas_search.priors.warp import normal_scores
 from nas_search.search.guided import Known
 from nas_search.spaces import SPACES
 
