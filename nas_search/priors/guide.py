@@ -1,9 +1,9 @@
 """What a search that trains expects of candidates: prior, score and its own trainings together.
 
 Before anything is trained it is prior and score as one number (:func:`.combined`), or the prior
-alone, or nothing, and the search goes by the score. Then it is a forest on structure and score,
-fitted to normal scores of the accuracies; what was there before counts beside it as much as
-:data:`.BASE_TRAININGS` trainings. A candidate that was trained has the mean of what is expected and
+alone, or nothing, and the search goes by the score. Then it is a prior on structure and score,
+fitted to normal scores of the accuracies (:func:`.fit_prior`); what was there before counts beside
+it as much as :data:`.BASE_TRAININGS` trainings. A candidate that was trained has the mean of what is expected and
 what was measured: a short training is a measurement with noise.
 """
 

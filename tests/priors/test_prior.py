@@ -17,10 +17,10 @@ from nas_search.priors import Prior, fit_prior, load_prior
 from nas_search.priors import prior as prior_module
 from nas_search.priors.archive import read_archive
 from nas_search.priors.combine import combined
-from nas_search.priors.reference import reference_of
-from nas_search.priors.warp import normal_scores
 from nas_search.priors.prior import design
 from nas_search.priors.process import MOST_TRAININGS
+from nas_search.priors.reference import reference_of
+from nas_search.priors.warp import normal_scores
 from nas_search.spaces import SPACES, SearchSpace
 
 SPACE: SearchSpace[Any] = SPACES.get("nasbench201").space()
