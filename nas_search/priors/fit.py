@@ -25,6 +25,8 @@ FEATURES_PER_SPLIT = 0.4
 MAX_NODES = 170_000
 """Nodes of a forest, about: its file stays below 1 MB. Many trainings have larger leaves and fewer
 trees, :data:`FEWEST_TREES` at least; their own number makes up for it."""
+MAX_NODES_BESIDE_PROCESS = 130_000
+"""The same beside a process, which takes 100 kB of the file."""
 MAX_LEAVES = 800
 FEWEST_TREES = 50
 BASE_TRAININGS = 40
@@ -149,7 +151,9 @@ def _together(
     of it; trees share the rest by their number.
     """
     total = len(targets)
-    trees = trees or number_of_trees(total)
+    trees = trees or number_of_trees(
+        total, MAX_NODES if process is None else MAX_NODES_BESIDE_PROCESS
+    )
     if line is not None:
         known = columns[:, columns.shape[1] - COPIES * len(line.warps) :: COPIES]
         targets = targets - line.predict(line.warped(known))
@@ -171,10 +175,10 @@ def leaf_size(trainings: int) -> int:
     return max(LEAF_SIZE, trainings // MAX_LEAVES)
 
 
-def number_of_trees(trainings: int) -> int:
+def number_of_trees(trainings: int, most_nodes: int = MAX_NODES) -> int:
     """Return how many trees are grown of so many trainings."""
     nodes = max(1, round(1.6 * trainings / leaf_size(trainings)))  # of a tree: measured
-    return min(TREES, max(FEWEST_TREES, MAX_NODES // nodes))
+    return min(TREES, max(FEWEST_TREES, most_nodes // nodes))
 
 
 def grow(values: Array, targets: Array, weights: Array, seed: int, trees: int) -> Forest:

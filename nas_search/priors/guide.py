@@ -3,8 +3,8 @@
 Before anything is trained it is prior and score as one number (:func:`.combined`), or the prior
 alone, or nothing, and the search goes by the score. Then it is a prior on structure and score,
 fitted to normal scores of the accuracies (:func:`.fit_prior`); what was there before counts beside
-it as much as :data:`.BASE_TRAININGS` trainings. A candidate that was trained has the mean of what is expected and
-what was measured: a short training is a measurement with noise.
+it as much as :data:`.BASE_TRAININGS` trainings. A candidate that was trained has the mean of what
+is expected and what was measured: a short training is a measurement with noise.
 """
 
 from __future__ import annotations
