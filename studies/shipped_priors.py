@@ -78,7 +78,9 @@ class Trainings:
 
     def fit(self, seed: int = 0) -> Prior:
         """Return the prior that all of them teach."""
-        return fit_prior(self.space, self.architectures, self.accuracies, self.weights, seed=seed)
+        return fit_prior(
+            self.space, self.architectures, self.accuracies, self.weights, seed=seed, process=False
+        )
 
 
 def main() -> None:

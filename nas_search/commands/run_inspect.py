@@ -98,7 +98,7 @@ def _explain(config: InspectConfig, directory: Path, say: Callable[[str], None])
     say(
         f"the prior expects {mean:+.2f} of the architecture, with an uncertainty of "
         f"{deviation:.2f}: {place:+.2f} standard deviations from a random one; {EFFECTS} says why, "
-        f"these features most, beginning at {round(prior.forest.mean, 2) + 0.0:.2f}:"
+        f"these features most, beginning at {round(prior.mean, 2) + 0.0:.2f}:"
     )
     for one in told[:_SHOWN]:
         say(f"  {one.effect:+.3f}  {one.feature} = {one.value:g}")
