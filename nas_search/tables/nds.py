@@ -50,12 +50,12 @@ def read_nds(space: SearchSpace[Any], options: NdsOptions) -> Table:
         InputError: the file is no such list, a training in it is damaged or of another family, or
             the search space is none of :data:`SPACES`.
     """
+    file = existing_file(options.path, "nds")
     if space.name not in SPACES:
         raise InputError(
             f"benchmark=nds is for search_space={' or '.join(SPACES)}, not for "
             f"search_space={space.name}"
         )
-    file = existing_file(options.path, "nds")
     jobs = _jobs(file)
     genotypes: dict[str, tuple[int, Any]] = {}
     groups = np.empty(len(jobs), dtype=np.int64)

@@ -51,8 +51,8 @@ def test_crops_are_pieces_of_the_images() -> None:
         _crops(Subject(small_network(0), images[..., :4], labels, "batch"))
 
 
-# Where all widths are searched, as in nats_size, none is narrower than the network itself; a vision
-# transformer has no ReLU.
+# Where all sizes are searched (nats_size, nds_residual), none is narrower than the network itself;
+# series have no regions (conv1d), a vision transformer no ReLU.
 @pytest.mark.parametrize(
     "space", [one.name for one in SPACES if one.narrow and one.name != "autoformer"]
 )

@@ -151,7 +151,7 @@ def test_costs_at_another_length_are_those_of_a_series() -> None:
     assert at.input_shape == (6, 1, 200)
     genotype = space.parse(TEXT)
     macs = [COSTS.get("macs").cost(space, genotype, one) - 64 * 4 for one in (basis, at)]
-    assert macs[1] == pytest.approx(2 * macs[0], rel=0.02)
+    assert macs[1] == pytest.approx(2 * macs[0], rel=0.05)
 
 
 def test_features_are_numbers_of_each_choice() -> None:

@@ -272,6 +272,5 @@ SPACES.add(
         macro=Conv1dMacro,
         source="after Wang et al., IJCNN 2017, arXiv 1611.06455; Bai et al., arXiv 1803.01271",
         options=Conv1dOptions,
-        narrow={"stem": 1, "stem_stride": 1, "multiplier": 0.001},
     )
 )

@@ -299,6 +299,5 @@ SPACES.add(
         macro=NdsMacro,
         source="Radosavovic et al., ICCV 2019, arXiv 1905.13214",
         options=NdsResidualOptions,
-        narrow={"width_factor": 0.001, "depth_factor": 0.001},
     )
 )
