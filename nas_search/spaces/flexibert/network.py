@@ -74,7 +74,8 @@ class Tokens(nn.Linear):
         """Return the embeddings (n, T, embedding)."""
         if not input.is_floating_point():
             return F.embedding(input, self.weight.t())
-        return super().forward(input)
+        embedded: Tensor = super().forward(input)
+        return embedded
 
 
 def _token_weights(module: Tokens, scheme: Scheme) -> dict[str, Distribution]:
