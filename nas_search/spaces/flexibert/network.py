@@ -73,7 +73,8 @@ class Tokens(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Return the embeddings (n, T, embedding)."""
         if not input.is_floating_point():
-            return F.embedding(input, self.weight.t())
+            looked_up: Tensor = F.embedding(input, self.weight.t())
+            return looked_up
         embedded: Tensor = super().forward(input)
         return embedded
 
