@@ -99,7 +99,8 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tenso
     """Return what attention of some heads takes from values (n, T, width), all of one shape."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (queries, keys, values))
     shares = (q @ k.mT * q.shape[-1] ** -0.5).softmax(-1)
-    return (shares @ v).transpose(1, 2).flatten(2)
+    taken: Tensor = (shares @ v).transpose(1, 2).flatten(2)
+    return taken
 
 
 class Attention(nn.Module):
