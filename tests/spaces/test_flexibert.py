@@ -66,7 +66,7 @@ def test_every_model_of_the_table_is_a_genotype(shared_data: Path) -> None:
         [sum(values) / len(values) for values in means.values()]
     )
     assert table.columns["cola"].min() < 0  # a correlation
-    hidden, layers = space.specified(table.architectures[0])
+    hidden, layers = space.specified(space.parse(str(table.architectures[0])))
     assert hidden == 256
     assert layers[0] == Layer("sa_wma", 4, 1024, 3)
     assert layers[3] == Layer("sa_sdp", 4, 1024, 1)
@@ -193,7 +193,7 @@ def test_gradients_by_sample_are_those_of_a_loop(number: int) -> None:
     rows: dict[str, list[Tensor]] = {name: [] for name in sink.grams}
     for image, label in zip(images, labels, strict=True):
         each = torch.autograd.grad(
-            cross_entropy(network(image[None]), label[None]), weights.values()
+            cross_entropy(network(image[None]), label[None]), list(weights.values())
         )
         for name, gradient in zip(weights, each, strict=True):
             rows[name].append(gradient.flatten())
@@ -246,7 +246,7 @@ def test_impossible_options_and_texts_are_refused() -> None:
         ({"operations": ["dsc_4"]}, "unknown operation 'dsc_4'.*odd kernel"),
     ):
         with pytest.raises(InputError, match=message):
-            FlexibertSpace(**options)  # type: ignore[arg-type]
+            FlexibertSpace(**options)
     one: dict[str, Any] = {"layers": [1], "hidden": [4], "operations": ["sa_sdp"], "heads": [2]}
     with pytest.raises(InputError, match="one architecture is no search"):
         FlexibertSpace(**one, feed_forward=[4], stack=[1])

@@ -73,8 +73,10 @@ class Tokens(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Return the embeddings (n, T, embedding)."""
         if not input.is_floating_point():
-            return F.embedding(input, self.weight.t())
-        return super().forward(input)
+            looked_up: Tensor = F.embedding(input, self.weight.t())
+            return looked_up
+        embedded: Tensor = super().forward(input)
+        return embedded
 
 
 def _token_weights(module: Tokens, scheme: Scheme) -> dict[str, Distribution]:
@@ -97,7 +99,8 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tenso
     """Return what attention of some heads takes from values (n, T, width), all of one shape."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (queries, keys, values))
     shares = (q @ k.mT * q.shape[-1] ** -0.5).softmax(-1)
-    return (shares @ v).transpose(1, 2).flatten(2)
+    taken: Tensor = (shares @ v).transpose(1, 2).flatten(2)
+    return taken
 
 
 class Attention(nn.Module):
