@@ -14,6 +14,7 @@ from rich.console import Console
 
 from nas_search import report
 from nas_search.commands.closing import closing_lines, next_step, why_ended
+from nas_search.commands.failures import mostly_failed
 from nas_search.commands.front_report import front_facts, write_front
 from nas_search.commands.screen import prose, verbatim
 from nas_search.commands.search_schema import SearchConfig
@@ -211,7 +212,8 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
         )
     if result.ranked:
         _print_found(result, directory, console)
-    page = " (report.html shows them)" if result.outcome.stop != "interrupted" else ""
+    ended = result.outcome.stop != "interrupted" and not mostly_failed(result.outcome.evaluations)
+    page = " (report.html shows them)" if result.ranked and ended else ""
     verbatim(console, f"results in {directory}{page}")
     following = result.ranked and next_step(config, result.outcome, directory)
     if following:

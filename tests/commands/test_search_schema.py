@@ -242,7 +242,7 @@ def test_the_default_is_the_command_of_the_title() -> None:
     [
         (
             "+seeed=1",
-            "unknown key 'seeed' .did you mean 'seed'..; possible: device, objectives, ",
+            "unknown key 'seeed' .did you mean 'seed'..; possible: bridges, device, objectives, ",
         ),
         (
             "precision=fp16",
