@@ -114,7 +114,8 @@ def open_prior(path: str | None, space: SearchSpace[Any], name: str) -> Prior:
     if prior.scores:
         raise InputError(
             f"{path} is a prior that takes the scores {', '.join(prior.scores)}, which {name} does "
-            "not measure for it; learn one without scores"
+            "not measure for it; learn one without scores, or search with algorithm=guided "
+            "algorithm.experience=[RUN], which measures its own"
         )
     if name in SCORE_AND_PRIOR:
         prior.reference(SCORE_AND_PRIOR[name])

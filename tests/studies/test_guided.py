@@ -150,7 +150,7 @@ def test_the_forest_alone_has_no_process(monkeypatch: pytest.MonkeyPatch) -> Non
     seen = []
 
     def remember(*_: object) -> guided.Found:
-        seen.append(getattr(model.fit_prior, "keywords", {}))
+        seen.append(getattr(vars(model)["fit_prior"], "keywords", {}))
         return {}
 
     monkeypatch.setattr(guided, "guided", remember)
