@@ -85,6 +85,7 @@ def test_tables_that_are_none_are_refused(tmp_path: Path) -> None:
             record.read(FlexibertSpace(), record.options(path=str(file)))
 
 
+@pytest.mark.slow
 def test_two_members_have_their_published_parameters() -> None:
     # BERT-tiny (Turc et al. 2019): 4,385,920, of which 16,512 are its pooler and 256 its two kinds
     # of segments; ELECTRA-small (Clark et al. 2020): 13,483,008, of which 256 are segments. The
