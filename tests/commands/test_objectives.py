@@ -126,7 +126,8 @@ def test_the_files_of_a_front_agree_with_each_other(call: Call, tmp_path: Path) 
     assert json.loads((run / "best.json").read_text())["genotype"] == board[0]["genotype"]
     assert matplotlib.image.imread(run / "front.png").std() > 0.01
     assert not (run / "search.png").exists()
-    assert "along the front: python -m nas_search.train run=run finalists.k=3" in ended.out
+    said = " ".join(ended.out.split())  # lines are wrapped between words
+    assert "along the front: python -m nas_search.train run=run finalists.k=3" in said
 
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
         overrides = ["run=run", "finalists.k=2", "finalists.distance=1"]

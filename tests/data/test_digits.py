@@ -70,8 +70,8 @@ def test_bad_options_are_refused(options: DigitsOptions, message: str) -> None:
 
 def test_all_data_sets_are_registered() -> None:
     assert DATASETS.names() == [
-        *("cifar10", "cifar100", "csv", "digits", "fashion_mnist", "imagefolder", "npyfolder"),
-        "npz",
+        *("aeon", "cifar10", "cifar100", "csv", "digits", "fashion_mnist", "imagefolder"),
+        *("npyfolder", "npz", "text"),
     ]
     with pytest.raises(InputError, match=r"unknown dataset 'digit' \(did you mean 'digits'\?\)"):
         DATASETS.get("digit")

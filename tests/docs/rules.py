@@ -45,6 +45,7 @@ ELSEWHERE = {
     "apt-get": "of .ci/run, where it runs as root",
     "dask": "tests/commands/test_dask_search.py starts scheduler and workers",
     "ssh": "needs another machine",
+    "wandb sync": "needs an account",
     "tensorboard": "shows what a run has told it",
     "optuna-dashboard": "shows what a run has told it",
     "docker": "needs Docker and a registry",
