@@ -10,7 +10,9 @@ there and what judges), 20 seeds each:
 - guided: ``algorithm=guided`` without a prior, number 1 of its last model;
 - guided, prior: the same with the package's prior of the space, where it has one. It was fitted on
   trainings of the very tables that tell and judge here: what it knows is no result;
-- guided, kappa K: guided with another weight of the uncertainty (only where --methods names it).
+- guided, kappa K: guided with another weight of the uncertainty (only where --methods names it);
+- guided, forest alone, and guided, prior, forest alone: with a model that has neither line nor
+  process beside the forest, as guided was before (only where --methods names it).
 
 The rule of acquisition was chosen on the seeds 0 to 19; those from 20 on are fresh, and are shown
 by themselves.
@@ -26,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -34,7 +37,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nas_search.core.evaluation import Evaluation
-from nas_search.priors import Prior, shipped_prior
+from nas_search.priors import Prior, fit_prior, shipped_prior
+from nas_search.priors import guide as model_of_guided
 from nas_search.priors.guide import PriorGuide
 from nas_search.priors.shipped import shipped_names
 from nas_search.report import best_first
@@ -53,6 +57,8 @@ GUIDED: dict[str, int] = {"population": 100, "tournament": 25, "scored": 50, "tr
 COLUMNS = ("place", "method", "seed", "trainings", "judged")
 METHODS = ("random", "evolution", "score, then train", "guided", "guided, prior")
 KAPPAS = {"guided, kappa 0": 0.0, "guided, kappa 0.5": 0.5, "guided, kappa 2": 2.0}
+FOREST_ALONE = ("guided, forest alone", "guided, prior, forest alone")
+EVERY = (*METHODS, *KAPPAS, *FOREST_ALONE)
 
 FRESH = 20
 """Seeds from here on are not those that the rule of acquisition was chosen on."""
@@ -68,7 +74,7 @@ def main() -> None:
     parser.add_argument("--places", nargs="+", default=list(PLACES), choices=list(PLACES))
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=(*METHODS, *KAPPAS))
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=EVERY)
     parser.add_argument("--out", type=Path, default=RESULTS / "guided.csv")
     parser.add_argument("--page", type=Path, help="the page whose tables are written anew")
     parser.add_argument("--plot", type=Path)
@@ -97,7 +103,7 @@ def measure(
     """Add what is missing of a place to the CSV, one search at a time."""
     rows = read_rows(out)
     done = {(row["place"], row["method"], row["seed"]) for row in rows}
-    methods = [one for one in methods if one != "guided, prior" or name in shipped_names()]
+    methods = [one for one in methods if "prior" not in one or name in shipped_names()]
     todo = [(s, m) for s in seeds for m in methods if (name, m, str(s)) not in done]
     if not todo:
         return
@@ -120,8 +126,12 @@ def search(place: Place, method: str, seed: int, prior: Prior | None = None) -> 
     if method == "score, then train":
         return score_then_train(place, seed)
     with_kappa = KAPPAS.get(method, algorithm_of_guided.KAPPA)
-    with patch.object(algorithm_of_guided, "KAPPA", with_kappa):
-        return guided(place, seed, prior if method == "guided, prior" else None)
+    fit = partial(fit_prior, process=False) if method in FOREST_ALONE else fit_prior
+    with (
+        patch.object(algorithm_of_guided, "KAPPA", with_kappa),
+        patch.object(model_of_guided, "fit_prior", fit),
+    ):
+        return guided(place, seed, prior if "prior" in method else None)
 
 
 def trained_only(place: Place, seed: int, name: str, options: dict[str, int]) -> Found:
@@ -239,7 +249,7 @@ def of_place(rows: Sequence[Row], place: str, fresh: bool) -> dict[str, dict[int
             )
             for n in TRAININGS
         }
-        for method in (*METHODS, *KAPPAS)
+        for method in EVERY
         if any(row["method"] == method for row in here)
     }
 

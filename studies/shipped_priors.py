@@ -46,6 +46,8 @@ SAMPLED = 3000
 FEWEST_ELSEWHERE = 20
 REFERENCE_SIZE = 100
 """Random architectures that a reference is measured on."""
+ON_TEXT = {"flexibert": 30}
+"""Spaces whose reference is measured on dataset=text, and on how many architectures: large ones."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,9 @@ class Trainings:
 
     def fit(self, seed: int = 0) -> Prior:
         """Return the prior that all of them teach."""
-        return fit_prior(self.space, self.architectures, self.accuracies, self.weights, seed=seed)
+        return fit_prior(
+            self.space, self.architectures, self.accuracies, self.weights, seed=seed, process=False
+        )
 
 
 def main() -> None:
@@ -234,6 +238,19 @@ def read_nas_bench_macro(data: Path) -> Trainings:
     )
 
 
+def read_flexibert(data: Path) -> Trainings:
+    space, sizes, _ = default_sizes("flexibert")
+    record = BENCHMARKS.get("flexibert")
+    table = record.read(space, record.options(path=str(data / "flexibert.csv")))
+    told = {
+        "fitted_on": f"mean GLUE scores of {len(table)} language models of FlexiBERT, pretrained "
+        "for 100,000 steps and fine-tuned (Serianni and Kalita, ACL 2023), a development half",
+        "does_not_hold": "other tasks, longer pretraining and larger models were not tried",
+    }
+    known = {"glue": table.columns["glue"]}
+    return Trainings(space, list(table.architectures), known, {"glue": 1.0}, told, sizes)
+
+
 def of_table(
     name: str,
     texts: Sequence[str],
@@ -253,6 +270,7 @@ def of_table(
 
 READERS: dict[str, Callable[[Path], Trainings]] = {
     "darts": read_darts,
+    "flexibert": read_flexibert,
     "nas_bench_macro": read_nas_bench_macro,
     "nasbench101": read_nasbench101,
     "nasbench201": read_nasbench201,
@@ -264,24 +282,26 @@ READERS: dict[str, Callable[[Path], Trainings]] = {
 def measured_reference(name: str, score: str = "gradalign", seed: int = 0) -> Reference:
     """Return how a score is distributed over random architectures in the default search."""
     space, macro, _ = default_sizes(name)
-    digits = yaml.safe_load((Path(CONF) / "dataset" / "digits.yaml").read_text())
-    record, options = read_choice(DATASETS, "dataset", digits)
+    data = "text" if name in ON_TEXT else "digits"
+    values = yaml.safe_load((Path(CONF) / "dataset" / f"{data}.yaml").read_text())
+    record, options = read_choice(DATASETS, "dataset", values)
     settings = Settings().of(PROXIES.get(score))
     task = scoring_task(
         record.load(options), (score,), settings, seed, space=space, macro=macro, device="cpu"
     )
     rng = np.random.default_rng(seed)
-    drawn = [space.sample(rng) for _ in range(REFERENCE_SIZE)]
+    drawn = [space.sample(rng) for _ in range(ON_TEXT.get(name, REFERENCE_SIZE))]
     workers = start_workers(Executor("inline"), task)
     scored = [one.scores[score] for one in workers.evaluate(drawn) if one.status == "ok"]
     workers.close()
-    return reference_of(scored, told_reference(len(scored), macro, seed))
+    return reference_of(scored, told_reference(len(scored), macro, seed, data))
 
 
-def told_reference(count: int, macro: Mapping[str, Any], seed: int) -> str:
+def told_reference(count: int, macro: Mapping[str, Any], seed: int, data: str = "digits") -> str:
     """Return how a reference was measured."""
     sizes = ", ".join(f"{key}={value}" for key, value in macro.items())
-    return f"{count} random architectures, {sizes}, digits of 16 x 16, seed {seed}"
+    told = {"digits": "digits of 16 x 16", "text": "dataset=text"}[data]
+    return f"{count} random architectures, {sizes}, {told}, seed {seed}"
 
 
 def read_csv(file: Path) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
 # nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid
 # choice settings noise nasbench101 field az_nas darts_field darts_jacobian heavy classes classes_full
-# classes_heavy evolution evolution_heavy equal_size.
+# classes_heavy evolution evolution_heavy equal_size full_600.
 # Then: python -m studies.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -146,6 +146,10 @@ END
           "benchmark.where={protocol:$protocol}" "$equal"
       done
       nasbench101 light "$equal" architectures=120 ;;
+    full_600) # all cells of that protocol, those of later too: for studies.full_600
+      ranked darts "$tables/darts_full600_curves.csv" full_600/all all \
+        benchmark.architecture=genotype benchmark.validation=c10_acc seeds=[0] batch_size=32 \
+        "proxies=[gradalign,params,flops,depth,naswot,swap,zico,synflow]" ;;
     nasbench101) # a space that nothing was chosen on
       nasbench101 scores "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;

@@ -1,8 +1,8 @@
-"""The tables and plots of docs/study.md from the runs of studies/study.sh.
+"""The tables and plots of docs/study*.md from the runs of studies/study.sh.
 
 python -m studies.study_report OUT    keeps what those runs say that OUT holds in
 studies/results/, draws the plots into docs/study/, and
-puts the tables between the marks in docs/study.md
+puts the tables between the marks in docs/study*.md
 python -m studies.study_report        the tables alone, from studies/results/
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studies import correlation_tables, search_tables, study_plots
+from studies import correlation_tables, full_600, search_tables, study_plots
 from studies.markdown import replaced
 from studies.result_files import (
     RESULTS,
@@ -28,8 +28,9 @@ from studies.result_files import (
 )
 from studies.summary_table import summary
 
-PAGE = Path(__file__).parent.parent / "docs" / "study.md"
-PLOTS = PAGE.parent / "study"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = tuple(DOCS / f"{name}.md" for name in ("study", "study_protocol", "study_tables"))
+PLOTS = DOCS / "study"
 
 
 def main() -> None:
@@ -39,15 +40,18 @@ def main() -> None:
     if options.out:
         keep(options.out, RESULTS)
         study_plots.draw(options.out, read_runs(RESULTS, "correlations"), PLOTS)
-    PAGE.write_text(filled(PAGE.read_text(), RESULTS))
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), RESULTS))
 
 
 def filled(page: str, results: Path) -> str:
-    """Return ``page`` with the tables of the kept ``results`` between their marks."""
+    """Return ``page`` with the tables of the kept ``results`` between the marks that it has."""
     runs, searches = read_runs(results, "correlations"), read_runs(results, "evolution")
     judged = read_rows(results / "choice.csv")
+    full = read_rows(results / "full_600.csv")
     tables = {
-        "summary": summary(runs, searches),
+        "summary": summary(runs, searches, full_600.pooled_rho(full)),
+        "full_600": full_600.shown(full),
         "heldout": correlation_tables.heldout(runs),
         "draws": correlation_tables.draws(runs),
         "frozen": correlation_tables.forms(runs, "frozen"),
@@ -61,7 +65,7 @@ def filled(page: str, results: Path) -> str:
         "evolution_full": search_tables.evolution(searches, "evolution_full"),
     }
     for name, table in tables.items():
-        if table:
+        if table and f"<!-- {name}: begin -->" in page:
             page = replaced(page, name, table)
     return page
 

@@ -14,17 +14,21 @@ SHOWN = (
 """The default, the best of the field and the best known, the baselines, chance and the bound; the
 others are in the tables below."""
 
+SHORTER = tuple(protocol for protocol in DARTS if protocol != "full_600")
+"""Protocols of DARTS of which the held-out halves are shown."""
+
 NASBENCH101 = "c10_test_acc_108_mean3"
 
 
-def summary(runs: Runs, searches: Runs) -> str:
+def summary(runs: Runs, searches: Runs, full_600: dict[str, str]) -> str:
     """Return one line per score of :data:`SHOWN`, best mean tau on NAS-Bench-201 first.
 
     Args:
         runs: the kept correlations.
         searches: the kept results of evolution, of which those at full size are shown.
+        full_600: rho on all DARTS cells that were trained in full, by score.
     """
-    darts = [judged_rows(runs, protocol, "c10_acc") for protocol in DARTS]
+    darts = [judged_rows(runs, protocol, "c10_acc") for protocol in SHORTER]
     cells = [judged_rows(runs, "nasbench201", column) for column in NASBENCH201]
     other = judged_rows(runs, "nasbench101", NASBENCH101)
     ended = _evolution(searches)
@@ -33,6 +37,7 @@ def summary(runs: Runs, searches: Runs) -> str:
         taus = [rows[name]["tau"] for rows in cells if name in rows]
         line = [
             f"`{name}`",
+            number(full_600.get(name, "")),
             *(number(rows[name]["rho"]) if name in rows else "-" for rows in darts),
             " / ".join(map(number, taus)) or "-",
             cells[0][name]["n"] if name in cells[0] else "-",
@@ -43,7 +48,8 @@ def summary(runs: Runs, searches: Runs) -> str:
             lines.append((sum(map(float, taus)) if taus else -math.inf, line))
     titles = (
         "`proxy=`",
-        *(f"{p} rho{_count(rows)}" for p, rows in zip(DARTS, darts, strict=True)),
+        "full_600 rho (all 214)",
+        *(f"{p} rho{_count(rows)}" for p, rows in zip(SHORTER, darts, strict=True)),
         *("NAS-Bench-201 tau: C10 / C100 / IN16", "cells"),
         f"NAS-Bench-101 tau{_count(other)}",
         "evolution finds: C10 / C100 / IN16",

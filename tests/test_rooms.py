@@ -6,7 +6,7 @@ from tests.rooms import PACKAGE, PAGE, imports, replaced, rooms_used
 
 ROOMS = (
     *("core", "stacked", "kernels", "layers", "gradients", "spaces", "features", "priors", "costs"),
-    *("tables", "passes", "proxies", "data", "scoring", "search", "runs", "export"),
+    *("tables", "passes", "proxies", "data", "scoring", "search", "runs", "export", "bridges"),
     *("training", "ranking", "report", "pages", "testing"),
     *("commands", "inspect", "learn", "rank", "sweep", "train", "__init__", "__main__"),
 )

@@ -48,7 +48,7 @@ def why_ended(config: SearchConfig, outcome: SearchOutcome) -> str:
 
 
 def closing_lines(
-    config: SearchConfig, outcome: SearchOutcome, directory: Path, lead: Standing | None = None
+    config: SearchConfig, outcome: SearchOutcome, lead: Standing | None = None
 ) -> Iterator[str]:
     """Yield what a person should know of a search that has found something.
 
@@ -56,7 +56,6 @@ def closing_lines(
     """
     if lead is not None:
         yield from _guided_lines(config, lead)
-        yield from _next_line(config, outcome, directory)
         return
     population = getattr(config.algorithm_options, "population", None)
     scored = sum(evaluation.status == "ok" for evaluation in outcome.evaluations)
@@ -77,7 +76,6 @@ def closing_lines(
             f"best.json is the highest {config.proxy.name}, as yet untrained. The score orders the "
             f"candidates of one search, higher is better; it is no accuracy, and {NOT_COMPARABLE}"
         )
-    yield from _next_line(config, outcome, directory)
 
 
 def _guided_lines(config: SearchConfig, lead: Standing) -> Iterator[str]:
@@ -97,11 +95,15 @@ def _guided_lines(config: SearchConfig, lead: Standing) -> Iterator[str]:
     )
 
 
-def _next_line(config: SearchConfig, outcome: SearchOutcome, directory: Path) -> Iterator[str]:
-    if outcome.stop != "interrupted" and not config.finalists.k:
-        run = shlex.quote(f"run={typed_path(directory)}")
-        best = "three along the front" if config.several else "the three best"
-        yield f"next, train {best}: python -m nas_search.train {run} finalists.k=3"
+def next_step(
+    config: SearchConfig, outcome: SearchOutcome, directory: Path
+) -> tuple[str, str] | None:
+    """Return what to do next, and the command for it; None where it is done, or not yet time."""
+    if outcome.stop == "interrupted" or config.finalists.k:
+        return None
+    run = shlex.quote(f"run={typed_path(directory)}")
+    best = "three along the front" if config.several else "the three best"
+    return f"next, train {best}:", f"python -m nas_search.train {run} finalists.k=3"
 
 
 def sweep_lines(sweep: Path, jobs: int) -> Iterator[str]:

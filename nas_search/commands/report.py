@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -23,8 +24,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
     try:
         import_plugins(given.plugin)
+        if given.study is not None and given.to_optuna is None:
+            raise InputError("--study names a study of Optuna's: it needs --to-optuna URL")
         if given.serve:
             _serve(given)
+        elif given.to_optuna is not None:
+            _copy(given)
         else:
             _write(given.path)
     except InputError as error:
@@ -63,6 +68,17 @@ def report_parser() -> argparse.ArgumentParser:
         "who can reach this machine",
     )
     parser.add_argument(
+        "--to-optuna",
+        metavar="URL",
+        help="copy the evaluations of a search, or of each of a sweep, into a storage of Optuna's, "
+        "e.g. sqlite:///trials.db; repeated, it adds what is new; no page is written",
+    )
+    parser.add_argument(
+        "--study",
+        metavar="NAME",
+        help="with --to-optuna, name of the study; by default the last two parts of the folder",
+    )
+    parser.add_argument(
         "--plugin",
         action="append",
         default=[],
@@ -80,6 +96,17 @@ def _write(path: str) -> None:
 
     folder = user_path(path).absolute()
     print(write_page(folder, page_of(folder)))
+
+
+def _copy(given: argparse.Namespace) -> None:
+    from nas_search.commands.to_optuna import copy_to_optuna
+    from nas_search.core.files import user_path
+
+    folder = user_path(given.path).absolute()
+    for one in copy_to_optuna(folder, given.to_optuna, given.study):
+        known = f", {one.known:,} were there" if one.known else ""
+        print(f"study {one.study}: {one.new:,} trials are new{known}", flush=True)
+    print(f"to look at them: optuna-dashboard {shlex.quote(given.to_optuna)}")
 
 
 def _serve(given: argparse.Namespace) -> None:

@@ -98,7 +98,7 @@ def _explain(config: InspectConfig, directory: Path, say: Callable[[str], None])
     say(
         f"the prior expects {mean:+.2f} of the architecture, with an uncertainty of "
         f"{deviation:.2f}: {place:+.2f} standard deviations from a random one; {EFFECTS} says why, "
-        f"these features most, beginning at {round(prior.forest.mean, 2) + 0.0:.2f}:"
+        f"these features most, beginning at {round(prior.mean, 2) + 0.0:.2f}:"
     )
     for one in told[:_SHOWN]:
         say(f"  {one.effect:+.3f}  {one.feature} = {one.value:g}")
@@ -123,11 +123,13 @@ def draw_sheet(found: Inspection, path: Path, classes: int, samples: int) -> Non
             printable(names[label]),
             counts[label],
             [image.numpy() for image in label_samples(parts.train, label, samples)],
+            parts.series,
         )
         for label in shown
     ]
     size = " x ".join(map(str, found.input_shape))
-    title = f"{parts.name}: training images of {size}"
+    what = "series" if parts.series else "images"
+    title = f"{parts.name}: training {what} of {size}"
     if len(shown) < len(names):
         title += f", {len(shown)} of {len(names)} classes"
     report.contact_sheet(rows, path, title, printable(parts.form))

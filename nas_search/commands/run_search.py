@@ -11,14 +11,19 @@ import numpy as np
 from rich.console import Console
 
 from nas_search import report
+from nas_search.bridges import Bridges
 from nas_search.commands.constraints import constraint_facts, resolve_constraints
 from nas_search.commands.failures import failure_remark, mostly_failed
 from nas_search.commands.feasible import check_constraints
 from nas_search.commands.filling import filling_remark
 from nas_search.commands.latency import Latency, prepare_latency
+from nas_search.commands.opening import opening_line, rest_line
 from nas_search.commands.pages import write_after
+from nas_search.commands.redraw import redraw
 from nas_search.commands.run_folder import drop_configuration, keep_configuration
 from nas_search.commands.said_of_data import say
+from nas_search.commands.samples import write_samples
+from nas_search.commands.screen import prose, verbatim
 from nas_search.commands.search_finalists import measure_result, train_result
 from nas_search.commands.search_report import SearchResult, print_report, write_report
 from nas_search.commands.search_schema import SearchConfig
@@ -57,7 +62,15 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         InputError: the request cannot be carried out as written.
         RunError: nothing could be scored, or the store or the disk fails.
     """
+    with Bridges(config.bridges, directory, lambda line: prose(console, line)) as bridges:
+        return _run(config, directory, console, bridges)
+
+
+def _run(
+    config: SearchConfig, directory: Path, console: Console, bridges: Bridges
+) -> SearchOutcome:
     keep_imports()
+    prose(console, opening_line(config))
     data = config.dataset.load(config.dataset_options)
     if config.learning is not None:
         budget = config.learning.budget(config.budget, data)
@@ -70,7 +83,7 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     say(data, console, probe_notes(task.images))
     uncounted = uncounted_remark(task.cost(sample).uncounted)
     if uncounted:
-        console.print(uncounted, highlight=False, soft_wrap=True)
+        prose(console, uncounted)
     check_constraints(task)
     facts = search_facts(config, tasks, data)
     facts |= {"latency": latency.facts()} if latency else {}
@@ -95,8 +108,10 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
                 task.device, config.batch, evolves and bool(task.proxies), config.budget.evaluations
             )
             if remark:
-                console.print(remark, highlight=False, soft_wrap=True)
-            outcome = _search(config, tasks, data, algorithm, store, console)
+                prose(console, remark)
+            told = {**facts, "budget": dataclasses.asdict(config.budget)}
+            bridges.start(told, config.objectives, store.evaluations())
+            outcome = _search(config, tasks, data, algorithm, store, console, bridges)
             proposals = space.report() if isinstance(space, FeasibleGenotypes) else {}
             result = SearchResult(
                 config, task, outcome, algorithm.duplicates, facts, proposals, guide
@@ -117,6 +132,8 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
     if latency and outcome.stop != "interrupted" and not mostly_failed(outcome.evaluations):
         result, measured = measure_result(result, latency, data, console)
         write_report(result, directory)
+    if outcome.stop != "interrupted" and not mostly_failed(outcome.evaluations):
+        redraw(result, tasks, directory, console)
     print_report(result, directory, console)
     remark = failure_remark(outcome.evaluations)
     if outcome.stop != "interrupted":
@@ -134,8 +151,12 @@ def run_search(config: SearchConfig, directory: Path, console: Console) -> Searc
         if mostly_failed(outcome.evaluations) and config.proxy.lookup is None:
             raise RunError(f"{remark}; the best of the others says little, and is not trained")
         if remark:
-            console.print(remark, soft_wrap=True)
-        train_result(result, data, directory, console, measured)
+            prose(console, remark)
+        try:
+            train_result(result, data, directory, console, measured)
+        finally:
+            bridges.curves()
+        write_samples(data, config.samples, directory, console)
         write_after(directory, console)
     return outcome
 
@@ -247,12 +268,17 @@ def _search(
     algorithm: Algorithm,
     store: Store,
     console: Console,
+    bridges: Bridges,
 ) -> SearchOutcome:
     """Run the loop on what ``store`` does not hold yet."""
     objective = config.objectives[0]
     recorded, elapsed = store.evaluations(), store.elapsed()
     if recorded:
-        console.print(f"continuing after {len(recorded)} evaluations in {store.path.parent}")
+        counted = sum(e.status != "rejected" and TRAINED not in e.scores for e in recorded)
+        rest = rest_line(config.budget, counted, elapsed) if config.learning is None else ""
+        verbatim(
+            console, f"continuing after {len(recorded)} evaluations in {store.path.parent}{rest}"
+        )
     scored = [e for e in recorded if TRAINED not in e.scores]
     done = sum(e.status != "rejected" for e in scored)
     trained = [e.scores[TRAINED] for e in recorded if TRAINED in e.scores]
@@ -273,6 +299,11 @@ def _search(
             (done, scored),
             None if learning is None else (TRAINED, trained),
         ) as progress:
+
+            def show(evaluation: Evaluation, seconds: float) -> None:
+                progress.advance(evaluation, seconds)
+                bridges.evaluation(evaluation)
+
             return run_loop(
                 algorithm,
                 workers.evaluate,
@@ -283,7 +314,7 @@ def _search(
                 elapsed=elapsed,
                 batch=config.batch,
                 ahead=LOOKAHEAD,
-                progress=progress.advance,
+                progress=show,
             )
     finally:
         workers.close()

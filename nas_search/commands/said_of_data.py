@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
+from nas_search.commands.screen import prose
 from nas_search.data import ImageData
 
 
@@ -15,4 +16,4 @@ def say(data: ImageData, console: Console, notes: Iterable[str] = ()) -> None:
     if os.environ.get("RANK", "0") == "0":
         said = [f"note: {note}" for note in (*data.notes, *notes)]
         for line in (*data.summary, *said):
-            console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+            prose(console, line)

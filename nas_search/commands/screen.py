@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import textwrap
+
 from rich.console import Console
 
 
 def screen() -> Console:
     """Return a console that takes no text for markup (``x[/b]``) or for a symbol (``:cat:``)."""
     return Console(markup=False, emoji=False, highlight=False)
+
+
+def prose(console: Console, text: str) -> None:
+    """Print a sentence, wrapped between words where somebody looks.
+
+    That is in a terminal, and where ``COLUMNS`` says how wide; a pipe gets one line, as programs
+    that read lines want it. A word that is too long, such as a path, stays whole.
+    """
+    if console.is_terminal or os.environ.get("COLUMNS"):
+        text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+    verbatim(console, text)
+
+
+def verbatim(console: Console, text: str) -> None:
+    """Print what may be copied, a command or a genotype: no line break is put into it."""
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)

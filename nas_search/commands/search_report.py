@@ -13,16 +13,19 @@ from typing import Any
 from rich.console import Console
 
 from nas_search import report
-from nas_search.commands.closing import closing_lines, why_ended
+from nas_search.commands.closing import closing_lines, next_step, why_ended
 from nas_search.commands.front_report import front_facts, write_front
+from nas_search.commands.screen import prose, verbatim
 from nas_search.commands.search_schema import SearchConfig
 from nas_search.core.errors import RunError
 from nas_search.core.evaluation import STATUSES, Evaluation
 from nas_search.core.files import write_csv, write_json
 from nas_search.core.versions import versions
 from nas_search.costs import COSTS, bound_keys
+from nas_search.pages.found import found, order_certainty, ranked_of
 from nas_search.runs.architecture import Architecture
 from nas_search.runs.measured import within
+from nas_search.runs.run import open_run
 from nas_search.scoring import ScoringTask
 from nas_search.scoring.constraints import number
 from nas_search.search import SearchOutcome
@@ -193,28 +196,41 @@ def print_report(result: SearchResult, directory: Path, console: Console) -> Non
             report.leaderboard_table(result.ranked, config.proxy.name, config.top, result.truths)
         )
     for column, facts in summary.get("benchmark", {}).items():
-        console.print(_truth_line(column, facts), highlight=False, soft_wrap=True)
+        prose(console, _truth_line(column, facts))
     counted = [f"{count} {status}" for status, count in summary["candidates"].items()]
     counts = ", ".join(counted) or "no candidate"
     if result.trainings:
         counts += "; trainings: " + ", ".join(f"{n} {how}" for how, n in result.trainings.items())
-    console.print(
-        f"{why_ended(config, result.outcome)} after {result.outcome.seconds:.1f} s: {counts}; "
-        f"results in {directory}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    why = why_ended(config, result.outcome)
+    prose(console, f"{why} after {result.outcome.seconds:.1f} s: {counts}")
     if result.proposals:
         drawn, wasted = result.proposals["drawn"], result.proposals["wasted"]
-        console.print(
+        prose(
+            console,
             f"to stay within the bounds {drawn:,} architectures were drawn, {wasted:.1%} in vain",
-            highlight=False,
-            soft_wrap=True,
         )
     if result.ranked:
-        lead = result.standings[0] if result.standings else None
-        for line in closing_lines(config, result.outcome, directory, lead):
-            console.print(line, highlight=False, soft_wrap=True)
+        _print_found(result, directory, console)
+    page = " (report.html shows them)" if result.outcome.stop != "interrupted" else ""
+    verbatim(console, f"results in {directory}{page}")
+    following = result.ranked and next_step(config, result.outcome, directory)
+    if following:
+        says, command = following
+        prose(console, says)
+        verbatim(console, f"  {command}")
+
+
+def _print_found(result: SearchResult, directory: Path, console: Console) -> None:
+    """Print number 1 and how sure it is, as its report says it."""
+    run = open_run(directory)
+    ranked = ranked_of(run)
+    prose(console, found(run, ranked))
+    verbatim(console, f"  {ranked[0][1].genotype}")
+    for line in order_certainty(run, ranked):
+        prose(console, line)
+    lead = result.standings[0] if result.standings else None
+    for line in closing_lines(result.config, result.outcome, lead):
+        prose(console, line)
 
 
 def _truth_line(column: str, facts: dict[str, float | None]) -> str:

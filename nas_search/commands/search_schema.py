@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig
 
+from nas_search.bridges.bridges import check_bridges
 from nas_search.commands.constraints import ConstraintsConfig, keeping, read_constraints
 from nas_search.commands.finalists_by import check_by
 from nas_search.commands.fitness import ProxyConfig, read_proxy
@@ -53,6 +55,10 @@ class SearchConfig:
         table: accuracies to report of what is found; None when no benchmark is chosen.
         finalists: how many of the best are trained at the end, and how.
         recipe: by which recipe.
+        redraw: how many of the best are scored again at the end, under another draw of the weights;
+            None for some where that is cheap, see :mod:`.redraw`.
+        samples: training images of each class that the report shows; 0 for none.
+        bridges: where else the search is told, see :mod:`nas_search.bridges`.
         plugins: modules that were imported first.
         composed: the configuration that all this was read from, for the record of the run.
     """
@@ -79,6 +85,9 @@ class SearchConfig:
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     recipe: Recipe | None = None
     learning: LearningConfig | None = None
+    redraw: int | None = None
+    samples: int = 3
+    bridges: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     composed: dict[str, Any] = field(default_factory=dict)
 
@@ -97,6 +106,7 @@ def read_config(config: DictConfig) -> SearchConfig:
     """
     top = read_beside(config)
     import_plugins(top.plugins)
+    check_bridges(top.bridges)
     evolution = read_evolution(config, top.objectives)
     group = {name: read_group(config, name) for name in GROUPS}
     dataset, dataset_options = read_choice(DATASETS, "dataset", group["dataset"])
@@ -104,6 +114,8 @@ def read_config(config: DictConfig) -> SearchConfig:
     table = read_table(space, group["benchmark"])
     proxy, objectives = read_proxy(group["proxy"], table, space, top.objectives)
     finalists = read_as(FinalistsConfig, "finalists", group["finalists"])
+    if "tensorboard" in top.bridges:  # whose curves a training writes itself, as it goes
+        finalists = dataclasses.replace(finalists, tensorboard=True)
     check_by(finalists.by, objectives, space)  # now, not after the search
     learning = None
     if evolution.learning is not None:
@@ -135,6 +147,9 @@ def read_config(config: DictConfig) -> SearchConfig:
         finalists=finalists,
         recipe=read_as(Recipe, "recipe", group["recipe"]),
         learning=learning,
+        redraw=top.redraw,
+        samples=top.samples,
+        bridges=tuple(top.bridges),
         plugins=tuple(top.plugins),
         composed=as_composed(config),
     )

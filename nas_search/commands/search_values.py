@@ -45,8 +45,15 @@ class Beside:
     precision: Precision
     plugins: list[str]
     objectives: list[str]
+    bridges: list[str]
+    redraw: int | None = at_least(0)
+    samples: int = at_least(0)
     seed: int = at_least(0)
     top: int = at_least(1)
+
+    def __post_init__(self) -> None:
+        if self.redraw == 1:
+            raise InputError("redraw=1 leaves nothing to compare: set it to 0, or to 2 or more")
 
 
 @dataclass(frozen=True)

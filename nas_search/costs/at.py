@@ -61,7 +61,8 @@ def read_at(space: SearchSpace[Any], basis: At, values: Mapping[str, Any], key: 
     Args:
         space: whose skeleton it is.
         basis: sizes of what is not given.
-        values: ``input_size`` (pixels of a side), ``num_classes``, ``dtype``, skeleton sizes.
+        values: ``input_size`` (pixels of a side, steps of a series), ``num_classes``,
+            ``dtype``, skeleton sizes.
         key: the key that holds them, for messages.
 
     Raises:
@@ -77,7 +78,7 @@ def read_at(space: SearchSpace[Any], basis: At, values: Mapping[str, Any], key: 
     if "input_size" in values:
         side = values["input_size"]
         check_int(f"{key}.input_size", side, 1)
-        shape = (shape[0], side, side)
+        shape = (shape[0], 1 if shape[1] == 1 else side, side)  # a series is one row
     dtype = values.get("dtype", basis.dtype)
     if dtype not in ("float32", "int8"):
         raise InputError(f"unknown {key}.dtype '{dtype}'; possible: float32, int8")

@@ -218,7 +218,7 @@ def image_data(
     channels, height, width = train.read(torch.zeros(1, dtype=torch.int64)).shape[1:]
 
     def split(part: Part) -> Split:
-        return Split(part.origin, part.labels, part.read, mean, std, part.files)
+        return Split(part.origin, part.labels, part.read, mean, std, part.files, parts.series)
 
     return ImageData(
         name=parts.name,

@@ -46,6 +46,7 @@ class Split:
         mean: channel means that :meth:`images` subtracts.
         std: channel standard deviations that :meth:`images` divides by.
         files: n files, where each image is one.
+        series: whether these are series, repeated in equal rows.
     """
 
     origin: str
@@ -54,6 +55,7 @@ class Split:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     files: tuple[Path, ...] = ()
+    series: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -28,6 +28,7 @@ from nas_search.runs.architecture import Architecture
 WEIGHTS = "weights.safetensors"
 TORCHVISION = re.compile(r"^(?:from|import) torchvision\b", re.MULTILINE)
 
+_PICTURES = ("pictures", "Pillow and numpy", "photo.jpg")
 _ALWAYS = (normalize, read_pictures, predict_classes, print_classes)
 _IMPORTS = (
     *("import json", "import sys", "from pathlib import Path"),
@@ -39,15 +40,15 @@ _DEFINED = (
 )
 _HEAD = '''"""{title}
 
-Written by nas_search {version}. It needs {needs} and the weights in the same folder; pictures
-in files need Pillow and numpy too:
+Written by nas_search {version}. It needs {needs} and the weights in the same folder; {files}
+in files need {packages} too:
 
     import model
     network = model.load()
-    for answer in model.predict(network, ["photo.jpg"]):
+    for answer in model.predict(network, ["{example}"]):
         print(answer.name, answer.probability)
 
-From a shell: python model.py photo.jpg
+From a shell: python model.py {example}
 """
 
 '''
@@ -157,7 +158,9 @@ def model_source(architecture: Architecture, data: ImageData, version: str) -> s
     title = f"A network of the {architecture.search_space} space, {architecture.genotype}"
     title = title.replace("\\", "\\\\").replace('"', "'")  # it stands in a docstring
     needs = "torch, torchvision" if TORCHVISION.search(body) else "torch"
-    return _HEAD.format(title=title, version=version, needs=needs) + body + tail
+    files = ("series", "numpy", "series.npy") if data.series else _PICTURES
+    about = dict(zip(("files", "packages", "example"), files, strict=True))
+    return _HEAD.format(title=title, version=version, needs=needs, **about) + body + tail
 
 
 def _constructor(

@@ -94,7 +94,8 @@ def read_pictures(pictures: Any, preparation: Preparation) -> Tensor:
         pictures: a file's path, an open file, a Pillow picture, an array (height, width),
             (height, width, channels) or (n, height, width, channels), a tensor (channels, height,
             width) or (n, channels, height, width), or a list of these. Arrays hold 0 to 255 as
-            uint8, or floats from 0 to 1.
+            uint8, or floats from 0 to 1. Of series, an array or tensor (channels, length) or (n,
+            channels, length) as in training, or a .npy file of one.
         preparation: what the network takes.
 
     Raises:
@@ -159,7 +160,6 @@ def _each(given: Any, how: Preparation) -> Iterator[Tensor]:
 
 
 def _from_file(file: Any, how: Preparation) -> Tensor:
-    _need_pillow()
     if isinstance(file, str | PathLike):
         path = Path(file)
         if path.is_dir():
@@ -167,7 +167,24 @@ def _from_file(file: Any, how: Preparation) -> Tensor:
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
         file = path
+    if how.series:
+        return _from_array(_stored(file), how)
+    _need_pillow()
     return _from_picture(read_rgb(file, _background(how)), how)
+
+
+def _stored(file: Any) -> Any:
+    """Return the array in a .npy file."""
+    if np is None:
+        raise ValueError("series in files need numpy: pip install numpy")
+    try:
+        array = np.load(file, allow_pickle=False)
+    except Exception as error:  # damaged headers raise a dozen types, tokenizer errors included
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"cannot read {file} ({reason}); save series with numpy.save") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{file} is an archive of arrays; save series with numpy.save")
+    return array
 
 
 def _background(how: Preparation) -> Color:
@@ -293,12 +310,20 @@ def _need_pillow() -> None:
 
 
 def print_classes(predict: Any, arguments: Sequence[str]) -> int:
-    """Print each file's name and class; return the exit code of ``python model.py FILE...``."""
+    """Print each file's name and class; return the exit code of ``python model.py FILE...``.
+
+    A file may hold several series, whose numbers are printed with it, if it is the only one.
+    """
     if not arguments:
         print("usage: python model.py PICTURE...", file=sys.stderr)
         return 2
     try:
-        for file, answer in zip(arguments, predict(list(arguments)), strict=True):
+        names, answers = list(arguments), predict(list(arguments))
+        if len(answers) != len(names):
+            if len(names) > 1:
+                raise ValueError("a file holds several series; name one such file at a time")
+            names = [f"{names[0]}[{number}]" for number in range(len(answers))]
+        for file, answer in zip(names, answers, strict=True):
             print(f"{file}: {answer.name} ({answer.probability:.0%})")
     except ValueError as error:
         print(error, file=sys.stderr)

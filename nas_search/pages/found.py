@@ -11,6 +11,7 @@ from nas_search.core.evaluation import Evaluation
 from nas_search.pages.page import number
 from nas_search.report.files import best_first
 from nas_search.report.table import human
+from nas_search.runs.redraw import Agreement, Redrawn, agreement, read_redraw
 from nas_search.runs.run import Run
 from nas_search.search.fronts import ranked_by_fronts
 
@@ -64,16 +65,8 @@ def found(run: Run, ranked: Ranked) -> str:
 
 
 def certainty(run: Run, ranked: Ranked) -> Iterator[str]:
-    """Yield how sure the order is: what the run itself can tell, and what it cannot."""
-    if len(run.objectives) > 1:
-        front = sum(one.front == 1 for one in ranked_by_fronts(run.evaluations, run.objectives))
-        yield (
-            f"With several objectives there is no single best: {front:,} architectures stand on "
-            "the front, where none is better in everything. Number 1 dominates the most by itself."
-        )
-    elif len(ranked) > 2 and not run.config.get("ranking"):
-        yield _gap(run, ranked)
-    yield from _draws(run)
+    """Yield how sure all of it is: what the run itself can tell, and what it cannot."""
+    yield from order_certainty(run, ranked)
     yield from _truths(run)
     if run.finalists:
         yield from _agreement(run.finalists)
@@ -82,6 +75,19 @@ def certainty(run: Run, ranked: Ranked) -> Iterator[str]:
             "A score orders the untrained candidates of one search; it is no accuracy. Only "
             "training tells how good they are, and nothing of this search was trained yet."
         )
+
+
+def order_certainty(run: Run, ranked: Ranked) -> Iterator[str]:
+    """Yield how sure the order of the best is: by their scores, and by another draw of weights."""
+    if len(run.objectives) > 1:
+        front = sum(one.front == 1 for one in ranked_by_fronts(run.evaluations, run.objectives))
+        yield (
+            f"With several objectives there is no single best: {front:,} architectures stand on "
+            "the front, where none is better in everything. Number 1 dominates the most by itself."
+        )
+    elif len(ranked) > 2 and not run.config.get("ranking"):
+        yield _gap(run, ranked)
+    yield from _draws(run, ranked)
 
 
 def _value(evaluation: Evaluation, name: str, value: float) -> str:
@@ -119,16 +125,50 @@ def _others(count: int) -> str:
     return "No other is" if not count else "One other is" if count == 1 else f"{count:,} others are"
 
 
-def _draws(run: Run) -> Iterator[str]:
+def _draws(run: Run, ranked: Ranked) -> Iterator[str]:
+    redrawn = read_redraw(run.directory)
+    found = agreement(redrawn)
+    if found is not None and [one.number for one in redrawn] == [
+        n for n, _ in ranked[: len(redrawn)]
+    ]:
+        yield _redrawn(redrawn, found)
+        return
     proxy: dict[str, Any] = run.config["proxy"]
     repeats = proxy.get("repeats")
     if isinstance(repeats, int):
         draws = "one draw" if repeats == 1 else f"the mean over {repeats} draws"
+        one_order = len(run.objectives) == 1 and not run.config.get("ranking")
+        how = (
+            "repeat its command with redraw=5, which scores the five best once more"
+            if one_order
+            else "let python -m nas_search.rank tell by two seeds"
+        )
         yield (
             f"A score is {draws} of the initial weights. How another draw would order the same "
-            "candidates is not in this run: repeat it with proxy.repeats=4 to average the draws "
-            "out, or let python -m nas_search.rank tell by two seeds."
+            f"candidates is not in this run: {how}."
         )
+
+
+def _redrawn(redrawn: Sequence[Redrawn], found: Agreement) -> str:
+    first, second = redrawn[0], redrawn[1]
+    lost = sum(one.again is None for one in redrawn)
+    gap = first.score - second.score
+    top = (
+        "number 1 stays first"
+        if found.first == first.number
+        else f"candidate {found.first} is first instead of candidate {first.number}"
+    )
+    moves = (
+        f"from draw to draw a score moves by {number(found.moves, 3)} (root mean square), the gap "
+        f"between the first two is {number(gap, 3)}"
+        if found.moves
+        else "this score does not depend on the draw"
+    )
+    without = f", {lost} of them got no score under it" if lost else ""
+    return (
+        f"Under another draw of the initial weights the {len(redrawn)} best keep the order of "
+        f"{found.kept} of {found.pairs} pairs{without}, and {top}; {moves}."
+    )
 
 
 def _truths(run: Run) -> Iterator[str]:

@@ -15,6 +15,7 @@ from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
 from nas_search.passes.hooks import RELUS, hooked
+from nas_search.passes.maps import map_dimensions
 from nas_search.passes.paths import find_paths
 from nas_search.stacked.candidates import candidates_of
 
@@ -87,7 +88,7 @@ def count_patterns(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcom
     logits = _forward(subject, look, maps_alone=True)
     if not words:
         name = type(subject.network).__name__
-        raise InputError(f"no nn.ReLU of {name} sees a feature map (n, C, H, W)")
+        raise InputError(f"no nn.ReLU of {name} sees a feature map (n, C, H, W) or (n, C, L)")
     return where_alive(logits, [[PatternCount(count)] for count in _distinct(words, candidates)])
 
 
@@ -100,9 +101,10 @@ def _forward(
     those of feature maps.
     """
     candidates, n = candidates_of(subject.network), len(subject.images)
+    maps = map_dimensions(subject.network)
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if output.dim() == 4 or not maps_alone:
+        if output.dim() in maps or not maps_alone:
             on = inputs[0].unflatten(0, (len(candidates.active), n)).flatten(2) > 0
             look(on, torch.tensor(candidates.active, device=on.device))
 

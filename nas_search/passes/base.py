@@ -157,12 +157,12 @@ def pass_of(kind: type) -> Pass:
     return providers[0]
 
 
-def weighted_layers(network: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+def weighted_layers(network: nn.Module) -> dict[str, nn.Conv1d | nn.Conv2d | nn.Linear]:
     """Return the convolutions and linear layers of ``network`` by name, in its order."""
     return {
         name: module
         for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear)
     }
 
 

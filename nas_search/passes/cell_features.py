@@ -16,6 +16,7 @@ from nas_search.kernels.eigenvalues import eigenvalues
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
 from nas_search.passes.hooks import hooked
+from nas_search.passes.maps import as_images
 from nas_search.stacked.candidates import candidates_of
 
 
@@ -74,6 +75,7 @@ def look_between_cells(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
 
 def _channels(maps: Tensor, candidates: int) -> Tensor:
     """Return each channel's values over images and pixels, (K, C, n H W) float64."""
+    maps = as_images(maps)
     own = maps.reshape(candidates, -1, *maps.shape[-3:])
     return own.transpose(1, 2).flatten(2).double()
 
@@ -88,8 +90,9 @@ def _entropies(maps: Tensor, candidates: int) -> Tensor:
 
 def _gains(before: Tensor, after: Tensor, candidates: int, generator: torch.Generator) -> Tensor:
     """Return the largest singular values (K,); -1 where the signs come out as they went in."""
-    n = after[..., 0, 0, 0].numel() // candidates
-    drawn = torch.randint(0, 2, (n, *after.shape[-3:]), generator=generator)
+    shape = as_images(after).shape[-3:]
+    n = after.numel() // shape.numel() // candidates
+    drawn = torch.randint(0, 2, (n, *shape), generator=generator)
     signs = (drawn.to(after) * 2 - 1).repeat(candidates, 1, 1, 1)
     back: Tensor | None = None
     if after.requires_grad and before.requires_grad:
@@ -98,17 +101,30 @@ def _gains(before: Tensor, after: Tensor, candidates: int, generator: torch.Gene
         )
     if back is None:
         return signs.new_zeros(candidates, dtype=torch.float64)
+    back = as_images(back)
     back = back.reshape(len(signs), *back.shape[-3:])
     unchanged = torch.zeros(candidates, dtype=torch.bool, device=back.device)
     if back.shape == signs.shape:
         unchanged = (back == signs).view(candidates, -1).all(1)
-    stride = back.shape[-1] // signs.shape[-1]
+    stride = -(-back.shape[-1] // signs.shape[-1])
     if stride > 1:
-        back = F.pixel_unshuffle(back, stride)
+        back = _unshuffled(back, stride, signs.shape[-1])
     rows_in, rows_out = _channels(back, candidates), _channels(signs, candidates)
     products = rows_in @ rows_out.mT / rows_out.shape[2]
     largest: Tensor = torch.linalg.matrix_norm(products, ord=2)
     return largest.masked_fill(unchanged, -1)
+
+
+def _unshuffled(maps: Tensor, stride: int, length: int) -> Tensor:
+    """Return maps (n, C, H, W) whose places are those behind a stride, the others as channels.
+
+    Series may have an odd length, whose last step is then half a place: zeros are added.
+    """
+    if maps.shape[-2] > 1:
+        return F.pixel_unshuffle(maps, stride)
+    padded = F.pad(maps, (0, stride * length - maps.shape[-1]))
+    places: Tensor = padded.unflatten(-1, (length, stride)).movedim(-1, 2).flatten(1, 2)
+    return places
 
 
 PASSES.add(Pass(name="cell_features", run=look_between_cells, provides=(CellFeatures,)))

@@ -13,6 +13,7 @@ from nas_search.gradients import PerCandidate, normalized_network
 from nas_search.kernels.eigenvalues import eigenvalues
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.hooks import hooked
+from nas_search.passes.maps import map_dimensions
 from nas_search.stacked.candidates import candidates_of
 
 
@@ -40,10 +41,10 @@ def correlate_channels(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
     candidates = candidates_of(subject.network)
     generator = torch.Generator().manual_seed(subject.seed)
     image = torch.randn(1, *subject.images.shape[1:], generator=generator).to(subject.images)
-    smallest = PerCandidate()
+    smallest, maps = PerCandidate(), map_dimensions(subject.network)
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(output, Tensor) and output.dim() == 4:
+        if isinstance(output, Tensor) and output.dim() in maps:
             values = output.flatten(2).double()
             centered = values - values.mean(2, keepdim=True)
             norms = centered.norm(dim=2, keepdim=True)
@@ -58,7 +59,7 @@ def correlate_channels(subject: Subject, wanted: frozenset[type]) -> Sequence[Ou
     found = smallest.sequences(len(candidates))
     if not any(found):
         name = type(subject.network).__name__
-        raise InputError(f"no module of {name} gives a feature map (n, C, H, W)")
+        raise InputError(f"no module of {name} gives a feature map (n, C, H, W) or (n, C, L)")
     return [[ChannelCorrelations(own)] for own in found]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -9,12 +10,16 @@ from torch import Tensor
 
 from nas_search.passes.base import DeadNetwork, Outcome
 
-CONSTANT_LOGIT_ULPS = 1000
-"""Logits that differ between samples by less than this many roundings of their size are constant.
 
-Global pooling of maps that per-sample batch-norm has just centered gives zero but for rounding, and
-so do the gradients: cosines of rounding errors look like the least conflict of all.
-"""
+def constant_below(dtype: torch.dtype) -> float:
+    """Return the share of their size by which logits must differ between samples, or be constant.
+
+    Global pooling of maps that per-sample batch-norm has just centered gives zero but for rounding,
+    and so do the gradients: cosines of rounding errors look like the least conflict of all. A
+    batch-norm of values that are equal but for rounding makes this up to 316 times larger
+    (1 / sqrt(1e-5)), and the next one again: the root of a rounding is above what is left.
+    """
+    return math.sqrt(torch.finfo(dtype).eps)
 
 
 def where_alive(logits: Tensor, results: Sequence[Outcome]) -> list[Outcome]:
@@ -51,7 +56,7 @@ def logits_flags(logits: Tensor) -> Tensor:
     logits = logits.flatten(2)
     largest = logits.abs().amax((1, 2))
     spread = (logits - logits[:, :1]).abs().amax((1, 2))
-    varies = spread > CONSTANT_LOGIT_ULPS * torch.finfo(logits.dtype).eps * largest
+    varies = spread > constant_below(logits.dtype) * largest
     return torch.stack([logits.isfinite().flatten(1).all(1), varies], 1)
 
 

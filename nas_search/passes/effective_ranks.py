@@ -13,6 +13,7 @@ from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, Outcome, Pass, Subject
 from nas_search.passes.dead import where_alive
 from nas_search.passes.hooks import hooked
+from nas_search.passes.maps import map_dimensions
 from nas_search.stacked.candidates import candidates_of
 
 _ACTIVATIONS = tuple(getattr(activation, name) for name in activation.__all__)
@@ -39,6 +40,7 @@ def measure_ranks(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome
     """
     candidates, n = candidates_of(subject.network), len(subject.images)
     blocks: list[Tensor] = []
+    maps = map_dimensions(subject.network)
     owners: list[int] = []
     seen: set[tuple[int, int]] = set()
 
@@ -46,9 +48,11 @@ def measure_ranks(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome
         values = output[0] if isinstance(output, tuple) else output
         if not isinstance(values, Tensor) or values.dim() < 2:
             return
+        if len(values) != len(candidates.active) * n:  # of no sample: a table of positions
+            return
         own = values.unflatten(0, (len(candidates.active), n))
-        if values.dim() == 4:
-            own = own.transpose(2, 4)  # rows by columns of the image, as the authors have them
+        if values.dim() in maps:  # places by channels, as the authors have them
+            own = own.transpose(2, values.dim())
         own = own.flatten(1, -2)
         rows, columns = own.shape[1:]
         start = max(0, (rows - columns) // 2)

@@ -11,7 +11,7 @@ from torch import Tensor
 from nas_search.core.errors import InputError
 from nas_search.gradients import normalized_network
 from nas_search.passes.base import PASSES, DeadNetwork, Outcome, Pass, Subject
-from nas_search.passes.dead import CONSTANT_LOGIT_ULPS, where_alive
+from nas_search.passes.dead import constant_below, where_alive
 from nas_search.stacked.candidates import candidates_of
 from nas_search.stacked.network import copy_per_candidate
 
@@ -54,7 +54,7 @@ def differentiate_by_images(subject: Subject, wanted: frozenset[type]) -> Sequen
     nothing = DeadNetwork("the sum of all logits does not depend on the images")
     largest = logits.unflatten(0, (candidates, -1)).abs().amax((1, 2))
     change = (rows.norm(dim=2) * subject.images.flatten(1).norm(dim=1)).amax(1)
-    depends = change > CONSTANT_LOGIT_ULPS * torch.finfo(logits.dtype).eps * largest
+    depends = change > constant_below(logits.dtype) * largest
     results: list[Outcome] = [
         [InputJacobian(own, subject.classes)] if does_depend else nothing
         for own, does_depend in zip(rows, depends.tolist(), strict=True)

@@ -16,6 +16,8 @@ from nas_search.stacked.candidates import candidates_of
 
 BATCH = 16
 STEP = 0.01
+_POOLS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,15 @@ def perturb_images(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcom
         features.append(inputs[0])
 
     def normalized(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if not features:  # the first of the two forward passes
+        if not features and inputs[0].dim() > 2:  # the first of the two passes, a feature map
             own = inputs[0].unflatten(0, (len(candidates.active), -1))
             values = own.transpose(1, 2).flatten(2).var(2).mean(1)
             variances.add("variance", candidates.active, values)
 
-    pools = [m for m in network.modules() if isinstance(m, nn.AdaptiveAvgPool2d)]
+    pools = [m for m in network.modules() if isinstance(m, _POOLS)]
     if not pools:
         raise InputError("the Zen-score needs an nn.AdaptiveAvgPool2d before the classifier")
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in network.modules() if isinstance(module, _NORMS)]
     looking = [(pools[-1], pooled), *((norm, normalized) for norm in norms)]
     hooks = hooked(module.register_forward_pre_hook(hook) for module, hook in looking)
     with hooks, normalized_network(network, "batch"), torch.no_grad():

@@ -35,8 +35,10 @@ def count_regions(subject: Subject, wanted: frozenset[type]) -> Sequence[Outcome
     """Forward 3,000 random crops of one channel in batches of 1,000, in true train mode.
 
     Raises:
-        InputError: the network takes other images than crops, or the images are smaller.
+        InputError: the network takes series or other images than crops, or the images are smaller.
     """
+    if any(isinstance(module, nn.Conv1d) for module in subject.network.modules()):
+        raise InputError("linear regions are counted on images, and this network convolves series")
     first = next((m for m in subject.network.modules() if isinstance(m, nn.Conv2d)), None)
     if first is not None and first.in_channels != NARROW_IMAGE[0]:
         raise InputError(

@@ -24,7 +24,8 @@ class SingleImage:
             each call of a module without children; 0 where all values are zero.
         curvature: extrinsic curvature of the logits along a circle through the space of images, at
             one point: sqrt(vv aa - va^2) / vv^(3/2), of the inner products of the first and the
-            second derivative v, a of the logits by the angle; None where v is zero.
+            second derivative v, a of the logits by the angle; None where v is zero but for
+            rounding, as for one image whose features are all normalized before they are averaged.
     """
 
     conditions: tuple[float, ...]
@@ -88,7 +89,10 @@ def _curvatures(subject: Subject, count: int) -> list[float | None]:
     v, a = torch.tensor(rows, dtype=torch.float64).view(count, -1, 2).unbind(2)
     vv, aa, va = (v * v).sum(1), (a * a).sum(1), (v * a).sum(1)
     curvatures: list[float] = ((vv * aa - va**2).clamp_min(0).sqrt() / vv**1.5).tolist()
-    return [value if speed > 0 else None for value, speed in zip(curvatures, vv, strict=True)]
+    # Of what cancels, some thousand roundings are left: far below this, and what moves far above.
+    least = torch.finfo(logits.dtype).eps ** (1 / 3) * logits.detach().double().view(count, -1)
+    moves = (vv.sqrt() > least.norm(dim=1).cpu()).tolist()
+    return [value if moved else None for value, moved in zip(curvatures, moves, strict=True)]
 
 
 def _twice(value: Tensor, angle: Tensor) -> tuple[float, float]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, rankdata
 
 from nas_search.core.errors import InputError
+from nas_search.priors.fit_process import fit_process
 from nas_search.priors.forest import Array, Forest, from_sklearn, joined
-from nas_search.priors.prior import Prior, design
+from nas_search.priors.line import Line, line_of
+from nas_search.priors.prior import COPIES, Prior, Share, design
+from nas_search.priors.process import MOST_TRAININGS, Process
+from nas_search.priors.warp import normal_scores
 from nas_search.spaces import SearchSpace
 
 FEWEST_TRAININGS = 5
@@ -21,18 +25,14 @@ FEATURES_PER_SPLIT = 0.4
 MAX_NODES = 170_000
 """Nodes of a forest, about: its file stays below 1 MB. Many trainings have larger leaves and fewer
 trees, :data:`FEWEST_TREES` at least; their own number makes up for it."""
+MAX_NODES_BESIDE_PROCESS = 130_000
+"""The same beside a process, which takes 100 kB of the file."""
 MAX_LEAVES = 800
 FEWEST_TREES = 50
 BASE_TRAININGS = 40
 """Trainings as many as a prior to start from counts."""
 RANDOM_ARCHITECTURES = 500
 """Drawn to learn the scale of predictions."""
-
-
-def normal_scores(accuracies: Sequence[float] | Array) -> Array:
-    """Return the quantiles of N(0, 1) at (rank - 1/2) / n of ``accuracies`` (n,); ties share."""
-    values = np.asarray(accuracies, dtype=np.float64)
-    return np.asarray(norm.ppf((rankdata(values) - 0.5) / len(values)))
 
 
 def fit_prior(
@@ -45,10 +45,13 @@ def fit_prior(
     base: Prior | None = None,
     trees: int | None = None,
     card: Mapping[str, Any] | None = None,
+    process: bool | None = None,
 ) -> Prior:
     """Return a prior that ranks as trained architectures do within their training protocols.
 
-    Accuracies become normal scores within each protocol, so protocols need no common scale.
+    Accuracies become normal scores within each protocol, so protocols need no common scale. After
+    few trainings it is the mean of a forest, on what the line of the scores leaves, and of a
+    Gaussian process; after many a forest.
 
     Args:
         space: the search space.
@@ -56,12 +59,14 @@ def fit_prior(
         accuracies: (n,) by protocol; NaN where an architecture was not trained by it. A protocol
             of one training says nothing and is left out.
         weights: of each protocol, above 0: its nearness to full training; 1 where none is given.
-        scores: (n,) by name, further columns for the forest; predictions need them then.
+        scores: (n,) by name, to learn from beside structure; predictions need them then.
         seed: of the forest.
         base: prior of the same space to start from; it counts as much as :data:`.BASE_TRAININGS`
             trainings. It takes no scores.
         trees: number of trees; None for :data:`TREES`, or fewer where there are many trainings.
         card: what is told of the prior.
+        process: whether there is a process beside the forest; None where there are at most
+            :data:`.MOST_TRAININGS` trainings.
 
     Raises:
         InputError: fewer than :data:`FEWEST_TRAININGS` trainings, constant accuracies in a
@@ -99,15 +104,70 @@ def fit_prior(
         )
     if base is not None and (base.space.name != space.name or base.scores or names):
         raise InputError("a prior to start from must be of this space, and neither may take scores")
+    if process and total > MOST_TRAININGS:
+        raise InputError(f"{total} trainings are too many for a process; at most {MOST_TRAININGS}")
     index = np.concatenate(rows)
-    trees = trees or number_of_trees(total)
-    own = trees if base is None else round(trees * total / (total + BASE_TRAININGS))
-    forest = grow(values[index], np.concatenate(targets), np.concatenate(counts), seed, own)
-    if base is not None:
-        forest = joined([forest, base.forest.part(trees - own)])
-    center, spread = _scale(space, forest, values, names)
-    references = base.references if base is not None else {}
-    return Prior(space, names, forest, center, spread, references, dict(card or {}))
+    columns, target, by = values[index], np.concatenate(targets), np.concatenate(counts)
+    line, own = None, None
+    if process or (process is None and total <= MOST_TRAININGS):
+        line, own = _beside(columns, len(names), target, by)
+    forest, shares = _together(columns, target, by, seed, trees, line, own, base)
+    fitted = Prior(
+        space=space,
+        scores=names,
+        forest=forest,
+        center=0.0,
+        spread=1.0,
+        references=base.references if base is not None else {},
+        card=dict(card or {}),
+        line=line,
+        processes=shares,
+    )
+    return _scaled(fitted, values)
+
+
+def _beside(columns: Array, scores: int, targets: Array, weights: Array) -> tuple[Line, Process]:
+    """Return the line of the scores, and the process, that stand beside a forest."""
+    structure = columns.shape[1] - COPIES * scores
+    known = columns[:, structure::COPIES]
+    line = line_of(known, targets, weights)
+    process = fit_process(columns[:, :structure], line.warped(known), targets, weights)
+    return line, process
+
+
+def _together(
+    columns: Array,
+    targets: Array,
+    weights: Array,
+    seed: int,
+    trees: int | None,
+    line: Line | None,
+    process: Process | None,
+    base: Prior | None,
+) -> tuple[Forest, tuple[Share, ...]]:
+    """Return all trees, and the processes with their shares of the prediction.
+
+    What is new has the share n / (n + :data:`BASE_TRAININGS`) beside a base, and a process one half
+    of it; trees share the rest by their number.
+    """
+    total = len(targets)
+    trees = trees or number_of_trees(
+        total, MAX_NODES if process is None else MAX_NODES_BESIDE_PROCESS
+    )
+    if line is not None:
+        known = columns[:, columns.shape[1] - COPIES * len(line.warps) :: COPIES]
+        targets = targets - line.predict(line.warped(known))
+    new = 1.0 if base is None else total / (total + BASE_TRAININGS)
+    of_process = new / 2 if process is not None else 0.0
+    shares = () if process is None else (Share(of_process, process),)
+    if base is None:
+        return grow(columns, targets, weights, seed, trees), shares
+    old = tuple(Share((1 - new) * one.weight, one.process) for one in base.processes)
+    of_old_trees = (1 - new) * (1 - sum(one.weight for one in base.processes))
+    own = round(trees * (new - of_process) / (new - of_process + of_old_trees))
+    own = min(max(own, 1), trees - 1)
+    grown = grow(columns, targets, weights, seed, own)
+    return joined([grown, base.forest.part(trees - own)]), (*shares, *old)
 
 
 def leaf_size(trainings: int) -> int:
@@ -115,10 +175,10 @@ def leaf_size(trainings: int) -> int:
     return max(LEAF_SIZE, trainings // MAX_LEAVES)
 
 
-def number_of_trees(trainings: int) -> int:
+def number_of_trees(trainings: int, most_nodes: int = MAX_NODES) -> int:
     """Return how many trees are grown of so many trainings."""
     nodes = max(1, round(1.6 * trainings / leaf_size(trainings)))  # of a tree: measured
-    return min(TREES, max(FEWEST_TREES, MAX_NODES // nodes))
+    return min(TREES, max(FEWEST_TREES, most_nodes // nodes))
 
 
 def grow(values: Array, targets: Array, weights: Array, seed: int, trees: int) -> Forest:
@@ -135,16 +195,16 @@ def grow(values: Array, targets: Array, weights: Array, seed: int, trees: int) -
     return from_sklearn(model).compact()
 
 
-def _scale(
-    space: SearchSpace[Any], forest: Forest, values: Array, scores: Sequence[str]
-) -> tuple[float, float]:
-    """Return mean and standard deviation of predictions over random architectures.
+def _scaled(prior: Prior, values: Array) -> Prior:
+    """Return the prior with its scale: mean and deviation of predictions for random cells.
 
-    With scores, which random architectures do not have, over those that were trained.
+    With scores, which random architectures do not have, for those that were trained, ``values``.
     """
-    if not scores:
+    if not prior.scores:
         rng = np.random.default_rng(0)
-        drawn = [space.sample(rng) for _ in range(RANDOM_ARCHITECTURES)]
-        values = design(space, drawn, (), {})
-    prediction, _ = forest.predict(values)
-    return float(prediction.mean()), float(max(prediction.std(), 1e-6))
+        drawn = [prior.space.sample(rng) for _ in range(RANDOM_ARCHITECTURES)]
+        values = design(prior.space, drawn, (), {})
+    prediction, _ = prior.of_design(values)
+    return dataclasses.replace(
+        prior, center=float(prediction.mean()), spread=float(max(prediction.std(), 1e-6))
+    )

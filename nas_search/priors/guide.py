@@ -1,10 +1,10 @@
 """What a search that trains expects of candidates: prior, score and its own trainings together.
 
 Before anything is trained it is prior and score as one number (:func:`.combined`), or the prior
-alone, or nothing, and the search goes by the score. Then it is a forest on structure and score,
-fitted to normal scores of the accuracies; what was there before counts beside it as much as
-:data:`.BASE_TRAININGS` trainings. A candidate that was trained has the mean of what is expected and
-what was measured: a short training is a measurement with noise.
+alone, or nothing, and the search goes by the score. Then it is a prior on structure and score,
+fitted to normal scores of the accuracies (:func:`.fit_prior`); what was there before counts beside
+it as much as :data:`.BASE_TRAININGS` trainings. A candidate that was trained has the mean of what
+is expected and what was measured: a short training is a measurement with noise.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from nas_search.priors.combine import combined
-from nas_search.priors.fit import BASE_TRAININGS, FEWEST_TRAININGS, fit_prior, normal_scores
+from nas_search.priors.fit import BASE_TRAININGS, FEWEST_TRAININGS, fit_prior
 from nas_search.priors.forest import Array
 from nas_search.priors.prior import Prior
+from nas_search.priors.warp import normal_scores
 from nas_search.spaces import SearchSpace
 
 TREES = 100

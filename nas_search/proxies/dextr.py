@@ -14,11 +14,11 @@ def dextr(measurement: Measurement) -> float:
     """Return a b / (a + b), a and b the logs of one plus conditions and curvature.
 
     Raises:
-        DeadNetwork: the logits do not change along the circle.
+        DeadNetwork: the logits do not change along the circle but for rounding.
     """
     seen = measurement[SingleImage]
     if seen.curvature is None:
-        raise DeadNetwork("the logits do not change along a circle of images")
+        raise DeadNetwork("the logits do not change along a circle of images, but for rounding")
     a, b = math.log1p(sum(seen.conditions)), math.log1p(seen.curvature)
     return a * b / (a + b) if a + b else 0.0
 
@@ -33,6 +33,10 @@ PROXIES.add(
         summary="channels that are not collinear, and logits that bend along a circle of images",
         needs=(SingleImage,),
         formula="ab/(a+b), a = log(1 + sum s_min/s_max of feature maps), b = log(1 + curvature)",
-        caveats="every module once, where the code counts containers again; one image, no label",
+        caveats=(
+            "every module once, where the code counts containers again; one image, no label; "
+            "NaN where all features are normalized before they are averaged, as in cells of "
+            "convolutions only of DARTS; with frozen statistics of one image mostly rounding"
+        ),
     )
 )

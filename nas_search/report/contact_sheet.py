@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nas_search.report.figure import FAINT, INK, MUTED, save, style
@@ -23,6 +24,9 @@ _MARGIN = 0.35
 _LETTER = 0.068
 _DPI = 100
 _LETTERS = 20
+_WIDE = 150  # pixels of a series on the sheet
+_COLORS = (INK, "#c2410c", "#2563eb", "#15803d", "#7e22ce", "#b7791f")
+"""Of the channels of a series that are drawn."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,21 @@ class Row:
         label: the class.
         count: how many images it has.
         samples: pixels (C, H, W) of each, uint8 or float.
+        series: whether these are series in equal rows, drawn as curves.
     """
 
     label: str
     count: int
     samples: Sequence[np.ndarray]
+    series: bool = False
 
 
 def contact_sheet(rows: Sequence[Row], path: Path, title: str, caption: str = "") -> None:
     """Write samples of classes to ``path``, one row each, enlarged without smoothing.
 
     uint8 is shown as 0 to 255, floats from the smallest to the largest value of the sheet. Three
-    or four channels are shown as red, green and blue, otherwise the first channel as gray.
+    or four channels are shown as red, green and blue, otherwise the first channel as gray. Series
+    are curves over time, one for each of their first channels, all of one scale.
 
     Raises:
         OSError: the file cannot be written.
@@ -60,7 +67,12 @@ def sheet_figure(rows: Sequence[Row], title: str, caption: str = "") -> Figure:
     samples = [sample for row in rows for sample in row.samples]
     low = min((float(s.min()) for s in samples), default=0.0)
     high = max((float(s.max()) for s in samples), default=1.0)
-    strips = [_strip([to_rgb(s, low, high) for s in row.samples]) for row in rows]
+    strips = [
+        np.empty((CELL, max(1, len(row.samples)) * _WIDE))
+        if row.series
+        else _strip([to_rgb(s, low, high) for s in row.samples])
+        for row in rows
+    ]
     width = _LABEL + max((strip.shape[1] for strip in strips), default=CELL) / _DPI + 0.1
     width = max(width, _NARROWEST)
     lines = textwrap.wrap(caption, int(width / _LETTER)) or [""]
@@ -81,7 +93,10 @@ def sheet_figure(rows: Sequence[Row], title: str, caption: str = "") -> Figure:
             tall, wide = (n / _DPI for n in strip.shape[:2])
             top -= tall
             axes = figure.add_axes((_LABEL / width, top / height, wide / width, tall / height))
-            axes.imshow(strip, interpolation="nearest", aspect="auto")
+            if row.series:
+                _draw_curves(axes, row.samples, low, high)
+            else:
+                axes.imshow(strip, interpolation="nearest", aspect="auto")
             axes.set_axis_off()
             axes.set_gid(row.label)
             name = row.label if len(row.label) <= _LETTERS else f"{row.label[: _LETTERS - 3]}..."
@@ -99,6 +114,19 @@ def to_rgb(sample: np.ndarray, low: float, high: float) -> np.ndarray:
     channels = pixels[:3] if len(pixels) in (3, 4) else np.repeat(pixels[:1], 3, axis=0)
     shown: np.ndarray = channels.transpose(1, 2, 0)
     return shown
+
+
+def _draw_curves(axes: Axes, samples: Sequence[np.ndarray], low: float, high: float) -> None:
+    """Draw series (C, rows, L) side by side, each with its zero or its lowest value as a line."""
+    base = min(max(low, 0.0), high)
+    for number, sample in enumerate(samples):
+        steps = number + np.linspace(0.04, 0.96, sample.shape[2])
+        axes.plot(steps[[0, -1]], [base, base], color=FAINT, linewidth=0.8)
+        for channel, color in zip(sample[:, 0], _COLORS, strict=False):
+            axes.plot(steps, channel, color=color, linewidth=0.8)
+    margin = 0.05 * (high - low) or 1.0
+    axes.set_xlim(0, max(1, len(samples)))
+    axes.set_ylim(low - margin, high + margin)
 
 
 def _strip(samples: Sequence[np.ndarray]) -> np.ndarray:

@@ -14,6 +14,18 @@ from nas_search.core.objectives import Objective, values_of
 
 SECONDS_BETWEEN_LINES = 15.0
 
+ENOUGH, SOON = 5, 2.0
+"""Evaluations, and seconds, after which the first estimate of the time is given."""
+WORTH_SAYING = 10.0
+"""Seconds that must be left for it; what is shorter has ended before it is read."""
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
 
 class Progress:
     """Shows the number of evaluations, rate, best score and expected time to the end.
@@ -50,6 +62,7 @@ class Progress:
         self._new = self._rejected = 0
         self._training, self._accuracies = trained or ("", [])
         self._start = self._last_line = monotonic()
+        self._foretold = False
         self._bar = progress.Progress(
             progress.BarColumn(),
             progress.TextColumn("{task.description}", markup=False),
@@ -80,7 +93,24 @@ class Progress:
         self._see(evaluation)
         self._show(seconds)
 
+    def _foretell(self, seconds: float) -> None:
+        """Say once how long it will take, as soon as that can be known."""
+        enough = self._new >= ENOUGH and monotonic() - self._start >= SOON
+        if self._foretold or not enough or self._evaluations is None:
+            return
+        self._foretold = True
+        left = self._seconds_left(seconds)
+        if left >= WORTH_SAYING:
+            missing = self._evaluations - self._done
+            self._console.print(
+                f"about {duration(left)} for the other {missing:,} evaluations, if they take as "
+                f"long as the first {self._new}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
     def _show(self, seconds: float) -> None:
+        self._foretell(seconds)
         line = self._line(seconds)
         finished = self._seconds_left(seconds) <= 0
         if self._console.is_terminal:

@@ -20,6 +20,10 @@ from nas_search.stacked.network import Pool, StackedNetwork
 G = TypeVar("G", bound=Hashable)
 
 
+Parameter = tuple[str, tuple[str, ...]]
+"""What was chosen at a place of a genotype, and the names that it was chosen from."""
+
+
 @dataclass(frozen=True)
 class CellEdge:
     """A labeled edge of a cell's drawing, from node ``source`` to node ``target``."""
@@ -223,6 +227,14 @@ class SearchSpace(ABC, Generic[G]):
         nodes alone; a dead genotype has graphs without operations.
         """
         raise NotImplementedError(f"{self.name} names no graphs of operations")
+
+    def parameters(self, genotype: G) -> Mapping[str, Parameter]:
+        """Return what was chosen at each place, and from what, by name of the place; optional.
+
+        The names at a place are the same for all genotypes; a place that a genotype does not have
+        is left out.
+        """
+        return {}
 
     def described(self, genotype: G) -> Sequence[float]:
         """Return the features that ``numbers`` names, equal for genotypes of one canonical form."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
-from nas_search.spaces.base import CellEdge, CellGraph, SearchSpace
+from nas_search.spaces.base import CellEdge, CellGraph, Parameter, SearchSpace
 from nas_search.spaces.text_form import unwrap
 
 
@@ -77,6 +77,15 @@ class ChoiceSpace(SearchSpace[C]):
         are those of one.
         """
         return genotype.choices
+
+    def places(self) -> Sequence[str]:
+        """Return a name per position."""
+        return self.labels or [f"choice{number}" for number in range(1, len(self.positions) + 1)]
+
+    def parameters(self, genotype: C) -> Mapping[str, Parameter]:
+        """Return the choices that make a difference, by position."""
+        rows = zip(self.places(), self.expressed(genotype), self.positions, strict=True)
+        return {place: (name, tuple(names)) for place, name, names in rows if name is not None}
 
     def parse(self, text: str) -> C:
         """Return the genotype written as names joined by bars.

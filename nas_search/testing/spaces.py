@@ -74,6 +74,17 @@ class SearchSpaceConformance:
 
     @_law(30)
     @given(_seeds)
+    def test_parameters_name_what_was_chosen_from_the_same_names_everywhere(
+        self, seed: int
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        first, second = (self.space.parameters(self.space.sample(rng)) for _ in range(2))
+        for place, (name, names) in first.items():
+            assert name in names and len(set(names)) == len(names)
+            assert second.get(place, (name, names))[1] == names
+
+    @_law(30)
+    @given(_seeds)
     def test_text_form_and_parse_are_inverse(self, seed: int) -> None:
         genotype = self.space.sample(np.random.default_rng(seed))
         again = self.space.parse(str(genotype))

@@ -19,18 +19,25 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 """Channel means and standard deviations."""
 
 
-def augment(raw: Tensor, how: Augmentation, statistics: Statistics) -> Tensor:
+def augment(raw: Tensor, how: Augmentation, statistics: Statistics, series: bool = False) -> Tensor:
     """Return normalized float32 images of the same shape as ``raw``.
+
+    Series are moved and masked along time alone, each by one draw for all of its rows.
 
     Args:
         raw: (b, C, H, W) pixels, uint8 or float32.
         how: the augmentation. Policy, crop and mirror act on raw pixels, in this order; the hole
             comes last, on normalized pixels, so its zeros are the channel means.
         statistics: channel means and deviations, as for :func:`nas_search.data.normalize`.
+        series: whether the images are series in equal rows.
 
     Raises:
-        InputError: a policy is requested for images that are not 8-bit.
+        InputError: a policy is requested for images that are not 8-bit, or for series what is for
+            pictures alone.
     """
+    if series:
+        check_series(how)
+        return _augment_series(raw, how, statistics)
     if how.policy != "none":
         raw = _by_policy(raw, how.policy)
     if how.crop:
@@ -46,6 +53,39 @@ def augment(raw: Tensor, how: Augmentation, statistics: Statistics) -> Tensor:
         )
         images = images * cutout_mask(center, how.cutout, height, width).to(images.device)
     return images
+
+
+def check_series(how: Augmentation) -> None:
+    """Raise InputError if ``how`` asks for what is for pictures alone."""
+    asked = (
+        ("flip", how.flip, "time runs one way", "false"),
+        ("policy", how.policy != "none", "its colors and rotations are of pictures", "none"),
+        ("mix", how.mix == "cutmix", "its boxes are of pictures", "mixup or none"),
+    )
+    for key, is_asked, why, instead in asked:
+        if is_asked:
+            raise InputError(
+                f"recipe.augmentation.{key} is not for series: {why}; set "
+                f"recipe.augmentation.{key}={instead}"
+            )
+
+
+def _augment_series(raw: Tensor, how: Augmentation, statistics: Statistics) -> Tensor:
+    """Return series (b, C, rows, L) moved by up to ``crop`` steps, ``cutout`` steps of them mean.
+
+    Where a series is moved, its first or last values are repeated: zero may be no usual value.
+    """
+    steps = torch.arange(raw.shape[3])
+    if how.crop:
+        offset = torch.randint(2 * how.crop + 1, (len(raw), 1)) - how.crop
+        taken = (steps + offset).clamp(0, len(steps) - 1).to(raw.device)
+        raw = raw.gather(3, taken[:, None, None].expand_as(raw))
+    series = normalize(raw, *statistics)
+    if how.cutout:
+        start = torch.randint(len(steps), (len(raw), 1)) - how.cutout // 2
+        kept = (steps < start) | (steps >= start + how.cutout)
+        series = series * kept[:, None, None].to(series.device)
+    return series
 
 
 def shift(raw: Tensor, offset: Tensor) -> Tensor:

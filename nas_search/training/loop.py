@@ -236,7 +236,7 @@ class Training:
     def _step(self, raw: Tensor, labels: Tensor) -> Tensor:
         """Take one step on a batch, in smaller pieces if memory runs out; return the sums."""
         split = self._train.split
-        images = augment(raw, self.recipe.augmentation, (split.mean, split.std))
+        images = augment(raw, self.recipe.augmentation, (split.mean, split.std), split.series)
         images, targets = mix_images(images, labels, self.recipe.augmentation.mix, self._classes)
         while True:
             try:

@@ -78,6 +78,9 @@ class Schedule:
 class Augmentation:
     """Augmentation of the training images, drawn anew in every epoch.
 
+    Of series, ``crop`` moves by so many steps, ``cutout`` hides so many in a row; ``flip``,
+    policies and ``cutmix`` are refused.
+
     Attributes:
         crop: pixels of zeros around the image before a random crop of its own size; 0 for none.
         flip: mirror left and right with probability 1/2.

@@ -9,6 +9,7 @@ from pathlib import Path
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
 from nas_search.data import ImageData
+from nas_search.training.augment import check_series
 from nas_search.training.finalist import Finalist, TrainingPlan, mean
 from nas_search.training.folds import validation_rows
 from nas_search.training.recipe import Recipe
@@ -41,10 +42,14 @@ def check_request(finalists: Sequence[Finalist], data: ImageData, plan: Training
                 f"{quote(finalist.architecture.genotype)} is given twice (perhaps in another "
                 "notation)"
             )
-    if recipe.augmentation.crop >= min(data.input_shape[1:]):
+    if data.series:
+        check_series(recipe.augmentation)
+    _, height, width = data.input_shape
+    if recipe.augmentation.crop >= (width if data.series else min(height, width)):
+        what = f"series of length {width}" if data.series else f"images of {height}x{width}"
         raise InputError(
-            f"recipe.augmentation.crop={recipe.augmentation.crop} moves images of "
-            f"{data.input_shape[1]}x{data.input_shape[2]} out of sight; lower it"
+            f"recipe.augmentation.crop={recipe.augmentation.crop} moves {what} out of sight; "
+            "lower it"
         )
     held_out = validation_rows(data.train.labels, recipe.validation, 0)
     nothing_held_out = data.validation is None and not len(held_out)

@@ -114,8 +114,8 @@ def test_the_printed_command_continues_the_run(
     assert len(open_run(run).evaluations) == 20
     assert open_run(run).score == "gradalign"
     # And the name of its folder is none to the commands that read it.
-    shown = next(line for line in out.splitlines() if line.startswith("next, train"))
-    assert shlex.split(shown.partition(": ")[2])[3] == f"run={run.relative_to(tmp_path)}"
+    shown = next(line for line in out.splitlines() if line.startswith("  python -m nas_search.tr"))
+    assert shlex.split(shown)[3] == f"run={run.relative_to(tmp_path)}"
     code, out, err = call("nas_search.train", f"run={run}", "finalists.k=0")
     assert (code, err) == (2, "nas_search: finalists.k=0 trains nothing; set finalists.k=5\n")
 
@@ -145,7 +145,7 @@ def test_the_last_lines_say_why_it_ended_and_what_is_next(call: Call, tmp_path: 
     assert code == 0
     assert "finished: all 20 evaluations of the budget are made after" in out
     assert "as yet untrained" in out and "no accuracy" in out
-    assert "next, train the three best: python -m nas_search.train run=outputs/" in out
+    assert "next, train the three best:\n  python -m nas_search.train run=outputs/" in out
     assert "nothing evolved" not in out
     minutes = ("budget.evaluations=500", "budget.minutes=0.001", "algorithm.population=100")
     _, out, _ = call("nas_search", *TINY, *minutes, "algorithm.tournament=9")

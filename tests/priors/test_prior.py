@@ -15,9 +15,12 @@ from nas_search.core.errors import InputError
 from nas_search.features import graph_features
 from nas_search.priors import Prior, fit_prior, load_prior
 from nas_search.priors import prior as prior_module
+from nas_search.priors.archive import read_archive
 from nas_search.priors.combine import combined
-from nas_search.priors.fit import normal_scores
+from nas_search.priors.prior import design
+from nas_search.priors.process import MOST_TRAININGS
 from nas_search.priors.reference import reference_of
+from nas_search.priors.warp import normal_scores
 from nas_search.spaces import SPACES, SearchSpace
 
 SPACE: SearchSpace[Any] = SPACES.get("nasbench201").space()
@@ -122,6 +125,75 @@ def test_few_trainings_on_top_of_a_prior_keep_what_it_knows(prior: Prior) -> Non
         fit_prior(darts, drawn, {"own": noise}, base=prior)
 
 
+def test_after_few_trainings_it_is_half_a_forest_beside_the_line_and_half_a_process(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    trained, unseen = cells(40), cells(100, seed=1)
+    here, there = rng.normal(size=40), rng.normal(size=100)
+    told = {"made": quality(trained) + here}
+    fitted = fit_prior(SPACE, trained, told, scores={"gradalign": here}, trees=40)
+    mean, deviation = fitted.predict(unseen, {"gradalign": there})
+    values = design(SPACE, unseen, ("gradalign",), {"gradalign": there})
+    structure, known = fitted.split(values)
+    assert fitted.line is not None and fitted.line.slopes[0] > 0.2
+    (share,) = fitted.processes
+    trees, process = fitted.forest.predict(values), share.process.predict(structure, known)
+    line = fitted.line.predict(known)
+    np.testing.assert_allclose(mean, (line + trees[0] + process[0]) / 2)
+    np.testing.assert_allclose(deviation, (trees[1] + process[1]) / 2)
+    alone = fit_prior(SPACE, trained, told, scores={"gradalign": here}, trees=40, process=False)
+    truth = quality(unseen) + there
+    right = [
+        spearmanr(p.predict(unseen, {"gradalign": there})[0], truth).statistic
+        for p in (fitted, alone)
+    ]
+    assert right[0] > right[1] + 0.02
+    fitted.save(tmp_path / "my.prior")
+    again = load_prior(tmp_path / "my.prior", SPACE)
+    for one, other in zip(
+        again.predict(unseen, {"gradalign": there}), (mean, deviation), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert again.digest == fitted.digest != alone.digest
+
+
+def test_a_forest_alone_has_the_format_of_before(tmp_path: Path) -> None:
+    trained = cells(30)
+    fit_prior(SPACE, trained, {"made": quality(trained)}, trees=20, process=False).save(
+        tmp_path / "my.prior"
+    )
+    record, arrays = read_archive(tmp_path / "my.prior")
+    assert record["format"] == 1 and not {"line", "processes"} & set(record)
+    assert set(arrays) == {"feature", "threshold", "right", "value", "roots"}
+    assert load_prior(tmp_path / "my.prior", SPACE).processes == ()
+
+
+def test_the_largest_process_stays_small(tmp_path: Path) -> None:
+    trained = cells(MOST_TRAININGS + 1)
+    told = quality(trained) + np.random.default_rng(0).normal(size=len(trained))
+    with pytest.raises(InputError, match="401 trainings are too many for a process"):
+        fit_prior(SPACE, trained, {"made": told}, trees=20, process=True)
+    assert not fit_prior(SPACE, trained, {"made": told}, trees=20).processes
+    fit_prior(SPACE, trained[:-1], {"made": told[:-1]}, trees=20).save(tmp_path / "my.prior")
+    size = (tmp_path / "my.prior").stat().st_size
+    assert size < 150_000  # beside 500 trees, at most 850,000
+
+
+def test_a_prior_on_top_of_one_with_a_process_keeps_it(prior: Prior) -> None:
+    trained, unseen = cells(20, seed=8), cells(50, seed=1)
+    noise = np.random.default_rng(0).normal(size=20)
+    on_top = fit_prior(SPACE, trained, {"own": noise}, base=prior, trees=60)
+    new, old = on_top.processes
+    assert new.weight == pytest.approx(20 / 60 / 2)
+    assert old.weight == pytest.approx(40 / 60 / 2) and old.process is prior.processes[0].process
+    expected = on_top.rest * on_top.forest.predict(design(SPACE, unseen, (), {}))[0]
+    for share in on_top.processes:
+        own, _ = share.process.predict(design(SPACE, unseen, (), {}), np.empty((50, 0)))
+        expected += share.weight * own
+    np.testing.assert_allclose(on_top.predict(unseen)[0], expected)
+
+
 def test_what_teaches_nothing_is_refused() -> None:
     trained = cells(20)
     with pytest.raises(InputError, match="3 trained architectures are too few"):
@@ -144,8 +216,8 @@ def test_priors_of_others_are_refused(
     monkeypatch.setattr(prior_module, "VERSION", 2)
     with pytest.raises(InputError, match="other features"):
         load_prior(file, SPACE)
-    monkeypatch.setattr(prior_module, "FORMAT", 2)
-    with pytest.raises(InputError, match="format 1, this version reads 2"):
+    monkeypatch.setattr(prior_module, "READABLE", (3,))
+    with pytest.raises(InputError, match="is a prior of format 2, this version reads 2"):
         load_prior(file, SPACE)
 
 
@@ -204,14 +276,7 @@ def test_score_and_prior_weigh_the_same_and_no_neighbor_matters(prior: Prior) ->
     with pytest.raises(InputError, match="does not say how gradalign is distributed"):
         combined(prior, np.zeros(1), "gradalign", [1.0])
     scores = np.exp(np.random.default_rng(0).normal(5, 3, size=2000))
-    whole = Prior(
-        prior.space,
-        (),
-        prior.forest,
-        prior.center,
-        prior.spread,
-        {"gradalign": reference_of(scores, "made")},
-    )
+    whole = prior.described({}, {"gradalign": reference_of(scores, "made")})
     unseen = cells(300, seed=5)
     mean, _ = whole.predict(unseen)
     own = np.exp(np.random.default_rng(1).normal(5, 3, size=300))

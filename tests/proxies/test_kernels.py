@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import nas_search
 from nas_search.passes.effective_ranks import EffectiveRanks, effective_ranks
 from nas_search.passes.logit_kernel import LogitKernel
 from nas_search.proxies import PROXIES, Measurement
 from nas_search.scoring import Measuring, measure
+from nas_search.spaces.autoformer import AutoformerSpace
 from nas_search.testing.proxies import small_network
 from tests.proxies.naive import CELLS, batch, build, score
 
@@ -185,3 +187,34 @@ def test_dextr_is_made_of_conditions_and_the_curvature_of_differences(number: in
     first, second = np.log1p(total), np.log1p(float(curvature))
     expected = first * second / (first + second)
     assert score("dextr", number) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logits_that_a_circle_does_not_move_have_no_curvature(dtype: torch.dtype) -> None:
+    layers = (
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1),
+        nn.BatchNorm2d(8),  # one image's mean over positions is zero, whatever the image
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 3),
+    )
+    images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    labels = torch.tensor([0, 1, 2, 0])
+    still = nas_search.score(nn.Sequential(*layers).to(dtype), images, labels, ["dextr"])
+    assert np.isnan(still["dextr"])
+    assert "do not change along a circle" in still.reasons["dextr"]
+    moving = nn.Sequential(*layers[:4], *layers[5:]).to(dtype)
+    assert nas_search.score(moving, images, labels, ["dextr"])["dextr"] > 0
+
+
+def test_near_leaves_out_what_is_of_no_sample() -> None:
+    space = AutoformerSpace(depth=[1], embed_dim=[6, 8], mlp_ratio=[1], num_heads=[1])
+    network = space.build(
+        space.parse("embed_dim=6,mlp_ratio=1,num_heads=1"), (3, 4, 4), 3, patch_size=2
+    )
+    images, labels = torch.randn(4, 3, 4, 4), torch.arange(4) % 3
+    scores = nas_search.score(network, images, labels, ["near"])
+    assert scores["near"] > 9  # nine layers whose outputs are of samples, each of rank 1 or more

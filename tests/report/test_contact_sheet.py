@@ -68,3 +68,17 @@ def test_series_are_bands_and_empty_classes_leave_a_gap(tmp_path: Path) -> None:
     assert first is not None and second is not None
     assert first.shape[0] == CELL + 6 and first.shape[1] == 3 * 96
     contact_sheet(rows, tmp_path / "a.png", "title")
+
+
+def test_series_are_curves_of_one_scale() -> None:
+    waves = [np.stack([np.full((1, 50), c + n / 10) for c in (0.0, 1.0, 2.0)]) for n in range(4)]
+    rows = [Row("waves", 4, waves, series=True), Row("none read", 2, [], series=True)]
+    figure = sheet_figure(rows, "title")
+    first, second = figure.axes
+    assert first.get_ylim() == second.get_ylim() and not second.get_lines()
+    curves = [line for line in first.get_lines() if len(line.get_xdata()) == 50]  # type: ignore[arg-type]
+    assert len(curves) == 4 * 3
+    heights = [float(np.asarray(line.get_ydata())[0]) for line in curves]
+    assert heights == [float(wave[channel, 0, 0]) for wave in waves for channel in range(3)]
+    colors = [line.get_color() for line in curves]
+    assert colors[:3] == colors[3:6] and len(set(colors[:3])) == 3

@@ -20,6 +20,7 @@ from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
 
 SIZES: dict[str, dict[str, Any]] = {
+    "conv1d": {"stem": 8, "multiplier": 0.2},
     "darts": {"cells": 3, "channels": 4},
     "mobilenet": {"stem": 8, "head": 16, "multiplier": 0.2},
     "module": {},
@@ -27,6 +28,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "nasbench201": {"cells": 1, "channels": 4},
     "nas_bench_macro": {"channels": 2},
     "nats_size": {},
+    "nds_cells": {"width_factor": 0.125, "depth_factor": 0.2},
+    "nds_residual": {"width_factor": 0.125, "depth_factor": 0.2},
     "transnas_macro": {"channels": 4, "stem_halvings": 0, "last_relu": True},
     "transnas_micro": {"channels": 4, "stem_halvings": 0, "last_relu": True},
 }

@@ -65,7 +65,7 @@ def scored(problem: Any, genotypes: list[Any], stack: int) -> list[Evaluation]:
 
 
 @pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS.names() if name != "guided"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", (*NAMES, "conv1d", "nds_cells", "nds_residual"))
 def test_every_algorithm_searches_it(name: str, algorithm: str) -> None:
     space = SPACES.get(name).space()
     record = ALGORITHMS.get(algorithm)

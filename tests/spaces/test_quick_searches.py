@@ -17,15 +17,22 @@ from tests.spaces.test_module import SCHEMA
 
 SMALLEST = {
     "autoformer": ("depth=[1,2]", "embed_dim=[8,12]", "mlp_ratio=[1,2]", "num_heads=[1,2]"),
+    "conv1d": ("stem=8", "multiplier=0.1", "depths=[1]"),
     "darts": ("cells=3", "channels=2"),
     "mobilenet": ("stem=8", "head=8", "multiplier=0.1", "depths=[1,2]"),
+    "flexibert": ("layers=[1,2]", "hidden=[8]", "feed_forward=[8,12]", "embedding=8"),
     "module": ("function=tests.spaces.made_networks:chain", f"choices={SCHEMA}"),
     "nasbench101": ("modules_per_stack=1", "channels=5"),
     "nasbench201": ("cells=1", "channels=2"),
+    "nds_cells": ("family=nasnet", "width_factor=0.1", "depth_factor=0.1"),
+    "nds_residual": ("family=resnext_a", "width_factor=0.1", "depth_factor=0.1"),
 }
 """Keys of the group ``search_space``; a space that is not here has its own defaults."""
 
-TRAINED = {"mobilenet": ("finalists.k=1", "recipe.epochs=1", "recipe.drop_path=0.1")}
+TRAINED = dict.fromkeys(
+    ("mobilenet", "nds_cells", "nds_residual"),
+    ("finalists.k=1", "recipe.epochs=1", "recipe.drop_path=0.1"),
+)
 """Spaces whose best is trained and exported here; that of others has tests of its own."""
 
 SPACES = sorted(path.stem for path in (Path(CONF) / "search_space").glob("*.yaml"))

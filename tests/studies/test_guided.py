@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nas_search.priors import guide as model
 from nas_search.priors.guide import PriorGuide
 from nas_search.search import Budget
 from nas_search.search import guided as algorithm
@@ -143,3 +144,16 @@ def test_the_page_shows_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     begin, end = "<!-- guided: begin -->\n", "<!-- guided: end -->\n"
     shown = text.split(begin)[1].split(end)[0]
     assert shown == guided.shown(rows), "run: python -m studies.guided ... --page docs/guided.md"
+
+
+def test_the_forest_alone_has_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def remember(*_: object) -> guided.Found:
+        seen.append(getattr(model.fit_prior, "keywords", {}))
+        return {}
+
+    monkeypatch.setattr(guided, "guided", remember)
+    for method in ("guided", *guided.FOREST_ALONE, "guided, kappa 2"):
+        guided.search(place(), method, 0)
+    assert seen == [{}, {"process": False}, {"process": False}, {}]

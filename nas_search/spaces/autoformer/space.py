@@ -23,7 +23,14 @@ from nas_search.spaces.autoformer.network import (
     BlockAlone,
     check_patches,
 )
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
+from nas_search.spaces.base import (
+    SPACES,
+    CellEdge,
+    CellGraph,
+    Parameter,
+    SearchSpace,
+    SpaceRecord,
+)
 from nas_search.spaces.parts import Part
 
 
@@ -203,6 +210,20 @@ class AutoformerSpace(SearchSpace[Autoformer]):
         """Return attention and MLP of every layer."""
         blocks = [block for block in network.modules() if isinstance(block, Block)]
         return [branch for block in blocks for branch in (block.attention, block.mlp)]
+
+    def parameters(self, genotype: Autoformer) -> Mapping[str, Parameter]:
+        """Return depth and width, and both choices of each layer."""
+        chosen: dict[str, tuple[float, Sequence[float]]] = {
+            "depth": (len(genotype.layers), self.ranges.depth),
+            "embed_dim": (genotype.embed_dim, self.ranges.embed_dim),
+        }
+        for number, layer in enumerate(genotype.layers, 1):
+            chosen[f"mlp_ratio {number}"] = (layer.mlp_ratio, self.ranges.mlp_ratio)
+            chosen[f"num_heads {number}"] = (layer.heads, self.ranges.num_heads)
+        return {
+            name: (f"{value:g}", tuple(f"{one:g}" for one in possible))
+            for name, (value, possible) in chosen.items()
+        }
 
     def graphs(self, genotype: Autoformer) -> tuple[CellGraph, ...]:
         """Return the layers as a chain."""

@@ -18,7 +18,14 @@ from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
+from nas_search.spaces.base import (
+    SPACES,
+    CellEdge,
+    CellGraph,
+    Parameter,
+    SearchSpace,
+    SpaceRecord,
+)
 from nas_search.spaces.cell_graph import Expression, Sum, add
 from nas_search.spaces.darts import genotype as genotypes
 from nas_search.spaces.darts.cost import network_parts, network_segments
@@ -244,6 +251,17 @@ class DartsSpace(SearchSpace[Genotype]):
         sizes = read_macro(DartsMacro, macro)
         _check(input_shape, num_classes, sizes)
         return network_segments(genotype, input_shape, num_classes, sizes)
+
+    def parameters(self, genotype: Genotype) -> Mapping[str, Parameter]:
+        """Return operation and input of both edges of each node; not what is concatenated."""
+        chosen: dict[str, Parameter] = {}
+        for cell in CELLS:
+            for position, (operation, source) in enumerate(getattr(genotype, cell)):
+                node, edge = 2 + position // 2, "ab"[position % 2]
+                inputs = tuple(map(str, range(node)))
+                chosen[f"{cell} {node}{edge} operation"] = (operation, OPERATIONS)
+                chosen[f"{cell} {node}{edge} input"] = (str(source), inputs)
+        return chosen
 
     def graphs(self, genotype: Genotype) -> tuple[CellGraph, ...]:
         """Return the normal and the reduction cell to draw; edges into the output have no label."""

@@ -13,7 +13,14 @@ import numpy as np
 from torch import nn
 
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
+from nas_search.spaces.base import (
+    SPACES,
+    CellEdge,
+    CellGraph,
+    Parameter,
+    SearchSpace,
+    SpaceRecord,
+)
 from nas_search.spaces.nasbench101 import genotype as genotypes
 from nas_search.spaces.nasbench101.cost import network_parts, network_segments
 from nas_search.spaces.nasbench101.genotype import Nasbench101Genotype, from_graph
@@ -214,6 +221,17 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         sizes = read_macro(Nasbench101Macro, macro)
         _check(input_shape, num_classes, sizes)
         return network_segments(_canonical_graph(genotype), input_shape, num_classes, sizes)
+
+    def parameters(self, genotype: Nasbench101Genotype) -> Mapping[str, Parameter]:
+        """Return the operation of each inner vertex, and whether each edge is there.
+
+        Vertices are those of the genotype, before pruning.
+        """
+        inner = enumerate(genotype.ops[1:-1], 1)
+        chosen: dict[str, Parameter] = {f"vertex {v}": (name, OPERATIONS) for v, name in inner}
+        for x, y in itertools.combinations(range(len(genotype.ops)), 2):
+            chosen[f"edge {x}-{y}"] = ("yes" if genotype.matrix[x][y] else "no", ("no", "yes"))
+        return chosen
 
     def graphs(self, genotype: Nasbench101Genotype) -> tuple[CellGraph, ...]:
         """Return the pruned cell to draw, vertices as built; only projections have labels."""

@@ -195,6 +195,10 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         _check(input_shape, num_classes)
         return network_segments(genotype.operations, input_shape, num_classes, sizes)
 
+    def places(self) -> Sequence[str]:
+        """Return the edges by name."""
+        return [f"edge {source}-{target}" for source, target in EDGES]
+
     def graphs(self, genotype: Nasbench201Genotype) -> tuple[CellGraph, ...]:
         """Return the cell to draw: nodes ``"0"`` (input) to ``"3"`` (output)."""
         edges = tuple(

@@ -18,7 +18,14 @@ from torch import nn
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
 from nas_search.spaces.arguments import read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
+from nas_search.spaces.base import (
+    SPACES,
+    CellEdge,
+    CellGraph,
+    Parameter,
+    SearchSpace,
+    SpaceRecord,
+)
 from nas_search.spaces.parts import Part
 from nas_search.spaces.text_form import unwrap
 from nas_search.spaces.transnas.block import BasicBlock, TransnasMacroNetwork
@@ -210,6 +217,11 @@ class TransnasMacroSpace(SearchSpace[TransnasMacroGenotype]):
         sizes = read_macro(TransnasMacro, macro)
         check(input_shape, num_classes)
         return macro_parts(genotype.modules, input_shape, num_classes, sizes)
+
+    def parameters(self, genotype: TransnasMacroGenotype) -> Mapping[str, Parameter]:
+        """Return the kind of each module."""
+        kinds = tuple(KINDS.values())
+        return {f"module {n}": (KINDS[m], kinds) for n, m in enumerate(genotype.modules, 1)}
 
     def graphs(self, genotype: TransnasMacroGenotype) -> tuple[CellGraph, ...]:
         """Return the modules as a chain."""

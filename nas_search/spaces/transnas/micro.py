@@ -167,6 +167,10 @@ class TransnasMicroSpace(ChoiceSpace[TransnasMicroGenotype]):
         check(input_shape, num_classes)
         return micro_segments(genotype.choices, MODULES, input_shape, num_classes, sizes)
 
+    def places(self) -> Sequence[str]:
+        """Return the edges by name."""
+        return [f"edge {source}-{target}" for source, target in EDGES]
+
     def graphs(self, genotype: TransnasMicroGenotype) -> tuple[CellGraph, ...]:
         """Return the cell to draw: nodes ``"0"`` (input) to ``"3"`` (output)."""
         edges = tuple(
