@@ -47,6 +47,7 @@ ELSEWHERE = {
     "ssh": "needs another machine",
     "tensorboard": "shows what a run has told it",
     "optuna-dashboard": "shows what a run has told it",
+    "wandb": "needs an account",
     "docker": "needs Docker and a registry",
     "helm": "needs a Kubernetes cluster",
     "kubectl": "needs a Kubernetes cluster; tests/test_cluster_files.py reads the file",
