@@ -60,7 +60,7 @@ def _search(arguments: Sequence[str]) -> Iterator[str]:
     if _chosen(arguments, "finalists.k"):
         yield "finalists.k=1"
     if _chosen(arguments, "constraints.max_latency_ms"):
-        yield from ("latency.networks=10", "latency.repeats=2", "latency.best=1")
+        yield from ("latency.networks=10", "latency.repeats=3", "latency.best=1")
         yield from ("constraints.max_latency_ms=1e6",)
 
 
