@@ -48,6 +48,7 @@ ELSEWHERE = {
     "wandb sync": "needs an account",
     "tensorboard": "shows what a run has told it",
     "optuna-dashboard": "shows what a run has told it",
+    "wandb": "needs an account",
     "docker": "needs Docker and a registry",
     "helm": "needs a Kubernetes cluster",
     "kubectl": "needs a Kubernetes cluster; tests/test_cluster_files.py reads the file",

@@ -90,6 +90,9 @@ def _add_tables(folder: Path, rng: np.random.Generator) -> None:
         ]
         write_csv(folder / f"{file}.csv", fields, rows)
     shutil.copy(folder / "nasbench201.csv", folder / "nasbench201_classes.csv")
+    layers = '[["SA", "SDP", 4, 512, 3], ["SA", "SDP", 4, 1024, 1]]'
+    rows = [[size, layers, 70.0] for size in (128, 256)]
+    write_csv(folder / "flexibert.csv", ["hidden_size", "encoder_layers", "glue"], rows)
     space = SPACES.get("darts").space()
     rows = [[str(space.sample(rng)), round(rng.uniform(90, 97), 2)] for _ in range(20)]
     write_csv(folder / "my_table.csv", ["genotype", "accuracy"], rows)
