@@ -11,10 +11,7 @@ from nas_search import report
 from nas_search.report.figure import INK, style
 from studies.result_files import Runs, judged_rows, mean_scores
 
-SCATTERS = {
-    "nasbench201": ("c10_test_200", "c100_test_200", "in16_test_200"),
-    "full_600": ("c10_acc",),
-}
+SCATTERS = {"nasbench201": ("c10_test_200", "c100_test_200", "in16_test_200")}
 HEAT = {
     "NAS-Bench-201\nCIFAR-10": ("nasbench201", "c10_test_200"),
     "NAS-Bench-201\nCIFAR-100": ("nasbench201", "c100_test_200"),
