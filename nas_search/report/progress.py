@@ -15,7 +15,10 @@ from nas_search.core.objectives import Objective, values_of
 SECONDS_BETWEEN_LINES = 15.0
 
 ENOUGH, SOON = 5, 2.0
-"""Evaluations, and seconds, after which the first estimate of the time is given."""
+"""Evaluations, and seconds, after the first one with which the time can be estimated.
+
+The first one does not count: workers start, and libraries are read, before it.
+"""
 WORTH_SAYING = 10.0
 """Seconds that must be left for it; what is shorter has ended before it is read."""
 
@@ -62,6 +65,7 @@ class Progress:
         self._new = self._rejected = 0
         self._training, self._accuracies = trained or ("", [])
         self._start = self._last_line = monotonic()
+        self._first: tuple[float, float] | None = None
         self._foretold = False
         self._bar = progress.Progress(
             progress.BarColumn(),
@@ -95,13 +99,19 @@ class Progress:
 
     def _foretell(self, seconds: float) -> None:
         """Say once how long it will take, as soon as that can be known."""
-        enough = self._new >= ENOUGH and monotonic() - self._start >= SOON
-        if self._foretold or not enough or self._evaluations is None:
+        if self._foretold or self._evaluations is None or not self._new:
+            return
+        if self._first is None:
+            self._first = seconds, monotonic()
+        since, clock = self._first
+        if self._new <= ENOUGH or monotonic() - clock < SOON:
             return
         self._foretold = True
-        left = self._seconds_left(seconds)
+        missing = self._evaluations - self._done
+        left = missing * (seconds - since) / (self._new - 1)
+        if self._seconds is not None:
+            left = min(left, self._seconds - seconds)
         if left >= WORTH_SAYING:
-            missing = self._evaluations - self._done
             self._console.print(
                 f"about {duration(left)} for the other {missing:,} evaluations, if they take as "
                 f"long as the first {self._new}",

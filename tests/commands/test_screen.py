@@ -84,8 +84,11 @@ def test_a_search_says_what_it_does_finds_and_leaves_at_both_widths(
 
 
 def bars(evaluations: int | None, monkeypatch: pytest.MonkeyPatch, seconds: float) -> str:
-    """Return what a progress says that is told eight evaluations, ``seconds`` apart."""
-    clock = [0.0]
+    """Return what a progress says that is told eight evaluations, ``seconds`` apart.
+
+    The first comes a minute later: its workers start before it.
+    """
+    clock = [60.0]
     monkeypatch.setattr(progress, "monotonic", lambda: clock[0])
     console = Console(file=io.StringIO(), width=200)
     with Progress(console, Objective("s"), evaluations, None) as shown:
@@ -99,11 +102,11 @@ def bars(evaluations: int | None, monkeypatch: pytest.MonkeyPatch, seconds: floa
 def test_how_long_it_takes_is_said_once_as_soon_as_it_is_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    said = bars(105, monkeypatch, 2.0)
+    said = bars(106, monkeypatch, 2.0)
     (line,) = [one for one in said.splitlines() if one.startswith("about")]
     # 100 are left, of two seconds each
     assert line == (
-        "about 3 min for the other 100 evaluations, if they take as long as the first 5"
+        "about 3 min for the other 100 evaluations, if they take as long as the first 6"
     )
     assert "about" not in bars(8, monkeypatch, 2.0)  # six seconds are over before they are read
     assert "about" not in bars(None, monkeypatch, 2.0)  # the minutes of the budget say it
