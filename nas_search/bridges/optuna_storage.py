@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,19 +61,24 @@ def storage_at(url: str) -> Iterator[Any]:
         # The last one where another version of Optuna made it, and where a driver is missing.
         except (ArgumentError, NoSuchModuleError, ImportError, RuntimeError) as error:
             raise InputError(
-                f"{OPTION} {url} is no storage that can be opened ({_line(error)}); a file is "
-                "sqlite:///trials.db"
+                f"{OPTION} {_shown(url)} is no storage that can be opened ({_line(error)}); a "
+                "file is sqlite:///trials.db"
             ) from None
         yield storage
     except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
         raise RunError(
-            f"{OPTION} {url}: {_line(error)}; repeat the command: it continues after the last "
-            "trial that was copied"
+            f"{OPTION} {_shown(url)}: {_line(error)}; mend that and repeat the command: what was "
+            "copied is kept"
         ) from error
     finally:
         if storage is not None:
             storage.engine.dispose()
         optuna.logging.set_verbosity(loud)
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its password."""
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
 
 
 def copy_run(run: Run, space: SearchSpace[Any], storage: Any, name: str) -> Copied:

@@ -28,7 +28,7 @@ def meant_key(key: str, conf: Path, command: str) -> str:
         conf: the folder of the configuration.
         command: name of the command's file in it, as in ``config`` for ``config.yaml``.
     """
-    known = dict.fromkeys(_keys(conf, command))
+    known = dict.fromkeys(one for one in _keys(conf, command) if one != key)
     same_end = [one for one in known if one.split(".")[-1] == key.split(".")[-1]]
     similar = closest(key, known)
     if not similar and not same_end:

@@ -13,7 +13,7 @@ from nas_search.commands.screen import prose
 from nas_search.commands.search_report import SearchResult
 from nas_search.core.evaluation import Evaluation
 from nas_search.report.progress import duration
-from nas_search.runs.redraw import Redrawn, read_redraw, write_redraw
+from nas_search.runs.redraw import FILE, Redrawn, read_redraw, write_redraw
 from nas_search.scoring import Executor, ScoringTask
 
 BEST = 5
@@ -48,6 +48,7 @@ def redraw(
     """
     asked = result.config.redraw
     if asked == 0:
+        (directory / FILE).unlink(missing_ok=True)  # of an earlier start
         return
     if not _can(result):
         if asked:

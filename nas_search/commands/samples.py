@@ -21,6 +21,8 @@ CLASSES = 10
 """Classes that are shown, evenly spaced among all."""
 LARGEST = 72
 """Pixels that an image keeps in each direction."""
+MOST = 50
+"""Images of a class, however many are asked for: more are wider than a page."""
 BYTES = 200_000
 """Size that the file may have: fewer images are shown where they would take more."""
 
@@ -29,12 +31,15 @@ def write_samples(data: ImageData, count: int, directory: Path, console: Console
     """Write ``count`` training images per class into the folder of a run, unless they are there.
 
     Nothing is written of series, nor of images of which one per class takes more than
-    :data:`BYTES`. What goes wrong is said in a line: a picture is never worth a search.
+    :data:`BYTES`, and what an earlier start wrote is deleted where ``count`` is 0. What goes wrong
+    is said in a line: a picture is never worth a search.
     """
     file = directory / SHEET
-    if not count or data.series or file.exists():
-        return
     try:
+        if not count:
+            file.unlink(missing_ok=True)
+        if not count or data.series or file.exists():
+            return
         _write(data, count, file)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -46,11 +51,12 @@ def _write(data: ImageData, count: int, file: Path) -> None:
     part = Part(train.origin, train.labels, train.read, train.files)
     counts = torch.bincount(train.labels, minlength=data.num_classes).tolist()
     shown = spaced_rows(data.num_classes, CLASSES).tolist()
-    samples = {n: [_small(one) for one in label_samples(part, n, count)] for n in shown}
+    most = min(count, MOST, max(counts[n] for n in shown))
+    samples = {n: [_small(one) for one in label_samples(part, n, most)] for n in shown}
     title = f"{data.name}: training images of {' x '.join(map(str, data.input_shape))}"
     if len(shown) < data.num_classes:
         title += f", {len(shown)} of {data.num_classes} classes"
-    for most in range(count, 0, -1):
+    while most:
         rows = [
             report.Row(
                 printable(data.class_names[n]),
@@ -60,8 +66,10 @@ def _write(data: ImageData, count: int, file: Path) -> None:
             for n in shown
         ]
         report.contact_sheet(rows, file, title, printable(data.form))
-        if file.stat().st_size <= BYTES:
+        size = file.stat().st_size
+        if size <= BYTES:
             return
+        most = min(most - 1, max(1, most * BYTES // size))
     file.unlink()
     raise ValueError(f"one of each class takes more than {BYTES // 1000} kB")
 

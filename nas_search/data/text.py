@@ -65,7 +65,9 @@ def load_text(options: TextOptions) -> ImageData:
         )
     numbers = {symbol: 2 + number for number, symbol in enumerate(frequent[: options.symbols])}
     tokens = np.array([numbers.get(symbol, OTHER) for symbol in text], dtype=np.uint8)
-    windows, labels = masked_windows(tokens, options.length, options.classes)
+    # What does not fit is not cut: a window may be asked for that no memory holds.
+    length = min(options.length, len(tokens) + 1)
+    windows, labels = masked_windows(tokens, length, options.classes)
     if len(windows) == 0 or np.bincount(labels, minlength=options.classes).min() < 2:
         raise InputError(
             f"{origin} is too short: {len(text):,} characters make {len(windows):,} windows of "

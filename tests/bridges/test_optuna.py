@@ -143,6 +143,7 @@ def test_a_sweep_is_one_study_per_search(
     [
         ("trials.db", 2, "sqlite:///trials.db"),
         ("nosuch://x", 2, "no storage that can be opened"),
+        ("nosuch://me:secret@x/y", 2, "nosuch://me:***@x/y is no storage"),
         ("sqlite:////nosuch/folder/trials.db", 1, "unable to open database file"),
     ],
 )

@@ -68,6 +68,9 @@ def test_the_best_are_scored_again_once(call: Call, tmp_path: Path) -> None:
     assert (run / FILE).read_bytes() == kept
     assert 0 < (run / SHEET).stat().st_size <= BYTES
     assert 'id="data-set"' in (run / "report.html").read_text()
+    code, out, _ = call("nas_search", *small, "redraw=0")
+    assert code == 0 and "keep the order of" not in out
+    assert not (run / FILE).exists()
 
 
 def test_only_the_draw_is_another(

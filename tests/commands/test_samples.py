@@ -37,6 +37,7 @@ def noise(side: int, classes: int, channels: int = 3) -> ImageData:
 def written(data: ImageData, folder: Path, count: int = 3) -> str:
     """Write the samples; return what was said."""
     console = Console(file=io.StringIO())
+    folder.mkdir(exist_ok=True)
     write_samples(data, count, folder, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -67,6 +68,15 @@ def test_none_are_shown_of_series_and_where_nobody_wants_them(tmp_path: Path) ->
     written(dataclasses.replace(noise(8, 2), series=True), tmp_path)
     written(noise(8, 2), tmp_path, 0)
     assert not (tmp_path / SHEET).exists()
+    written(noise(8, 2), tmp_path)
+    written(noise(8, 2), tmp_path, 0)  # a search that is started again: not those of before, either
+    assert not (tmp_path / SHEET).exists()
+
+
+def test_more_than_there_are_is_all_and_soon(tmp_path: Path) -> None:
+    written(noise(8, 2), tmp_path / "all", 5)
+    written(noise(8, 2), tmp_path / "more", 10**9)
+    assert (tmp_path / "all" / SHEET).read_bytes() == (tmp_path / "more" / SHEET).read_bytes()
 
 
 def test_images_that_cannot_be_read_are_a_line_and_no_failure(tmp_path: Path) -> None:

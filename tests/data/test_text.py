@@ -91,6 +91,8 @@ def test_texts_that_are_too_short_or_no_text_are_refused(tmp_path: Path) -> None
         load_text(TextOptions(written(tmp_path, "abab")))
     with pytest.raises(InputError, match="is too short: 26 characters make 0 windows of 32"):
         load_text(TextOptions(written(tmp_path, "abcdefghijklmnopqrstuvwxyz")))
+    with pytest.raises(InputError, match="26 characters make 0 windows of 1000000000,"):
+        load_text(TextOptions(written(tmp_path, "abcdefghijklmnopqrstuvwxyz"), length=10**9))
     file = tmp_path / "picture.png"
     file.write_bytes(b"\x89PNG\xff")
     with pytest.raises(InputError, match="as a text in UTF-8"):
