@@ -38,8 +38,9 @@ class Bridges:
     """Tells all bridges of a search; a context manager.
 
     How much a bridge was told is noted in its folder before it is told, so a search that is
-    killed and continued tells nothing twice; at most what was being told is missing there. A
-    bridge that fails is left out from then on, and never costs the search: ``say`` gets a line.
+    killed and continued tells nothing twice; what was being told, or what a bridge had not written
+    yet, is missing there. A bridge that fails is left out from then on, and never costs the search:
+    ``say`` gets a line.
 
     Args:
         names: the bridges.
