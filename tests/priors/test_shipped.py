@@ -30,7 +30,9 @@ def test_every_space_with_a_table_has_a_prior_below_a_megabyte() -> None:
 def test_the_cards_say_what_they_must(name: str) -> None:
     prior = shipped_prior(SPACES.get(name).space())
     card = prior.card
-    assert card["fitted_on"] and card["does_not_hold"] and sum(card["trainings"].values()) > 200
+    assert card["fitted_on"] and card["does_not_hold"]
+    least = {"flexibert": 240}  # its table has 241 models
+    assert sum(card["trainings"].values()) > least.get(name, 300)
     for figure in card["held_out"]:
         assert 0.7 < figure["pairs_low"] < figure["pairs"] < figure["pairs_high"] < 1 or (
             "other protocols" in figure["how"]
