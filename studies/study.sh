@@ -6,7 +6,8 @@
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
 # nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid
 # choice settings noise nasbench101 field az_nas darts_field darts_jacobian heavy classes classes_full
-# classes_heavy evolution evolution_heavy equal_size full_600.
+# classes_heavy evolution evolution_heavy equal_size full_600
+#   another_form another_form_timm.
 # Then: python -m studies.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -150,6 +151,47 @@ END
       ranked darts "$tables/darts_full600_curves.csv" full_600/all all \
         benchmark.architecture=genotype benchmark.validation=c10_acc seeds=[0] batch_size=32 \
         "proxies=[gradalign,params,flops,depth,naswot,swap,zico,synflow]" ;;
+    another_form) # what studies.another_form chooses from; TABLES holds all of its tables
+      "$python" -m studies.another_form tables "$tables" "$out/tables"
+      another() { # PLACE SPACE TABLE ARCHITECTURES OVERRIDES...
+        local place=$1 space=$2 table=$3 count=$4
+        shift 4
+        ranked "$space" "$table" "another_form/$place" "$count" $grid seeds=[0] batch_size=32 \
+          bootstrap=0 "$@"
+      }
+      transnas() { # KIND ARCHITECTURES
+        another "transnas_$1" "transnas_$1" "$tables/transnas101.csv" "$2" \
+          benchmark.architecture=arch "benchmark.where={space:$1}" \
+          benchmark.validation=class_object__test_top1 'benchmark.test=[class_object__test_top1,class_scene__test_top1,jigsaw__test_top1,autoencoder__test_ssim,normal__test_ssim,room_layout__test_loss,segmentsemantic__test_mIoU]'
+      }
+      transnas micro 200
+      another nas_bench_macro nas_bench_macro "$tables/nas_bench_macro.csv" 150 \
+        benchmark.architecture=arch benchmark.validation=mean_acc
+      "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
+        "benchmark.path=$tables/nasbench101.npz" "${images[@]}" "${alike[@]}" architectures=200 \
+        "hydra.run.dir=$out/another_form/nasbench101" $grid seeds=[0] batch_size=32 bootstrap=0
+      another nasbench201 nasbench201 "$tables/nasbench201.csv" 300 \
+        benchmark.architecture=arch_str benchmark.validation=c10_test_200 \
+        'benchmark.test=[c10_test_200,c100_test_200,in16_test_200]'
+      transnas macro 150
+      another full_600 darts "$tables/darts_full600_curves.csv" all \
+        benchmark.architecture=genotype benchmark.validation=c10_acc
+      for protocol in small_200 short_50; do
+        another "$protocol" darts "$tables/darts_trained.csv" 100 \
+          benchmark.architecture=genotype benchmark.validation=c10_acc \
+          "benchmark.where={protocol:$protocol}"
+      done
+      for supernet in tiny small base; do
+        another "autoformer_$supernet" autoformer "$out/tables/autoformer_$supernet.csv" 60 \
+          "search_space.supernet=$supernet" search_space.patch_size=8 \
+          benchmark.validation=imagenet_top1
+      done
+      "$python" -m nas_search.rank search_space=flexibert dataset=text benchmark=flexibert \
+        "benchmark.path=$tables/flexibert.csv" "${alike[@]}" architectures=60 \
+        "hydra.run.dir=$out/another_form/flexibert" $grid seeds=[0] batch_size=32 bootstrap=0 ;;
+    another_form_timm) # the same of the models of timm, 64 x 64 pixels
+      "$python" -m studies.timm_models score --table "$tables/timm_same_recipe.csv" \
+        --images "$cifar" --size 64 --to "$out/another_form/timm.csv" --grid ;;
     nasbench101) # a space that nothing was chosen on
       nasbench101 scores "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;

@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gc
+import importlib
 import math
 import warnings
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ from torch import Tensor, nn
 
 import nas_search
 from benchmarks.common import header
+from studies.forms import GRID
 from studies.markdown import replaced, table
 
 RESULTS = Path(__file__).parent / "results"
@@ -63,11 +65,15 @@ def main() -> None:
     scoring.add_argument("--size", type=int, default=None, help="pixels; default: each model's own")
     scoring.add_argument("--n", type=int, default=32, help="images in the probe batch")
     scoring.add_argument("--proxies", nargs="+", default=list(PROXIES))
+    scoring.add_argument("--grid", action="store_true", help="what studies.another_form needs")
     scoring.add_argument("--as-built", action="store_true", help="leave residual scales of zero")
     scoring.add_argument("--to", type=Path, default=RESULTS / "timm_64.csv")
     options = parser.parse_args()
     if options.command == "score":
         torch.set_num_threads(1)
+        if options.grid:
+            importlib.import_module("studies.gradalign_forms")
+            options.proxies = ["gradalign", "params", "flops", "depth", *GRID]
         score_models(options)
     else:
         report(options.table)

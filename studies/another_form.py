@@ -1,0 +1,264 @@
+"""Whether another form of the default score is better in eight places: chosen by a written rule.
+
+The rule stands in docs/study_protocol.md and was fixed before its outcome was looked at. A
+candidate is a form of ``studies.forms.GRID`` times powers of the network's depth and
+multiply-accumulates; the halves of ``studies.halves`` choose one, the others judge it. The scores
+are those of studies/study.sh, parts another_form and another_form_timm.
+
+    python -m studies.another_form tables ../shared/data OUT     writes tables that have no texts
+    python -m studies.another_form choose OUT --timm timm_same_recipe.csv
+
+writes studies/results/another_form.csv, from which studies.study_report makes the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.common import header, say
+from nas_search.ranking.correlation import failures_last, kendall_tau, spearman_rho
+from nas_search.tables import Array
+from studies.forms import GRID
+from studies.halves import HALVES, half
+from studies.result_files import RESULTS, Row, read_rows, write_rows
+
+SUPERNETS = ("tiny", "small", "base")
+PARTS = {
+    "nasbench201": ("nasbench201",),
+    "nasbench101": ("nasbench101",),
+    "transnas_micro": ("transnas_micro",),
+    "transnas_macro": ("transnas_macro",),
+    "autoformer": tuple(f"autoformer_{supernet}" for supernet in SUPERNETS),
+    "darts": ("full_600", "small_200", "short_50"),
+    "nas_bench_macro": ("nas_bench_macro",),
+    "timm": (),
+}
+"""The rankings that each place is the mean of; those of timm are its recipes."""
+JUDGED_ONLY = {"flexibert": ("flexibert",)}
+"""What no form is chosen on."""
+DEPTHS, COSTS = (0.0, 0.125, 0.25, 0.375, 0.5), (0.0, 0.125, 0.25, 0.5)
+"""Powers of depth and of multiply-accumulates."""
+DEFAULT, SIZES = "gradalign", ("params", "flops")
+FIXED = (DEFAULT, *SIZES, "depth")
+LEAST = 6
+"""Models that a recipe of timm needs in a half."""
+DRAWS = 1000
+"""Resamples of an interval."""
+COLUMNS = ("place", "half", "n", "who", "form", "tau", "rho", "ahead", "ahead_low", "ahead_high")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Architectures that were trained alike.
+
+    Attributes:
+        keys: (n,), what says to which half each belongs.
+        accuracies: higher is better, (n,) by column.
+        scores: (candidates, n), failures last.
+    """
+
+    keys: tuple[str, ...]
+    accuracies: Mapping[str, Array]
+    scores: Array
+
+    def of(self, rows: Array) -> Ranking:
+        """Return the ranking of some of them."""
+        accuracies = {name: values[rows] for name, values in self.accuracies.items()}
+        return Ranking(tuple(self.keys[i] for i in rows), accuracies, self.scores[:, rows])
+
+    def halves(self) -> dict[str, Ranking]:
+        """Return the ranking of each half."""
+        own = np.array([half(key) for key in self.keys])
+        return {name: self.of(np.flatnonzero(own == name)) for name in HALVES}
+
+
+Place = tuple[Ranking, ...]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    texts = commands.add_parser("tables", help="write tables with a column of architectures")
+    texts.add_argument("data", type=Path)
+    texts.add_argument("out", type=Path)
+    choosing = commands.add_parser("choose", help="choose and judge")
+    choosing.add_argument("out", type=Path)
+    choosing.add_argument("--timm", type=Path, required=True, help="the table of recipes")
+    options = parser.parse_args()
+    if options.command == "tables":
+        write_autoformer(options.data / "autoformer.csv", options.out)
+        return
+    places = read_places(options.out, options.timm)
+    rows = list(chosen_and_judged(places))
+    write_rows(RESULTS / "another_form.csv", COLUMNS, rows)
+    sizes = ", ".join(f"{name} {sum(len(r.keys) for r in p)}" for name, p in places.items())
+    say(header(candidates=len(candidates()), architectures=sizes))
+
+
+def write_autoformer(source: Path, out: Path) -> None:
+    """Write a table per super-network, with the texts of the space ``autoformer``."""
+    out.mkdir(parents=True, exist_ok=True)
+    for supernet in SUPERNETS:
+        with (out / f"autoformer_{supernet}.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("architecture", "imagenet_top1"))
+            for row in read_rows(source):
+                if row["supernet"] == supernet:
+                    named = ("embed_dim", "mlp_ratio", "num_heads")
+                    text = ",".join(f"{name}={row[name]}" for name in named)
+                    writer.writerow((text, row["imagenet_top1"]))
+
+
+def candidates() -> list[tuple[str, float, float]]:
+    """Return each candidate's form and its powers of depth and of multiply-accumulates."""
+    return list(product(GRID, DEPTHS, COSTS))
+
+
+def named(candidate: tuple[str, float, float]) -> str:
+    """Return a candidate's name, its powers in thousandths."""
+    form, depth, cost = candidate
+    return f"{form}_depth_{1000 * depth:.0f}_macs_{1000 * cost:.0f}"
+
+
+def scores_of(rows: Sequence[Mapping[str, str]]) -> Array:
+    """Return (candidates and then :data:`FIXED`, n) scores, failures last."""
+    names = (*GRID, *FIXED)
+    columns = {
+        name: np.array([float(row[name]) if row[name] else math.nan for row in rows])
+        for name in names
+    }
+    depth, macs = columns["depth"], columns["flops"]
+    values = [columns[form] * depth**d * macs**c for form, d, c in candidates()]
+    values += [columns[name] for name in FIXED]
+    return np.array([failures_last(value) for value in values])
+
+
+def read_places(out: Path, timm: Path) -> dict[str, Place]:
+    """Return the rankings of every place from what studies/study.sh wrote into ``out``."""
+    places: dict[str, Place] = {}
+    for name, parts in (PARTS | JUDGED_ONLY).items():
+        if parts:
+            files = [out / "another_form" / part / "scores.csv" for part in parts]
+            places[name] = tuple(read_ranking(file) for file in files)
+    places["timm"] = tuple(read_timm(out / "another_form" / "timm.csv", timm))
+    return places
+
+
+def read_ranking(file: Path) -> Ranking:
+    """Return the ranking of a run of rank; losses count by their negatives."""
+    rows = read_rows(file)
+    measured = {"genotype", "status", "reason", "seed", "random", *GRID, *FIXED}
+    columns = [name for name in rows[0] if name not in measured]
+    accuracies = {
+        name: (-1 if name.endswith("_loss") else 1) * np.array([float(row[name]) for row in rows])
+        for name in columns
+    }
+    return Ranking(tuple(row["genotype"] for row in rows), accuracies, scores_of(rows))
+
+
+def read_timm(file: Path, source: Path) -> Iterator[Ranking]:
+    """Yield the ranking of each recipe with enough models in either half."""
+    scores: dict[str, dict[str, str]] = {}
+    for row in read_rows(file):
+        scores.setdefault(row["model"], {})[row["proxy"]] = row["score"]
+    recipes: dict[str, dict[str, float]] = {}
+    for row in read_rows(source):
+        if row["model"] in scores:
+            recipes.setdefault(row["recipe"], {})[row["model"]] = float(row["imagenet_top1"])
+    for recipe, accuracies in recipes.items():
+        keys = tuple(accuracies)
+        known = {recipe: np.array(list(accuracies.values()))}
+        ranking = Ranking(keys, known, scores_of([scores[model] for model in keys]))
+        if min(len(own.keys) for own in ranking.halves().values()) >= LEAST:
+            yield ranking
+
+
+def taus(place: Place, rows: slice | Sequence[int] = slice(None)) -> Array:
+    """Return each candidate's mean tau over columns and rankings of a place, (candidates,)."""
+    return np.mean(
+        [
+            [kendall_tau(scores, accuracies) for scores in ranking.scores[rows]]
+            for ranking in place
+            for accuracies in ranking.accuracies.values()
+        ],
+        axis=0,
+    )
+
+
+def chosen_and_judged(places: Mapping[str, Place]) -> Iterator[Row]:
+    """Yield what the rule chose, what each place would choose, and the fixed, in both halves."""
+    halves = {
+        name: {which: tuple(r.halves()[which] for r in place) for which in HALVES}
+        for name, place in places.items()
+    }
+    chooses, judges = HALVES
+    free = len(candidates())
+    seen = {name: taus(halves[name][chooses], slice(0, free)) for name in PARTS}
+    overall = int(np.mean(list(seen.values()), axis=0).argmax())
+    draws: list[dict[str, Array]] = []
+    for name, place in halves.items():
+        who = {"rule": overall, **({"own": int(seen[name].argmax())} if name in seen else {})}
+        who |= {fixed: free + number for number, fixed in enumerate(FIXED)}
+        for which in HALVES:
+            ahead = resampled(place[which], list(who.values()), free, seed=len(draws))
+            if which == judges and name in PARTS:
+                draws.append(dict(zip(who, ahead.T, strict=True)))
+            yield from _rows(name, which, place[which], who, ahead)
+    # The mean over places, judged.
+    for title in ("rule", "own", *FIXED):
+        leads = np.mean([own[title] for own in draws], axis=0)
+        low, high = np.quantile(leads, (0.025, 0.975))
+        yield {
+            **dict.fromkeys(COLUMNS, ""),
+            **{"place": "mean", "half": judges, "who": title, "ahead": f"{leads.mean():.3f}"},
+            **{"ahead_low": f"{low:.3f}", "ahead_high": f"{high:.3f}"},
+        }
+
+
+def _rows(
+    name: str, which: str, place: Place, who: Mapping[str, int], ahead: Array
+) -> Iterator[Row]:
+    """Yield a half's rows of a place: tau, rho and the lead on the default with its interval."""
+    numbers = list(who.values())
+    tau = taus(place, numbers)
+    rho = np.mean(
+        [
+            [spearman_rho(ranking.scores[i], accuracies) for i in numbers]
+            for ranking in place
+            for accuracies in ranking.accuracies.values()
+        ],
+        axis=0,
+    )
+    default = list(who).index(DEFAULT)
+    for at, (title, number) in enumerate(who.items()):
+        low, high = np.quantile(ahead[:, at], (0.025, 0.975))
+        yield {
+            **{"place": name, "half": which, "n": str(sum(len(r.keys) for r in place))},
+            **{"who": title, "form": title if title in FIXED else named(candidates()[number])},
+            **{"tau": f"{tau[at]:.3f}", "rho": f"{rho[at]:.3f}"},
+            **{"ahead": f"{tau[at] - tau[default]:.3f}"},
+            **{"ahead_low": f"{low:.3f}", "ahead_high": f"{high:.3f}"},
+        }
+
+
+def resampled(place: Place, numbers: Sequence[int], default: int, seed: int) -> Array:
+    """Return (DRAWS, candidates) leads in mean tau on the default, architectures resampled."""
+    rng = np.random.default_rng(seed)
+    leads = []
+    for _ in range(DRAWS):
+        drawn = tuple(r.of(rng.integers(len(r.keys), size=len(r.keys))) for r in place)
+        values = taus(drawn, [*numbers, default])
+        leads.append(values[:-1] - values[-1])
+    return np.array(leads)
+
+
+if __name__ == "__main__":
+    main()
