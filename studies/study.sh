@@ -186,9 +186,9 @@ END
           "search_space.supernet=$supernet" search_space.patch_size=8 \
           benchmark.validation=imagenet_top1
       done
-      "$python" -m nas_search.rank search_space=flexibert dataset=text benchmark=flexibert \
-        "benchmark.path=$tables/flexibert.csv" "${alike[@]}" architectures=60 \
-        "hydra.run.dir=$out/another_form/flexibert" $grid seeds=[0] batch_size=32 bootstrap=0 ;;
+      "$python" -m nas_search.rank search_space=flexibert dataset=text dataset.length=16 \
+        benchmark=flexibert "benchmark.path=$tables/flexibert.csv" "${alike[@]}" architectures=60 \
+        "hydra.run.dir=$out/another_form/flexibert" $grid seeds=[0] batch_size=16 bootstrap=0 ;;
     another_form_timm) # the same of the models of timm, 64 x 64 pixels
       "$python" -m studies.timm_models score --table "$tables/timm_same_recipe.csv" \
         --images "$cifar" --size 64 --to "$out/another_form/timm.csv" --grid ;;
