@@ -24,15 +24,17 @@ import argparse
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy import stats
 
 import nas_search
 from benchmarks.common import append_rows, header, say
 from benchmarks.reduced import cifar10, read_recipe, with_crop
+from nas_search.report.figure import INK, MUTED, save, style
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
 from nas_search.tables import Array
@@ -73,6 +75,7 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", help="all if not given")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--page", type=Path, help="of report: the page whose table is written anew")
+    parser.add_argument("--plot", type=Path, help="of report: the picture that is drawn")
     options = parser.parse_args()
     if options.part == "draw":
         draw(options.file, {"cells": options.cells, "channels": options.channels})
@@ -87,6 +90,9 @@ def main() -> None:
         if options.page:
             page = options.page.read_text(encoding="utf-8")
             options.page.write_text(replaced(page, "trained", text), encoding="utf-8")
+        if options.plot:
+            means = by_group(read_rows(options.file), by_cell(_results(options).rows()))
+            save(picture(means), options.plot)
 
 
 def draw(file: Path, macro: dict[str, int]) -> None:
@@ -163,19 +169,10 @@ def report(cells: Sequence[Row], trainings: Sequence[Row]) -> str:
     another search would find other cells. A published cell is one network: it is set against the
     spread of the random ones.
     """
-    groups: dict[str, list[str]] = {}
-    for row in cells:
-        groups.setdefault(row["group"], []).append(row["genotype"])
-    accuracies: dict[str, dict[str, float]] = {}
-    params = {}
-    for row in trainings:
-        accuracies.setdefault(row["genotype"], {})[row["seed"]] = float(row[TRAINED])
-        params[row["genotype"]] = int(row["params"])
-    means = {
-        group: np.array([np.mean(list(accuracies[cell].values())) for cell in done])
-        for group, by in groups.items()
-        if (done := [cell for cell in by if cell in accuracies])
-    }
+    groups = _groups(cells)
+    accuracies = by_cell(trainings)
+    params = {row["genotype"]: int(row["params"]) for row in trainings}
+    means = by_group(cells, accuracies)
     lines = []
     for group, values in sorted(means.items(), key=lambda pair: -pair[1].mean()):
         sizes = [params[cell] for cell in groups[group] if cell in params]
@@ -190,6 +187,56 @@ def report(cells: Sequence[Row], trainings: Sequence[Row]) -> str:
     titles = ["group", "cells", "parameters", "test accuracy, %", "standard deviation"]
     titles += ["ahead of random by", "probability of being ahead"]
     return table(titles, lines) + "\n" + _stability(accuracies)
+
+
+def by_cell(trainings: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Return test accuracies by genotype and seed, %."""
+    accuracies: dict[str, dict[str, float]] = {}
+    for row in trainings:
+        accuracies.setdefault(row["genotype"], {})[row["seed"]] = float(row[TRAINED])
+    return accuracies
+
+
+def by_group(
+    cells: Sequence[Row], accuracies: Mapping[str, Mapping[str, float]]
+) -> dict[str, Array]:
+    """Return the accuracy of each trained cell of a group, its mean over seeds, by group."""
+    return {
+        group: np.array([np.mean(list(accuracies[cell].values())) for cell in done])
+        for group, by in _groups(cells).items()
+        if (done := [cell for cell in by if cell in accuracies])
+    }
+
+
+def _groups(cells: Sequence[Row]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for row in cells:
+        groups.setdefault(row["group"], []).append(row["genotype"])
+    return groups
+
+
+def picture(means: Mapping[str, Array]) -> Figure:
+    """Return the cells of each group as points, with the group's mean and 95 % interval."""
+    with style():
+        figure = Figure(
+            figsize=(7, 0.8 + 0.5 * len(means)), facecolor="white", layout="constrained"
+        )
+        axes = figure.add_subplot()
+        ordered = sorted(means, key=lambda group: means[group].mean())
+        for height, group in enumerate(ordered):
+            values = means[group]
+            axes.plot(values, np.full(len(values), height), "o", color=MUTED, ms=5, alpha=0.6)
+            if len(values) > 1:
+                error = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
+                axes.errorbar(values.mean(), height, xerr=error, fmt="D", color=INK, capsize=4)
+        if DRAWN in means:
+            axes.axvline(means[DRAWN].mean(), color=MUTED, lw=1, ls=":")
+        axes.set_yticks(range(len(ordered)), ordered)
+        axes.set_ylim(-0.6, len(ordered) - 0.4)
+        axes.set_xlabel("test accuracy, % (points: cells; diamonds: mean and 95 % interval)")
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    return figure
 
 
 def _against(values: Array, others: Array) -> list[str]:

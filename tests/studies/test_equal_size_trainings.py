@@ -9,7 +9,18 @@ import pytest
 from scipy import stats
 
 from nas_search.spaces import SPACES
-from studies.equal_size_trainings import BOUND, CLASSES, IMAGE, LEAST, RANDOM, draw, report
+from studies.equal_size_trainings import (
+    BOUND,
+    CLASSES,
+    IMAGE,
+    LEAST,
+    RANDOM,
+    by_cell,
+    by_group,
+    draw,
+    picture,
+    report,
+)
 from studies.result_files import read_rows
 
 
@@ -47,6 +58,20 @@ def test_a_group_that_is_not_trained_yet_says_how_far_it_is() -> None:
         cells, [one for one in trainings if one["genotype"] not in ("found 4", "found 5")]
     )
     assert "| found | 4 of 6 so far |" in text and "| random | 12 |" in text
+
+
+def test_the_picture_has_every_cell_and_the_interval_of_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    groups = {"random": rng.normal(62, 1, (12, 2)), "found": rng.normal(63, 1, (6, 2))}
+    cells, trainings = rows(groups | {"DARTS_V2": np.array([[61.0, 62.0]])})
+    (axes,) = picture(by_group(cells, by_cell(trainings))).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["DARTS_V2", "random", "found"]
+    points = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
+    assert sorted(len(values) for values in points) == [1, 6, 12]
+    (segment,) = axes.containers[1].lines[2][0].get_segments()
+    found = groups["found"].mean(1)
+    wanted = stats.t.interval(0.95, 5, found.mean(), stats.sem(found))
+    assert segment[:, 0] == pytest.approx(wanted, abs=1e-3)
 
 
 def test_seeds_that_agree_are_told_from_seeds_that_do_not() -> None:
