@@ -16,18 +16,20 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.common import header, say
 from nas_search.ranking.correlation import failures_last, kendall_tau, spearman_rho
 from nas_search.tables import Array
 from studies.forms import GRID
 from studies.halves import HALVES, half
+from studies.markdown import number, table
 from studies.result_files import RESULTS, Row, read_rows, write_rows
 
 SUPERNETS = ("tiny", "small", "base")
@@ -48,6 +50,8 @@ DEPTHS, COSTS = (0.0, 0.125, 0.25, 0.375, 0.5), (0.0, 0.125, 0.25, 0.5)
 """Powers of depth and of multiply-accumulates."""
 DEFAULT, SIZES = "gradalign", ("params", "flops")
 FIXED = (DEFAULT, *SIZES, "depth")
+MEAN = "mean"
+"""In the place of a place: the mean over all that choose."""
 LEAST = 6
 """Models that a recipe of timm needs in a half."""
 DRAWS = 1000
@@ -69,7 +73,7 @@ class Ranking:
     accuracies: Mapping[str, Array]
     scores: Array
 
-    def of(self, rows: Array) -> Ranking:
+    def of(self, rows: npt.NDArray[np.intp]) -> Ranking:
         """Return the ranking of some of them."""
         accuracies = {name: values[rows] for name, values in self.accuracies.items()}
         return Ranking(tuple(self.keys[i] for i in rows), accuracies, self.scores[:, rows])
@@ -146,9 +150,9 @@ def read_places(out: Path, timm: Path) -> dict[str, Place]:
     places: dict[str, Place] = {}
     for name, parts in (PARTS | JUDGED_ONLY).items():
         if parts:
-            files = [out / "another_form" / part / "scores.csv" for part in parts]
+            files = [out / part / "another_form" / "scores.csv" for part in parts]
             places[name] = tuple(read_ranking(file) for file in files)
-    places["timm"] = tuple(read_timm(out / "another_form" / "timm.csv", timm))
+    places["timm"] = tuple(read_timm(out / "timm" / "another_form.csv", timm))
     return places
 
 
@@ -183,14 +187,19 @@ def read_timm(file: Path, source: Path) -> Iterator[Ranking]:
 
 def taus(place: Place, rows: slice | Sequence[int] = slice(None)) -> Array:
     """Return each candidate's mean tau over columns and rankings of a place, (candidates,)."""
-    return np.mean(
-        [
-            [kendall_tau(scores, accuracies) for scores in ranking.scores[rows]]
-            for ranking in place
-            for accuracies in ranking.accuracies.values()
-        ],
-        axis=0,
-    )
+    return _mean_over(place, kendall_tau, rows)
+
+
+def _mean_over(
+    place: Place, correlation: Callable[[Array, Array], float], rows: slice | Sequence[int]
+) -> Array:
+    values = [
+        [correlation(scores, accuracies) for scores in ranking.scores[rows]]
+        for ranking in place
+        for accuracies in ranking.accuracies.values()
+    ]
+    mean: Array = np.asarray(values).mean(0)
+    return mean
 
 
 def chosen_and_judged(places: Mapping[str, Place]) -> Iterator[Row]:
@@ -204,21 +213,24 @@ def chosen_and_judged(places: Mapping[str, Place]) -> Iterator[Row]:
     seen = {name: taus(halves[name][chooses], slice(0, free)) for name in PARTS}
     overall = int(np.mean(list(seen.values()), axis=0).argmax())
     draws: list[dict[str, Array]] = []
+    leads: list[dict[str, float]] = []
     for name, place in halves.items():
         who = {"rule": overall, **({"own": int(seen[name].argmax())} if name in seen else {})}
         who |= {fixed: free + number for number, fixed in enumerate(FIXED)}
         for which in HALVES:
             ahead = resampled(place[which], list(who.values()), free, seed=len(draws))
+            rows = list(_rows(name, which, place[which], who, ahead))
             if which == judges and name in PARTS:
                 draws.append(dict(zip(who, ahead.T, strict=True)))
-            yield from _rows(name, which, place[which], who, ahead)
+                leads.append({row["who"]: float(row["ahead"]) for row in rows})
+            yield from rows
     # The mean over places, judged.
     for title in ("rule", "own", *FIXED):
-        leads = np.mean([own[title] for own in draws], axis=0)
-        low, high = np.quantile(leads, (0.025, 0.975))
+        lead = np.mean([own[title] for own in leads])
+        low, high = np.quantile(np.mean([own[title] for own in draws], axis=0), (0.025, 0.975))
         yield {
             **dict.fromkeys(COLUMNS, ""),
-            **{"place": "mean", "half": judges, "who": title, "ahead": f"{leads.mean():.3f}"},
+            **{"place": MEAN, "half": judges, "who": title, "ahead": f"{lead:.3f}"},
             **{"ahead_low": f"{low:.3f}", "ahead_high": f"{high:.3f}"},
         }
 
@@ -228,21 +240,13 @@ def _rows(
 ) -> Iterator[Row]:
     """Yield a half's rows of a place: tau, rho and the lead on the default with its interval."""
     numbers = list(who.values())
-    tau = taus(place, numbers)
-    rho = np.mean(
-        [
-            [spearman_rho(ranking.scores[i], accuracies) for i in numbers]
-            for ranking in place
-            for accuracies in ranking.accuracies.values()
-        ],
-        axis=0,
-    )
+    tau, rho = taus(place, numbers), _mean_over(place, spearman_rho, numbers)
     default = list(who).index(DEFAULT)
-    for at, (title, number) in enumerate(who.items()):
+    for at, (title, candidate) in enumerate(who.items()):
         low, high = np.quantile(ahead[:, at], (0.025, 0.975))
         yield {
             **{"place": name, "half": which, "n": str(sum(len(r.keys) for r in place))},
-            **{"who": title, "form": title if title in FIXED else named(candidates()[number])},
+            **{"who": title, "form": title if title in FIXED else named(candidates()[candidate])},
             **{"tau": f"{tau[at]:.3f}", "rho": f"{rho[at]:.3f}"},
             **{"ahead": f"{tau[at] - tau[default]:.3f}"},
             **{"ahead_low": f"{low:.3f}", "ahead_high": f"{high:.3f}"},
@@ -258,6 +262,33 @@ def resampled(place: Place, numbers: Sequence[int], default: int, seed: int) -> 
         values = taus(drawn, [*numbers, default])
         leads.append(values[:-1] - values[-1])
     return np.array(leads)
+
+
+def shown(rows: Sequence[Row]) -> str:
+    """Return the judgment as a table, places down; empty without rows."""
+    judged: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["half"] == HALVES[1]:
+            judged.setdefault(row["place"], {})[row["who"]] = row
+    lines = []
+    for place, by in judged.items():
+        own = by.get("own")
+        lines.append(
+            [
+                place if place == MEAN else f"`{place}`",
+                by[DEFAULT]["n"],
+                number(by[DEFAULT]["tau"]),
+                *(_with_lead(by[title]) for title in ("rule", *FIXED[1:])),
+                _with_lead(own) + (f" `{own['form']}`" if own["form"] else "") if own else "",
+            ]
+        )
+    titles = ("place", "networks", f"`{DEFAULT}`", "the rule's choice")
+    return table((*titles, *(f"`{name}`" for name in FIXED[1:]), "the place's own choice"), lines)
+
+
+def _with_lead(row: Row) -> str:
+    lead = f"{float(row['ahead']):+.3f} [{row['ahead_low']}, {row['ahead_high']}]"
+    return f"{number(row['tau'])}: {lead}" if row["tau"] else lead
 
 
 if __name__ == "__main__":

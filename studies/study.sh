@@ -156,7 +156,7 @@ END
       another() { # PLACE SPACE TABLE ARCHITECTURES OVERRIDES...
         local place=$1 space=$2 table=$3 count=$4
         shift 4
-        ranked "$space" "$table" "another_form/$place" "$count" $grid seeds=[0] batch_size=32 \
+        ranked "$space" "$table" "$place/another_form" "$count" $grid seeds=[0] batch_size=32 \
           bootstrap=0 "$@"
       }
       transnas() { # KIND ARCHITECTURES
@@ -169,7 +169,7 @@ END
         benchmark.architecture=arch benchmark.validation=mean_acc
       "$python" -m nas_search.rank search_space=nasbench101 benchmark=nasbench101 \
         "benchmark.path=$tables/nasbench101.npz" "${images[@]}" "${alike[@]}" architectures=200 \
-        "hydra.run.dir=$out/another_form/nasbench101" $grid seeds=[0] batch_size=32 bootstrap=0
+        "hydra.run.dir=$out/nasbench101/another_form" $grid seeds=[0] batch_size=32 bootstrap=0
       another nasbench201 nasbench201 "$tables/nasbench201.csv" 300 \
         benchmark.architecture=arch_str benchmark.validation=c10_test_200 \
         'benchmark.test=[c10_test_200,c100_test_200,in16_test_200]'
@@ -188,10 +188,10 @@ END
       done
       "$python" -m nas_search.rank search_space=flexibert dataset=text dataset.length=16 \
         benchmark=flexibert "benchmark.path=$tables/flexibert.csv" "${alike[@]}" architectures=60 \
-        "hydra.run.dir=$out/another_form/flexibert" $grid seeds=[0] batch_size=16 bootstrap=0 ;;
+        "hydra.run.dir=$out/flexibert/another_form" $grid seeds=[0] batch_size=16 bootstrap=0 ;;
     another_form_timm) # the same of the models of timm, 64 x 64 pixels
       "$python" -m studies.timm_models score --table "$tables/timm_same_recipe.csv" \
-        --images "$cifar" --size 64 --to "$out/another_form/timm.csv" --grid ;;
+        --images "$cifar" --size 64 --to "$out/timm/another_form.csv" --grid ;;
     nasbench101) # a space that nothing was chosen on
       nasbench101 scores "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studies import correlation_tables, full_600, search_tables, study_plots
+from studies import another_form, correlation_tables, full_600, search_tables, study_plots
 from studies.markdown import replaced
 from studies.result_files import (
     RESULTS,
@@ -60,6 +60,7 @@ def filled(page: str, results: Path) -> str:
         "field": correlation_tables.field(runs),
         "darts_field": correlation_tables.darts_field(runs),
         "choice": search_tables.choice(judged),
+        "another_form": another_form.shown(read_rows(results / "another_form.csv")),
         "chosen": search_tables.chosen(judged),
         "evolution": search_tables.evolution(searches, "evolution"),
         "evolution_full": search_tables.evolution(searches, "evolution_full"),
