@@ -34,7 +34,10 @@ from scipy import stats
 import nas_search
 from benchmarks.common import append_rows, header, say
 from benchmarks.reduced import cifar10, read_recipe, with_crop
+from nas_search.commands.finalists_by import with_scores
+from nas_search.priors import PRIOR
 from nas_search.report.figure import INK, MUTED, save, style
+from nas_search.runs import open_run
 from nas_search.runs.architecture import Architecture
 from nas_search.spaces import SPACES
 from nas_search.tables import Array
@@ -60,6 +63,7 @@ def main() -> None:
     parser.add_argument("part", choices=("draw", "add", "train", "report"))
     parser.add_argument("group", nargs="?", help="of add: what the searches are called")
     parser.add_argument("runs", nargs="*", type=Path, help="of add: run directories")
+    parser.add_argument("--by", default="fitness", choices=("fitness", "prior"), help="of add")
     parser.add_argument("--file", type=Path, default=RESULTS / "equal_size_cells.csv")
     parser.add_argument("--out", type=Path, default=RESULTS / "equal_size_trainings.csv")
     parser.add_argument("--cifar10", help="an .npz")
@@ -80,7 +84,7 @@ def main() -> None:
     if options.part == "draw":
         draw(options.file, {"cells": options.cells, "channels": options.channels})
     elif options.part == "add":
-        add(options.file, options.group, options.runs)
+        add(options.file, options.group, options.runs, options.by)
     elif options.part == "train":
         train(options)
     else:
@@ -110,10 +114,19 @@ def draw(file: Path, macro: dict[str, int]) -> None:
     append_rows(file, CELL_COLUMNS, rows)
 
 
-def add(file: Path, group: str, runs: Sequence[Path]) -> None:
-    """Write the best cell of each run as one of ``group``."""
-    rows = [(group, number, nas_search.load(run).genotype) for number, run in enumerate(runs)]
+def add(file: Path, group: str, runs: Sequence[Path], by: str = "fitness") -> None:
+    """Write the best cell of each run, by its fitness or by the prior, as one of ``group``."""
+    rows = [(group, number, best(run, by)) for number, run in enumerate(runs)]
     append_rows(file, CELL_COLUMNS, rows)
+
+
+def best(run: Path, by: str) -> str:
+    """Return the best cell of a run: what it gave, or what ``finalists.by=prior`` would take."""
+    if by == "fitness":
+        return nas_search.load(run).genotype
+    space = SPACES.get(SPACE).space()
+    scored = [one for one in open_run(run).evaluations if one.status == "ok"]
+    return max(with_scores(scored, PRIOR, space), key=lambda one: one.scores[PRIOR]).genotype
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:

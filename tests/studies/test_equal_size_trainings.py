@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+import nas_search
+from nas_search.__main__ import main
+from nas_search.priors import shipped_prior
+from nas_search.runs import open_run
 from nas_search.spaces import SPACES
 from studies.equal_size_trainings import (
     BOUND,
@@ -15,6 +21,7 @@ from studies.equal_size_trainings import (
     IMAGE,
     LEAST,
     RANDOM,
+    best,
     by_cell,
     by_group,
     draw,
@@ -94,3 +101,23 @@ def test_drawn_cells_have_the_size_of_the_bound(tmp_path: Path) -> None:
     ]
     assert len({row["genotype"] for row in drawn}) == RANDOM
     assert all(LEAST * bound <= size <= bound for size in sizes)
+
+
+@pytest.mark.slow
+def test_the_best_by_a_prior_is_among_what_a_search_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    command = ["search_space=darts", "proxy=params", "budget.evaluations=8", "executor=inline"]
+    command += ["search_space.cells=3", "search_space.channels=2", "algorithm=random"]
+    monkeypatch.setattr(sys, "argv", ["nas_search", *command, f"hydra.run.dir={run}"])
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    signal.signal(signal.SIGTERM, handler)
+    assert not ended.value.code
+    scored = [one.genotype for one in open_run(run).evaluations]
+    prior = shipped_prior(SPACES.get("darts").space())
+    expected, _ = prior.predict(scored)
+    assert best(run, "prior") == scored[int(expected.argmax())]
+    assert best(run, "fitness") == nas_search.load(run).genotype
