@@ -8,6 +8,7 @@ hands over what mixes samples with parameters in other ways.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from inspect import signature
@@ -191,9 +192,10 @@ class FunctionCalls(TorchFunctionMode):
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, axis: int
     ) -> None:
         changed = [args[0]] if args and isinstance(args[0], Tensor) and _in_place(func) else []
-        for tensor in (*tensors(result), *changed, *tensors(kwargs.get("out"))):
+        results = (*tensors(result), *changed, *tensors(kwargs.get("out")))
+        for place, tensor in enumerate(results):
             if not depends(tensor):
-                self._mark(tensor, _axis_after(func, args, kwargs, tensor, axis))
+                self._mark(tensor, _axis_after(func, args, kwargs, tensor, place, axis))
             elif tensor.grad_fn is not None:  # changed in place: it has another node now
                 self._nodes[tensor.grad_fn] = True
 
@@ -231,24 +233,66 @@ _MOVING = {"transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis"
 _TRANSPOSED = {
     getattr(Tensor, name).__get__ for name in ("T", "mT", "H", "mH")
 }  # what reading these properties calls
+_RESHAPING = {
+    *("reshape", "reshape_as", "view", "view_as", "flatten", "unflatten", "ravel"),
+    *("squeeze", "unsqueeze"),
+}
+"""Functions that leave the elements in their order."""
 
 
 def _axis_after(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, axis: int
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, place: int, axis: int
 ) -> int:
-    """Return where the samples lie in ``result``.
+    """Return where the samples lie in ``result``, the tensor number ``place`` of what came out.
 
-    A guess where a function reduces or adds dimensions in front of the samples: the check of the
-    network's first pass says whether it is right.
+    Other axes may be as long as there are samples (heads, tokens, channels), so lengths alone do
+    not tell. Samples that were folded into another axis are taken for the first: the check of the
+    network's first pass says whether that is right.
     """
-    if getattr(func, "__name__", "") in _MOVING or func in _TRANSPOSED:
+    name = getattr(func, "__name__", "")
+    if name in _MOVING or func in _TRANSPOSED:
         first = args[0] if args else kwargs["input"]
         others = {key: value for key, value in kwargs.items() if key != "input"}
         numbered = torch.empty(tuple(range(1, first.dim() + 1)), device="meta")
         return tuple(func(numbered, *args[1:], **others).shape).index(samples_axis(first) + 1)
-    if axis == 0 or not result.dim():
+    if not result.dim():
         return 0
-    first = max((t for t in tensors((args, kwargs)) if depends(t)), key=Tensor.dim)
-    size, less = first.shape[axis], first.dim() - result.dim()
-    places = (axis, axis - less) if less > 0 else (axis - less, axis)
-    return next((p for p in places if 0 <= p < result.dim() and result.shape[p] == size), 0)
+    first = max((t for t in tensors((args, kwargs)) if depends(t)), key=Tensor.dim, default=None)
+    if first is None or not first.dim():
+        return 0
+    size = first.shape[axis]
+    if name in _RESHAPING:
+        before = math.prod(first.shape[:axis])
+        places = (p for p in range(result.dim()) if math.prod(result.shape[:p]) == before)
+        return next((p for p in places if result.shape[p] == size), 0)
+    if first.dim() == result.dim() and result.shape[axis] == size:
+        return axis
+    changed = _changed_axes(func, args, kwargs, result, place)
+    return next((p for p in changed if result.shape[p] == size), 0)
+
+
+def _changed_axes(
+    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, place: int
+) -> list[int]:
+    """Return the axes of a result whose length changes with the number of samples.
+
+    Where a size is written down in the call, so that it fits no other number, all are returned.
+    """
+
+    def other(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            shape = list(value.shape)
+            if depends(value):
+                shape[samples_axis(value)] = 2 * shape[samples_axis(value)] + 1
+            return torch.empty(shape, dtype=value.dtype, device="meta")
+        if isinstance(value, list | tuple):
+            return type(value)(map(other, value)) if type(value) in (list, tuple) else value
+        return value
+
+    try:
+        with torch.no_grad():
+            found = func(*other(args), **{key: other(value) for key, value in kwargs.items()})
+        shape = list(tensors(found))[place].shape
+    except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
+        return list(range(result.dim()))
+    return [p for p in range(result.dim()) if shape[p] != result.shape[p]]
