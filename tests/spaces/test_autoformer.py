@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 from nas_search.core.errors import InputError
 from nas_search.features import graph_features
 from nas_search.gradients import GramSink, per_sample_backward
+from nas_search.scoring import ScoringTask
 from nas_search.spaces.autoformer import AutoformerSpace
 from nas_search.spaces.autoformer.genotype import Autoformer, Layer
 from nas_search.spaces.autoformer.network import Attention, distances
@@ -23,6 +25,8 @@ from nas_search.spaces.autoformer.space import SUPERNETS
 from nas_search.testing.spaces import SearchSpaceConformance
 
 SMALL = AutoformerSpace(depth=[1, 2, 3], embed_dim=[6, 8], mlp_ratio=[1, 1.5], num_heads=[1, 2])
+HEADS = AutoformerSpace(depth=[2], embed_dim=[6], mlp_ratio=[1], num_heads=[3, 4])
+"""As many heads as the published networks have."""
 
 
 class TestAutoformer(SearchSpaceConformance):
@@ -132,6 +136,16 @@ def test_features_are_of_the_whole_and_of_every_layer() -> None:
     assert values["mlp_ratio[all]"] == 2.5
     assert values["num_heads[second_half]"] == 1
     assert [values[f"num_heads{number}"] for number in (1, 2, 3)] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_as_many_heads_as_samples_are_scored(n: int) -> None:
+    images, labels = torch.randn(n, 3, 8, 8), torch.arange(n) % 4
+    task = ScoringTask(HEADS, {"patch_size": 4}, images, labels, 4, ("gradalign",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no slower way
+        found = task.evaluate(HEADS.parse("embed_dim=6,mlp_ratio=1-1,num_heads=3-4"))
+    assert found.status == "ok", found.reason
 
 
 def test_impossible_values_and_texts_are_refused() -> None:
