@@ -27,7 +27,7 @@ Nothing is scored or trained here. It can be stopped and repeated: what the CSV 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ Found = dict[int, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the tables")
-    parser.add_argument("--scores", type=Path, required=True, help="scores.csv of all classes")
+    parser.add_argument("--scores", type=Path, help="scores.csv of all classes, for nasbench201")
     parser.add_argument("--places", nargs="+", default=list(PLACES), choices=list(PLACES))
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds")
     parser.add_argument("--first-seed", type=int, default=0)
@@ -79,6 +79,8 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="the page whose tables are written anew")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    if "nasbench201" in options.places and options.scores is None:
+        parser.error("the place nasbench201 needs --scores")
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     for name in options.places:
         measure(name, options.data, options.scores, seeds, options.out, options.methods)
@@ -95,7 +97,7 @@ def main() -> None:
 def measure(
     name: str,
     data: Path,
-    scores: Path,
+    scores: Path | None,
     seeds: Sequence[int],
     out: Path,
     methods: Sequence[str] = METHODS,
@@ -143,8 +145,9 @@ def trained_only(place: Place, seed: int, name: str, options: dict[str, int]) ->
 
 def score_then_train(place: Place, seed: int) -> Found:
     """Return what is found where the highest scores of an evolution are trained."""
-    options = {key: GUIDED[key] for key in ("population", "tournament")}
-    scored = {n: scored_before(n) for n in TRAININGS}
+    paced = GUIDED | place.of_guided
+    options = {key: paced[key] for key in ("population", "tournament")}
+    scored = {n: scored_before(n, paced) for n in TRAININGS}
     limit = Budget(max(scored.values()))
     history = run(place, seed, "regularized_evolution", options, place.scored, limit, place.score)
     counted = [e for e in history if e.status != "rejected"]
@@ -163,7 +166,8 @@ def guided(place: Place, seed: int, prior: Prior | None) -> Found:
     """
     guide = PriorGuide(place.space, place.score, prior=prior)
     limit = Budget(trainings=max(TRAININGS))
-    history = run(place, seed, "guided", GUIDED, place.scored, limit, place.score, guide)
+    options = GUIDED | place.of_guided
+    history = run(place, seed, "guided", options, place.scored, limit, place.score, guide)
     known, found, trained = set[str](), {}, 0
     for number, evaluation in enumerate(history, 1):
         trained += evaluation.key in known
@@ -174,10 +178,10 @@ def guided(place: Place, seed: int, prior: Prior | None) -> Found:
     return found
 
 
-def scored_before(trainings: int) -> int:
+def scored_before(trainings: int, options: Mapping[str, int]) -> int:
     """Return how many candidates guided search has scored when it has made so many trainings."""
-    batches = -(-trainings // GUIDED["trained"])
-    return GUIDED["population"] + GUIDED["scored"] * batches
+    batches = -(-trainings // options["trained"])
+    return options["population"] + options["scored"] * batches
 
 
 def run(

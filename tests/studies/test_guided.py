@@ -106,7 +106,7 @@ def test_methods_train_as_often_as_they_say_within_the_bound() -> None:
     assert len(again) == 10
     assert all((e.params or 0) <= 3 for e in again)
     scored = [e for e in history if e not in again and e.status != "rejected"]
-    assert len(scored) == guided.scored_before(10)
+    assert len(scored) == guided.scored_before(10, guided.GUIDED)
 
 
 def test_fresh_seeds_are_shown_by_themselves(
