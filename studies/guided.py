@@ -48,7 +48,7 @@ from nas_search.search import guided as algorithm_of_guided
 from nas_search.search.guided import TRAINED
 from nas_search.search.standings import standings
 from studies.evolution_vs_random import Forget
-from studies.guided_places import PLACES, Place
+from studies.guided_places import PLACES, TASKS, TRANSNAS, Place
 from studies.markdown import replaced, table
 from studies.result_files import RESULTS, Row, read_rows, write_rows
 
@@ -62,6 +62,12 @@ EVERY = (*METHODS, *KAPPAS, *FOREST_ALONE)
 
 FRESH = 20
 """Seeds from here on are not those that the rule of acquisition was chosen on."""
+
+MEAN = f"{TRANSNAS}mean of {len(TASKS)} tasks"
+"""The place whose value is the mean over the tasks, seed by seed."""
+
+BY_TASK = (20, 80)
+"""Numbers of trainings that are shown task by task."""
 
 Found = dict[int, float]
 """What is judged of the candidate that a search ends with, by number of trainings."""
@@ -224,19 +230,75 @@ def worth(place: Place, evaluation: Evaluation) -> float:
 
 
 def shown(rows: Sequence[Row]) -> str:
-    """Return the means with their 95 % intervals over seeds, by place, fresh seeds first."""
+    """Return the means with their 95 % intervals over seeds, by place, fresh seeds first.
+
+    The tasks of ``transnas_micro`` are one place, their mean, and a table by task.
+    """
+    pooled = with_mean(rows)
     texts = []
-    for place in dict.fromkeys(row["place"] for row in rows):
+    for place in dict.fromkeys(row["place"] for row in pooled):
         for fresh in (True, False):
             lines = []
-            for method, values in of_place(rows, place, fresh).items():
-                cells = [f"{v.mean():.2f} +- {interval(v):.2f}" for v in values.values()]
+            for method, values in of_place(pooled, place, fresh).items():
+                cells = [mean(v) for v in values.values()]
                 lines.append([method, str(len(values[TRAININGS[0]])), *cells])
             seeds = "fresh seeds" if fresh else f"seeds 0 to {FRESH - 1}"
             titles = (f"{place}, {seeds}: trainings", "seeds", *map(str, TRAININGS))
             if lines:
                 texts.append(table(titles, lines))
-    return "\n".join(texts)
+    return "\n".join([*texts, *by_task(rows)])
+
+
+def with_mean(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with those of tasks replaced by their mean, where all tasks are there."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        if row["place"].startswith(TRANSNAS):
+            key = (row["method"], row["seed"], row["trainings"])
+            found.setdefault(key, []).append(float(row["judged"]))
+    others = [row for row in rows if not row["place"].startswith(TRANSNAS)]
+    return others + [
+        dict(zip(COLUMNS, (MEAN, *key, str(np.mean(values))), strict=True))
+        for key, values in found.items()
+        if len(values) == len(TASKS)
+    ]
+
+
+def by_task(rows: Sequence[Row]) -> list[str]:
+    """Return the table of each task of ``transnas_micro``, or nothing where there is none."""
+    lines = []
+    for task in TASKS:
+        found = of_place(rows, TRANSNAS + task, fresh=True)
+        for trainings in BY_TASK:
+            values = [mean(of_method[trainings]) for of_method in found.values()]
+            if values:
+                lines.append([task, str(trainings), *values])
+    if not lines:
+        return []
+    return [table(("transnas_micro, fresh seeds: task", "trainings", *found), lines)]
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Return what guided without a prior finds beside random search and evolution, fresh seeds.
+
+    Differences are paired by seeds, with 95 % intervals.
+    """
+    pooled, lines = with_mean(rows), []
+    for place in dict.fromkeys(row["place"] for row in pooled):
+        found = of_place(pooled, place, fresh=True)
+        for trainings in BY_TASK if "guided" in found else ():
+            ours = found["guided"][trainings]
+            cells = [mean(ours)]
+            for other in ("random", "evolution"):
+                cells.append(mean(ours - found[other][trainings][: len(ours)], "+"))
+            lines.append([place, str(len(ours)), str(trainings), *cells])
+    titles = ("place", "seeds", "trainings", "guided", "over random", "over evolution")
+    return table(titles, lines)
+
+
+def mean(values: np.ndarray, sign: str = "") -> str:
+    """Return a mean with half the width of its 95 % interval."""
+    return f"{values.mean():{sign}.2f} +- {interval(values):.2f}"
 
 
 def of_place(rows: Sequence[Row], place: str, fresh: bool) -> dict[str, dict[int, np.ndarray]]:
@@ -268,6 +330,7 @@ def picture(rows: Sequence[Row]) -> Figure:
 
     A method is shown by its fresh seeds, where it has some.
     """
+    rows = with_mean(rows)
     places = list(dict.fromkeys(row["place"] for row in rows))
     figure = Figure(figsize=(4.2 * len(places), 3.7), facecolor="white", layout="constrained")
     for panel, place in zip(np.atleast_1d(figure.subplots(1, len(places))), places, strict=True):
@@ -275,7 +338,10 @@ def picture(rows: Sequence[Row]) -> Figure:
         for method, values in by_method.items():
             means = [v.mean() for v in values.values()]
             errors = [interval(v) for v in values.values()]
-            panel.errorbar(TRAININGS, means, yerr=errors, marker="o", ms=4, label=method)
+            color = f"C{EVERY.index(method)}"  # one color per method, whichever others are there
+            panel.errorbar(
+                TRAININGS, means, yerr=errors, marker="o", ms=4, color=color, label=method
+            )
         panel.set_xscale("log")
         panel.set_xticks(TRAININGS, [str(n) for n in TRAININGS])
         panel.minorticks_off()

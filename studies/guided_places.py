@@ -112,6 +112,7 @@ def nasbench201(data: Path, scores: Path | None) -> Place:
     """Return the place; ``scores`` is scores.csv of a ranking of all classes of cells."""
     space, record = SPACES.get("nasbench201").space(), BENCHMARKS.get("nasbench201")
     table = record.read(space, record.options(str(data / "nasbench201.csv"), "c10valid_val_12"))
+    assert scores is not None, "the place nasbench201 needs scores"
     gradalign = read_scores(scores, table)["gradalign"]
 
     def size(genotype: Hashable) -> int:
@@ -189,11 +190,12 @@ def transnas_micro(task: str, data: Path, _: Path | None) -> Place:
     texts, tasks = read_tasks(data, "micro")
     cells = [space.parse(text) for text in texts]
     table = Table(space, cells, {task: normal_scores(tasks[task])}, task, ())
-    sizes = [space.cost(cell, (3, 256, 256), 75, stem_halvings=2).params for cell in cells]
 
     def size(genotype: Hashable) -> int:
         row = table.row(genotype)
-        return UNKNOWN if row is None else sizes[row]
+        if row is None:
+            return UNKNOWN
+        return space.cost(cells[row], (3, 256, 256), 75, stem_halvings=2).params
 
     def result(genotype: Hashable) -> float | None:
         return table.accuracy(genotype, task)
@@ -202,7 +204,7 @@ def transnas_micro(task: str, data: Path, _: Path | None) -> Place:
         return float(size(genotype))
 
     half = {"population": 50, "tournament": 12, "scored": 25}
-    return Place(space, "params", parameters, result, result, size, max(sizes), half)
+    return Place(space, "params", parameters, result, result, size, UNKNOWN - 1, half)
 
 
 PLACES: dict[str, Callable[[Path, Path | None], Place]] = {

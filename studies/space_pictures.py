@@ -125,7 +125,7 @@ def darts() -> Picture:
 
 
 def nasbench101() -> Picture:
-    boxes = []
+    boxes: list[Box] = []
     for box in built("nasbench101", NASBENCH101, CIFAR, 10, _called("cell")):
         if box.title == "cell" and boxes[-1].title == "cell":
             boxes.append(Box("max-pooling", "halves"))
