@@ -6,7 +6,7 @@
    others (Kendall's tau, over draws), one text of each network. Beside it the published figures of
    GRAF and FLAN for as many labels, which studies/results/fitted_published.csv holds with their
    sources, and the package's model on the texts that these are of, as far as known: GRAF leaves out
-   cells with unreachable operations; of neither we know that it keeps texts of one network together.
+   cells with unreachable operations; of neither is known that texts of one network stay together.
 2. Across spaces: a forest fitted on all networks of one space, with only those features that the
    other has too (studies/shared_features.py), orders the other's networks.
 
