@@ -30,6 +30,14 @@ SETTINGS = {
     "noise": "normal noise with random labels",
     "kaiming_normal": "kaiming_normal",
 }
+PUBLISHED = {
+    "near": "tau .70 / .69 / .66",
+    "dextr": "rho .90 / .91 / .87",
+    "naswot": "tau .57 / .61 / .61",
+    "params": "tau .57 / .55 / .52",
+}
+"""Figures of other publications on NAS-Bench-201, of the scores in the run ``newer``."""
+
 FIELD = ("field", "heavy", "az_nas")
 """Runs of the field; of a score in two of them the later one counts."""
 
@@ -135,6 +143,22 @@ def field(runs: Runs) -> str:
     )
     best = sorted(lines.values(), key=lambda line: -float(line[4].split(" / ")[0]))
     return table(titles, best)
+
+
+def newer(runs: Runs) -> str:
+    """Return the scores that were published since, beside the default and published figures."""
+    lines = []
+    rows = [row for row in averaged(runs, "nasbench201", "newer") if row["subset"] == "full"]
+    for name in dict.fromkeys(row["proxy"] for row in rows):
+        own = {row["column"]: row for row in rows if row["proxy"] == name}
+        cells = []
+        for column in NASBENCH201:
+            low, high = number(own[column]["tau_low"]), number(own[column]["tau_high"])
+            cells.append(f"{number(own[column]['tau'])} [{low}, {high}]")
+        rho = " / ".join(number(own[column]["rho"]) for column in NASBENCH201)
+        lines.append([f"`{name}`", *cells, rho, PUBLISHED.get(name, "")])
+    lines.sort(key=lambda line: -float(line[1].split()[0]))
+    return table(("score", "CIFAR-10", "CIFAR-100", "ImageNet16-120", "rho", "published"), lines)
 
 
 def darts_field(runs: Runs) -> str:

@@ -27,7 +27,7 @@ Nothing is scored or trained here. It can be stopped and repeated: what the CSV 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ from nas_search.search import guided as algorithm_of_guided
 from nas_search.search.guided import TRAINED
 from nas_search.search.standings import standings
 from studies.evolution_vs_random import Forget
-from studies.guided_places import PLACES, Place
+from studies.guided_places import PLACES, TASKS, TRANSNAS, Place
 from studies.markdown import replaced, table
 from studies.result_files import RESULTS, Row, read_rows, write_rows
 
@@ -63,6 +63,12 @@ EVERY = (*METHODS, *KAPPAS, *FOREST_ALONE)
 FRESH = 20
 """Seeds from here on are not those that the rule of acquisition was chosen on."""
 
+MEAN = f"{TRANSNAS}mean of {len(TASKS)} tasks"
+"""The place whose value is the mean over the tasks, seed by seed."""
+
+BY_TASK = (20, 80)
+"""Numbers of trainings that are shown task by task."""
+
 Found = dict[int, float]
 """What is judged of the candidate that a search ends with, by number of trainings."""
 
@@ -70,7 +76,7 @@ Found = dict[int, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the tables")
-    parser.add_argument("--scores", type=Path, required=True, help="scores.csv of all classes")
+    parser.add_argument("--scores", type=Path, help="scores.csv of all classes, for nasbench201")
     parser.add_argument("--places", nargs="+", default=list(PLACES), choices=list(PLACES))
     parser.add_argument("--seeds", type=int, default=20, help="how many seeds")
     parser.add_argument("--first-seed", type=int, default=0)
@@ -79,6 +85,8 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="the page whose tables are written anew")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    if "nasbench201" in options.places and options.scores is None:
+        parser.error("the place nasbench201 needs --scores")
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     for name in options.places:
         measure(name, options.data, options.scores, seeds, options.out, options.methods)
@@ -95,7 +103,7 @@ def main() -> None:
 def measure(
     name: str,
     data: Path,
-    scores: Path,
+    scores: Path | None,
     seeds: Sequence[int],
     out: Path,
     methods: Sequence[str] = METHODS,
@@ -143,8 +151,9 @@ def trained_only(place: Place, seed: int, name: str, options: dict[str, int]) ->
 
 def score_then_train(place: Place, seed: int) -> Found:
     """Return what is found where the highest scores of an evolution are trained."""
-    options = {key: GUIDED[key] for key in ("population", "tournament")}
-    scored = {n: scored_before(n) for n in TRAININGS}
+    paced = GUIDED | place.of_guided
+    options = {key: paced[key] for key in ("population", "tournament")}
+    scored = {n: scored_before(n, paced) for n in TRAININGS}
     limit = Budget(max(scored.values()))
     history = run(place, seed, "regularized_evolution", options, place.scored, limit, place.score)
     counted = [e for e in history if e.status != "rejected"]
@@ -163,7 +172,8 @@ def guided(place: Place, seed: int, prior: Prior | None) -> Found:
     """
     guide = PriorGuide(place.space, place.score, prior=prior)
     limit = Budget(trainings=max(TRAININGS))
-    history = run(place, seed, "guided", GUIDED, place.scored, limit, place.score, guide)
+    options = GUIDED | place.of_guided
+    history = run(place, seed, "guided", options, place.scored, limit, place.score, guide)
     known, found, trained = set[str](), {}, 0
     for number, evaluation in enumerate(history, 1):
         trained += evaluation.key in known
@@ -174,10 +184,10 @@ def guided(place: Place, seed: int, prior: Prior | None) -> Found:
     return found
 
 
-def scored_before(trainings: int) -> int:
+def scored_before(trainings: int, options: Mapping[str, int]) -> int:
     """Return how many candidates guided search has scored when it has made so many trainings."""
-    batches = -(-trainings // GUIDED["trained"])
-    return GUIDED["population"] + GUIDED["scored"] * batches
+    batches = -(-trainings // options["trained"])
+    return options["population"] + options["scored"] * batches
 
 
 def run(
@@ -220,19 +230,75 @@ def worth(place: Place, evaluation: Evaluation) -> float:
 
 
 def shown(rows: Sequence[Row]) -> str:
-    """Return the means with their 95 % intervals over seeds, by place, fresh seeds first."""
+    """Return the means with their 95 % intervals over seeds, by place, fresh seeds first.
+
+    The tasks of ``transnas_micro`` are one place, their mean, and a table by task.
+    """
+    pooled = with_mean(rows)
     texts = []
-    for place in dict.fromkeys(row["place"] for row in rows):
+    for place in dict.fromkeys(row["place"] for row in pooled):
         for fresh in (True, False):
             lines = []
-            for method, values in of_place(rows, place, fresh).items():
-                cells = [f"{v.mean():.2f} +- {interval(v):.2f}" for v in values.values()]
+            for method, values in of_place(pooled, place, fresh).items():
+                cells = [mean(v) for v in values.values()]
                 lines.append([method, str(len(values[TRAININGS[0]])), *cells])
             seeds = "fresh seeds" if fresh else f"seeds 0 to {FRESH - 1}"
             titles = (f"{place}, {seeds}: trainings", "seeds", *map(str, TRAININGS))
             if lines:
                 texts.append(table(titles, lines))
-    return "\n".join(texts)
+    return "\n".join([*texts, *by_task(rows)])
+
+
+def with_mean(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with those of tasks replaced by their mean, where all tasks are there."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        if row["place"].startswith(TRANSNAS):
+            key = (row["method"], row["seed"], row["trainings"])
+            found.setdefault(key, []).append(float(row["judged"]))
+    others = [row for row in rows if not row["place"].startswith(TRANSNAS)]
+    return others + [
+        dict(zip(COLUMNS, (MEAN, *key, str(np.mean(values))), strict=True))
+        for key, values in found.items()
+        if len(values) == len(TASKS)
+    ]
+
+
+def by_task(rows: Sequence[Row]) -> list[str]:
+    """Return the table of each task of ``transnas_micro``, or nothing where there is none."""
+    lines = []
+    for task in TASKS:
+        found = of_place(rows, TRANSNAS + task, fresh=True)
+        for trainings in BY_TASK:
+            values = [mean(of_method[trainings]) for of_method in found.values()]
+            if values:
+                lines.append([task, str(trainings), *values])
+    if not lines:
+        return []
+    return [table(("transnas_micro, fresh seeds: task", "trainings", *found), lines)]
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """Return what guided without a prior finds beside random search and evolution, fresh seeds.
+
+    Differences are paired by seeds, with 95 % intervals.
+    """
+    pooled, lines = with_mean(rows), []
+    for place in dict.fromkeys(row["place"] for row in pooled):
+        found = of_place(pooled, place, fresh=True)
+        for trainings in BY_TASK if "guided" in found else ():
+            ours = found["guided"][trainings]
+            cells = [mean(ours)]
+            for other in ("random", "evolution"):
+                cells.append(mean(ours - found[other][trainings][: len(ours)], "+"))
+            lines.append([place, str(len(ours)), str(trainings), *cells])
+    titles = ("place", "seeds", "trainings", "guided", "over random", "over evolution")
+    return table(titles, lines)
+
+
+def mean(values: np.ndarray, sign: str = "") -> str:
+    """Return a mean with half the width of its 95 % interval."""
+    return f"{values.mean():{sign}.2f} +- {interval(values):.2f}"
 
 
 def of_place(rows: Sequence[Row], place: str, fresh: bool) -> dict[str, dict[int, np.ndarray]]:
@@ -264,6 +330,7 @@ def picture(rows: Sequence[Row]) -> Figure:
 
     A method is shown by its fresh seeds, where it has some.
     """
+    rows = with_mean(rows)
     places = list(dict.fromkeys(row["place"] for row in rows))
     figure = Figure(figsize=(4.2 * len(places), 3.7), facecolor="white", layout="constrained")
     for panel, place in zip(np.atleast_1d(figure.subplots(1, len(places))), places, strict=True):
@@ -271,7 +338,10 @@ def picture(rows: Sequence[Row]) -> Figure:
         for method, values in by_method.items():
             means = [v.mean() for v in values.values()]
             errors = [interval(v) for v in values.values()]
-            panel.errorbar(TRAININGS, means, yerr=errors, marker="o", ms=4, label=method)
+            color = f"C{EVERY.index(method)}"  # one color per method, whichever others are there
+            panel.errorbar(
+                TRAININGS, means, yerr=errors, marker="o", ms=4, color=color, label=method
+            )
         panel.set_xscale("log")
         panel.set_xticks(TRAININGS, [str(n) for n in TRAININGS])
         panel.minorticks_off()

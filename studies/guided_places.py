@@ -6,8 +6,13 @@
   schedule; the score is the number of parameters.
 - ``darts``: a forest fitted to 50-epoch trainings tells, with noise; a forest fitted to 600-epoch
   trainings judges; the score is the number of parameters.
+- ``transnas_micro, TASK``, seven places: the result of full training on the task tells and judges,
+  as the table has no other; in normal scores among the table's cells, so that tasks can be
+  averaged. The score is the number of parameters.
 
-Nothing may have more parameters than the median of the table, on ``darts`` than DARTS_V2.
+Nothing may have more parameters than the median of the table, on ``darts`` than DARTS_V2. Of
+``transnas_micro`` the table has 783 networks, too few for half of them: there is no bound, and
+guided has and scores half as many.
 """
 
 from __future__ import annotations
@@ -15,7 +20,8 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +29,27 @@ import numpy as np
 
 from nas_search.core.evaluation import Evaluation
 from nas_search.priors import fit_prior
+from nas_search.priors.warp import normal_scores
 from nas_search.search.guided import TRAINED
 from nas_search.spaces import SPACES, SearchSpace
-from nas_search.tables import BENCHMARKS
+from nas_search.tables import BENCHMARKS, Table
 from studies.evolution_by_score import read_scores
+from studies.transnas_tasks import read_tasks
 
 NOISE = 0.5
 """Standard deviation of a short training's noise on ``darts``, where 1 is that over cells."""
+
+TASKS = (
+    *("class_object", "class_scene", "jigsaw", "autoencoder", "normal", "room_layout"),
+    "segmentsemantic",
+)
+"""The tasks of TransNAS-Bench-101."""
+
+TRANSNAS = "transnas_micro, "
+"""How the names of its places begin."""
+
+UNKNOWN = 1 << 62
+"""The size of what a table does not have: above every bound."""
 
 Number = Callable[[Hashable], float | None]
 
@@ -45,6 +65,7 @@ class Place:
         judged: what a candidate is worth in the end.
         size: number of parameters.
         bound: the largest that is allowed.
+        of_guided: options of guided that differ here.
     """
 
     space: SearchSpace[Any]
@@ -54,6 +75,7 @@ class Place:
     judged: Number
     size: Callable[[Hashable], int]
     bound: int
+    of_guided: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._known: dict[str, tuple[str, int, float | None, float | None]] = {}
@@ -86,10 +108,11 @@ class Place:
         return self._known[text]
 
 
-def nasbench201(data: Path, scores: Path) -> Place:
+def nasbench201(data: Path, scores: Path | None) -> Place:
     """Return the place; ``scores`` is scores.csv of a ranking of all classes of cells."""
     space, record = SPACES.get("nasbench201").space(), BENCHMARKS.get("nasbench201")
     table = record.read(space, record.options(str(data / "nasbench201.csv"), "c10valid_val_12"))
+    assert scores is not None, "the place nasbench201 needs scores"
     gradalign = read_scores(scores, table)["gradalign"]
 
     def size(genotype: Hashable) -> int:
@@ -108,7 +131,7 @@ def nasbench201(data: Path, scores: Path) -> Place:
     )
 
 
-def nasbench101(data: Path, _: Path) -> Place:
+def nasbench101(data: Path, _: Path | None) -> Place:
     """Return the place."""
     space, record = SPACES.get("nasbench101").space(), BENCHMARKS.get("nasbench101")
     file = data / "nasbench101.npz"
@@ -118,7 +141,7 @@ def nasbench101(data: Path, _: Path) -> Place:
 
     def size(genotype: Hashable) -> int:
         row = table.row(genotype)
-        return 1 << 62 if row is None else int(params[row])
+        return UNKNOWN if row is None else int(params[row])
 
     def accuracy(genotype: Hashable) -> float | None:
         return table.accuracy(genotype, table.validation)
@@ -130,7 +153,7 @@ def nasbench101(data: Path, _: Path) -> Place:
     return Place(space, "params", parameters, accuracy, accuracy, size, bound)
 
 
-def darts(data: Path, _: Path) -> Place:
+def darts(data: Path, _: Path | None) -> Place:
     """Return the place; accuracies are in standard deviations over trained cells."""
     space = SPACES.get("darts").space()
     with (data / "darts_trained.csv").open(newline="") as file:
@@ -161,8 +184,32 @@ def darts(data: Path, _: Path) -> Place:
     return Place(space, "params", parameters, told, judged, size, size(space.parse("DARTS_V2")))
 
 
-PLACES: dict[str, Callable[[Path, Path], Place]] = {
+def transnas_micro(task: str, data: Path, _: Path | None) -> Place:
+    """Return the place of one task of TransNAS-Bench-101's cells."""
+    space = SPACES.get("transnas_micro").space()
+    texts, tasks = read_tasks(data, "micro")
+    cells = [space.parse(text) for text in texts]
+    table = Table(space, cells, {task: normal_scores(tasks[task])}, task, ())
+
+    def size(genotype: Hashable) -> int:
+        row = table.row(genotype)
+        if row is None:
+            return UNKNOWN
+        return space.cost(cells[row], (3, 256, 256), 75, stem_halvings=2).params
+
+    def result(genotype: Hashable) -> float | None:
+        return table.accuracy(genotype, task)
+
+    def parameters(genotype: Hashable) -> float:
+        return float(size(genotype))
+
+    half = {"population": 50, "tournament": 12, "scored": 25}
+    return Place(space, "params", parameters, result, result, size, UNKNOWN - 1, half)
+
+
+PLACES: dict[str, Callable[[Path, Path | None], Place]] = {
     "nasbench201": nasbench201,
     "nasbench101": nasbench101,
     "darts": darts,
+    **{TRANSNAS + task: partial(transnas_micro, task) for task in TASKS},
 }

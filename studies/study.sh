@@ -6,8 +6,7 @@
 # CIFAR10.npz holds x_train (n, 32, 32, 3) uint8 and y_train (n,); TABLES holds nasbench201.csv,
 # nasbench101.npz and darts_trained.csv; PART is one or more of: heldout frozen sample batch grid
 # choice settings noise nasbench101 field az_nas darts_field darts_jacobian heavy classes classes_full
-# classes_heavy evolution evolution_heavy equal_size full_600
-#   another_form another_form_timm.
+# classes_heavy evolution evolution_heavy equal_size full_600 newer another_form another_form_timm.
 # Then: python -m studies.study_report OUT
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -192,6 +191,8 @@ END
     another_form_timm) # the same of the models of timm, 64 x 64 pixels
       "$python" -m studies.timm_models score --table "$tables/timm_same_recipe.csv" \
         --images "$cifar" --size 64 --to "$out/timm/another_form.csv" --grid ;;
+    newer) # scores that were published since, beside the default: 100 cells at full size
+      nasbench201 all newer 100 "proxies=[near,wrcor,dextr,nsc,gradalign,naswot]" seeds=[0] batch_size=32 ;;
     nasbench101) # a space that nothing was chosen on
       nasbench101 scores "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;

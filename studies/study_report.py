@@ -1,8 +1,8 @@
-"""The tables and plots of docs/study*.md from the runs of studies/study.sh.
+"""The tables and plots of docs/study*.md, and one of docs/scores.md, from studies/study.sh's runs.
 
 python -m studies.study_report OUT    keeps what those runs say that OUT holds in
 studies/results/, draws the plots into docs/study/, and
-puts the tables between the marks in docs/study*.md
+puts the tables between the marks in those pages
 python -m studies.study_report        the tables alone, from studies/results/
 """
 
@@ -29,7 +29,7 @@ from studies.result_files import (
 from studies.summary_table import summary
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = tuple(DOCS / f"{name}.md" for name in ("study", "study_protocol", "study_tables"))
+PAGES = tuple(DOCS / f"{name}.md" for name in ("study", "study_protocol", "study_tables", "scores"))
 PLOTS = DOCS / "study"
 
 
@@ -58,6 +58,7 @@ def filled(page: str, results: Path) -> str:
         "statistics": correlation_tables.statistics(runs),
         "settings": correlation_tables.settings(runs),
         "field": correlation_tables.field(runs),
+        "newer": correlation_tables.newer(runs),
         "darts_field": correlation_tables.darts_field(runs),
         "choice": search_tables.choice(judged),
         "another_form": another_form.shown(read_rows(results / "another_form.csv")),

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas_search.priors import guide as model
 from nas_search.priors.guide import PriorGuide
 from nas_search.search import Budget
 from nas_search.search import guided as algorithm
+from nas_search.search.guided import TRAINED
 from nas_search.search.standings import again_of
 from nas_search.spaces import SPACES
 from studies import guided
-from studies.guided_places import PLACES, Place
+from studies.guided_places import PLACES, TASKS, TRANSNAS, Place
 from studies.result_files import RESULTS, read_rows
+from studies.transnas_tasks import read_tasks
 
 PAGE = Path(__file__).parents[2] / "docs" / "guided.md"
 
@@ -106,7 +109,7 @@ def test_methods_train_as_often_as_they_say_within_the_bound() -> None:
     assert len(again) == 10
     assert all((e.params or 0) <= 3 for e in again)
     scored = [e for e in history if e not in again and e.status != "rejected"]
-    assert len(scored) == guided.scored_before(10)
+    assert len(scored) == guided.scored_before(10, guided.GUIDED)
 
 
 def test_fresh_seeds_are_shown_by_themselves(
@@ -128,6 +131,50 @@ def test_fresh_seeds_are_shown_by_themselves(
     assert ["fresh seeds" in one for one in tables] == [True, False]
     legend = guided.picture(rows).legends[0]
     assert [text.get_text() for text in legend.texts] == ["random", "evolution"]
+
+
+def test_tasks_are_shown_by_their_mean_where_all_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guided, "BY_TASK", (5, 10))
+    rows = [
+        {
+            "place": TRANSNAS + task,
+            "method": method,
+            "seed": str(seed),
+            "trainings": str(trainings),
+            "judged": str(number + seed + trainings + 10 * (method == "guided")),
+        }
+        for number, task in enumerate(TASKS)
+        for method in ("random", "evolution", "guided")
+        for seed in (20, 21)
+        for trainings in (5, 10)
+    ]
+    pooled = guided.with_mean(rows)
+    assert {row["place"] for row in pooled} == {guided.MEAN}
+    assert guided.with_mean(rows[1:])[0]["seed"] == "20"
+    assert len(guided.with_mean(rows[1:])) == len(pooled) - 1
+    whole, by_task = guided.shown(rows).split("\n\n")
+    assert "| guided | 2 | 38.50 +- 0.98 | 43.50 +- 0.98 |" in whole  # 3 + 20.5 + 5 + 10
+    assert by_task.splitlines()[2].startswith("| class_object | 5 | 25.50 +- 0.98 |")
+    assert len(by_task.splitlines()) == 2 + 2 * len(TASKS)
+    lines = guided.summary(rows).splitlines()[2:]
+    assert [line.split("|")[5:7] for line in lines] == [[" +10.00 +- 0.00 "] * 2] * 2
+
+
+def test_a_place_of_transnas_knows_the_table_alone(shared_data: Path) -> None:
+    here = PLACES["transnas_micro, room_layout"](shared_data, None)
+    texts, tasks = read_tasks(shared_data, "micro")
+    best = texts[int(np.argmax(tasks["room_layout"]))]
+    cell = here.space.parse(best)
+    told = here.trained(cell)
+    assert told.status == "ok" and here.judged(cell) == told.scores[TRAINED] > 3
+    assert here.scored(cell).scores == {"params": float(here.size(cell))}
+    rng = np.random.default_rng(0)
+    keys = {here.space.canonical(here.space.parse(text)) for text in texts}
+    for other in (here.space.sample(rng) for _ in range(20)):
+        unknown = here.space.canonical(other) not in keys
+        assert (here.scored(other).status == "rejected") == unknown
 
 
 def test_another_weight_of_uncertainty_is_another_search_and_is_put_back() -> None:
