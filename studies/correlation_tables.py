@@ -30,13 +30,21 @@ SETTINGS = {
     "noise": "normal noise with random labels",
     "kaiming_normal": "kaiming_normal",
 }
-PUBLISHED = {
-    "near": "tau .70 / .69 / .66",
-    "dextr": "rho .90 / .91 / .87",
-    "naswot": "tau .57 / .61 / .61",
-    "params": "tau .57 / .55 / .52",
+NEWER = {
+    "nasbench201": dict(zip(NASBENCH201, ("CIFAR-10", "CIFAR-100", "ImageNet16-120"), strict=True)),
+    "nasbench101": {"c10_test_acc_108_mean3": "tau"},
 }
-"""Figures of other publications on NAS-Bench-201, of the scores in the run ``newer``."""
+"""Places of the run ``newer``, and what their columns are called."""
+PUBLISHED = {
+    "nasbench201": {
+        "near": "tau .70 / .69 / .66",
+        "dextr": "rho .90 / .91 / .87",
+        "naswot": "tau .57 / .61 / .61",
+        "params": "tau .57 / .55 / .52",
+    },
+    "nasbench101": {"near": "tau .52"},
+}
+"""Figures of other publications, of the scores in the run ``newer``."""
 
 FIELD = ("field", "heavy", "az_nas")
 """Runs of the field; of a score in two of them the later one counts."""
@@ -145,20 +153,21 @@ def field(runs: Runs) -> str:
     return table(titles, best)
 
 
-def newer(runs: Runs) -> str:
+def newer(runs: Runs, place: str) -> str:
     """Return the scores that were published since, beside the default and published figures."""
     lines = []
-    rows = [row for row in averaged(runs, "nasbench201", "newer") if row["subset"] == "full"]
+    titles = NEWER[place]
+    rows = [row for row in averaged(runs, place, "newer") if row["subset"] == "full"]
     for name in dict.fromkeys(row["proxy"] for row in rows):
         own = {row["column"]: row for row in rows if row["proxy"] == name}
         cells = []
-        for column in NASBENCH201:
+        for column in titles:
             low, high = number(own[column]["tau_low"]), number(own[column]["tau_high"])
             cells.append(f"{number(own[column]['tau'])} [{low}, {high}]")
-        rho = " / ".join(number(own[column]["rho"]) for column in NASBENCH201)
-        lines.append([f"`{name}`", *cells, rho, PUBLISHED.get(name, "")])
+        rho = " / ".join(number(own[column]["rho"]) for column in titles)
+        lines.append([f"`{name}`", *cells, rho, PUBLISHED[place].get(name, "")])
     lines.sort(key=lambda line: -float(line[1].split()[0]))
-    return table(("score", "CIFAR-10", "CIFAR-100", "ImageNet16-120", "rho", "published"), lines)
+    return table(("score", *titles.values(), "rho", "published"), lines)
 
 
 def darts_field(runs: Runs) -> str:

@@ -192,7 +192,9 @@ END
       "$python" -m studies.timm_models score --table "$tables/timm_same_recipe.csv" \
         --images "$cifar" --size 64 --to "$out/timm/another_form.csv" --grid ;;
     newer) # scores that were published since, beside the default: 100 cells at full size
-      nasbench201 all newer 100 "proxies=[near,wrcor,dextr,nsc,gradalign,naswot]" seeds=[0] batch_size=32 ;;
+      newer="proxies=[near,wrcor,dextr,nsc,gradalign,naswot]"
+      nasbench201 all newer 100 $newer seeds=[0] batch_size=32
+      nasbench101 newer $newer seeds=[0] batch_size=32 architectures=100 ;;
     nasbench101) # a space that nothing was chosen on
       nasbench101 scores "$ours" seeds=[0,1,2] ;;
     *) echo "unknown part '$part'" >&2; exit 2 ;;
