@@ -80,7 +80,8 @@ def _run(
     task = tasks[0]
     sample = config.space.sample(np.random.default_rng(0))
     task.check_sizes(sample)
-    say(data, console, probe_notes(task.images))
+    doubts = config.table.notes if config.table is not None else ()
+    say(data, console, [*probe_notes(task.images), *doubts])
     uncounted = uncounted_remark(task.cost(sample).uncounted)
     if uncounted:
         prose(console, uncounted)

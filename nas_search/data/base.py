@@ -66,7 +66,8 @@ class Split:
         Only these images are read or decoded.
 
         Raises:
-            InputError: a file cannot be read, or an image holds NaN or infinite pixels.
+            InputError: a file cannot be read, or an image holds no finite numbers in single
+                precision.
         """
         return normalize(self.raw(torch.as_tensor(indices, dtype=torch.int64)), self.mean, self.std)
 
@@ -74,15 +75,18 @@ class Split:
         """Return the pixels at ``rows`` (k,) int64 as (k, C, H, W) uint8 or finite float32.
 
         Raises:
-            InputError: a file cannot be read, or an image holds NaN or infinite pixels.
+            InputError: a file cannot be read, or an image holds no finite numbers in single
+                precision.
         """
         raw = self.read(rows)
         if raw.dtype != torch.uint8:
             broken = ~torch.isfinite(raw).flatten(1).all(1)
             if broken.any():
+                which = f"{'series' if self.series else 'image'} {int(rows[broken][0])}"
                 raise InputError(
-                    f"{self.origin}: image {int(rows[broken][0])} holds NaN or infinite pixels; "
-                    "remove it or repair the data"
+                    f"{self.origin}: {which} holds NaN, infinite or too large "
+                    f"{'values' if self.series else 'pixels'} (beyond 3.4e38, where single "
+                    "precision ends); remove it, or repair or scale the data"
                 )
         return raw
 
@@ -94,6 +98,17 @@ class Part(NamedTuple):
     labels: Tensor
     read: Reader
     files: tuple[Path, ...] = ()
+    series: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What messages call its rows, in the plural."""
+        return "series" if self.series else "images"
+
+    @property
+    def one(self) -> str:
+        """What messages call one of its rows."""
+        return "series" if self.series else "image"
 
     def named(self, row: int) -> str:
         """Return what a message calls the image of a row."""
@@ -113,8 +128,12 @@ class Parts:
     form: str = ""
     fit: FitName = "crop"
     background: Color = WHITE
-    series: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def series(self) -> bool:
+        """Whether these are series, repeated in equal rows."""
+        return self.train.series
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,23 +188,24 @@ def summary_lines(data: ImageData | Parts, shape: tuple[int, int, int]) -> tuple
     """Return two lines that say what was read; ``shape`` is (C, H, W) of one image."""
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = {name: len(part.labels) for name, part in parts.items() if part is not None}
-    used = data.used or f"{sum(counts.values()):,} images"
+    kind = "series" if data.series else "images"
+    used = data.used or f"{sum(counts.values()):,} {kind}"
     form = f" ({data.form})" if data.form else ""
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     return (
-        f"data: {printable(used)}; {count_classes(data.class_names, data.train.labels)}",
-        f"read as {' x '.join(map(str, shape))}{form}: {sizes} images",
+        f"data: {printable(used)}; {count_classes(data.class_names, data.train.labels, kind)}",
+        f"read as {' x '.join(map(str, shape))}{form}: {sizes} {kind}",
     )
 
 
-def count_classes(names: Sequence[str], labels: Tensor) -> str:
-    """Return in a few words how many training images each class has."""
+def count_classes(names: Sequence[str], labels: Tensor, kind: str = "images") -> str:
+    """Return in a few words how many training images, or what else ``kind`` says, classes have."""
     counts = torch.bincount(labels, minlength=len(names)).tolist()
     if len(names) <= SHORT_LIST:
         each = ", ".join(f"{printable(n)} {c:,}" for n, c in zip(names, counts, strict=True))
         return f"{len(names)} classes in training: {each}"
     low, high = min(counts), max(counts)
-    return f"{len(names)} classes of {low:,}{f' to {high:,}' if high > low else ''} training images"
+    return f"{len(names)} classes of {low:,}{f' to {high:,}' if high > low else ''} training {kind}"
 
 
 def printable(text: str) -> str:

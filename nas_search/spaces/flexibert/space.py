@@ -30,7 +30,7 @@ from nas_search.spaces.named import Condition, NamedChoice, NamedChoices, NamedS
 from nas_search.spaces.parts import Part
 
 PUBLISHED = ("sa_sdp", "sa_wma", "lt_dft", "lt_dct", "dsc_5", "dsc_9")
-_CONVOLUTION = re.compile(r"dsc_\d{1,3}")
+_CONVOLUTION = re.compile(r"dsc_\d{1,3}", re.ASCII)
 
 Shape = tuple[int, int, int]
 

@@ -36,7 +36,7 @@ from nas_search.spaces.text_form import unwrap
 GENES = ("depth", "kernel", "expansion", "width", "se")
 """The choices of a stage, in the order of a genotype's."""
 
-_STAGE = re.compile(r"r(\d+)_k(\d+)_e(\d+(?:\.\d+)?)_c(\d+)(_se)?")
+_STAGE = re.compile(r"r(\d+)_k(\d+)_e(\d+(?:\.\d+)?)_c(\d+)(_se)?", re.ASCII)
 _EXAMPLE = "r1_k3_e1_c16|r2_k5_e6_c24_se|..."
 
 

@@ -5,6 +5,7 @@ Source: Radosavovic et al., ICCV 2019, arXiv 1905.13214.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ STAGES = len(STRIDES)
 LEAST = 0.01
 MOST = {"ds": 64, "ws": 4096, "bot_muls": 8, "num_gs": 1024}
 """Smallest and largest values that are read; the grids are well inside."""
+
+_NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)\s*", re.ASCII)  # float() reads digits of any script
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,7 @@ def _value(key: str, value: Any) -> str:
         InputError: it is none.
     """
     try:
-        number = float(value)
+        number = 0.0 if isinstance(value, str) and not _NUMBER.fullmatch(value) else float(value)
     except (TypeError, ValueError):
         number = 0.0
     whole = key != "bot_muls"
