@@ -8,6 +8,7 @@ single one without brackets. Every message names the key as the user writes it.
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -99,7 +100,7 @@ def _read_value(hint: Any, key: str, value: Any) -> Any:
         return OmegaConf.to_container(OmegaConf.merge(schema, {"value": value}))["value"]  # type: ignore[call-overload,index]
     except (OmegaConfBaseException, OverflowError) as error:  # a number of 400 digits
         below = (getattr(error, "full_key", None) or "").removeprefix("value")
-        if "is not a ListConfig" in str(error):
+        if re.search("is not a ListConfig|Cannot merge DictConfig with ListConfig", str(error)):
             raise InputError(f"{key}{below} must be a list: write [...] around it") from None
         raise InputError(f"{key}{below}: {first_line(error)}") from None
 

@@ -82,9 +82,12 @@ def _run(
     task.check_sizes(sample)
     doubts = config.table.notes if config.table is not None else ()
     say(data, console, [*probe_notes(task.images), *doubts])
-    uncounted = uncounted_remark(task.cost(sample).uncounted)
-    if uncounted:
-        prose(console, uncounted)
+    for remark in (
+        uncounted_remark(task.cost(sample).uncounted),
+        config.learning.remark(data) if config.learning is not None else "",
+    ):
+        if remark:
+            prose(console, remark)
     check_constraints(task)
     facts = search_facts(config, tasks, data)
     facts |= {"latency": latency.facts()} if latency else {}

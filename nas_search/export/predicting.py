@@ -322,7 +322,7 @@ def print_classes(predict: Any, arguments: Sequence[str]) -> int:
     A file may hold several series, whose numbers are printed with it, if it is the only one.
     """
     if not arguments:
-        print("usage: python model.py PICTURE...", file=sys.stderr)
+        print("usage: python model.py FILE...", file=sys.stderr)
         return 2
     try:
         names, answers = list(arguments), predict(list(arguments))
