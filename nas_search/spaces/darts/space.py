@@ -45,6 +45,7 @@ from nas_search.spaces.operation_graph import (
     OperationGraph,
     expression_graph,
 )
+from nas_search.spaces.operations import edge_operations
 from nas_search.spaces.parts import Part
 from nas_search.spaces.segments import Segment
 from nas_search.stacked.network import Pool, StackedNetwork
@@ -220,13 +221,7 @@ class DartsSpace(SearchSpace[Genotype]):
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells, without identities."""
-        return [
-            operation
-            for cell in network.modules()
-            if isinstance(cell, DartsCell)
-            for name, operation in cell.named_children()
-            if name.startswith("node") and not isinstance(operation, nn.Identity)
-        ]
+        return edge_operations(network, DartsCell)
 
     def parts(
         self,

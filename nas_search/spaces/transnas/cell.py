@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from nas_search.spaces.nasbench201.network import EDGES
-from nas_search.spaces.operations import FactorizedReduce, relu_conv_bn
+from nas_search.spaces.four_nodes import EDGES
+from nas_search.spaces.operations import FactorizedReduce, relu_conv_bn, summed
 from nas_search.spaces.transnas.skeleton import Block, TransnasMacro, head, stem, stem_strides
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
@@ -59,10 +59,7 @@ class TransnasCell(nn.Module):
         """Map (n, inputs, H, W) to (n, outputs, ...), of half the sides where the stride is 2."""
         nodes = [x]
         for incoming in self._incoming[1:]:
-            value: Tensor | None = None
-            for name, source in incoming:
-                term = self.get_submodule(name)(nodes[source])
-                value = term if value is None else value + term
+            value = summed(self, incoming, nodes)
             if value is None:
                 value = x.new_zeros(x.shape[0], self._channels, *self._sides)
             nodes.append(value)

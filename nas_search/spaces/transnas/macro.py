@@ -17,7 +17,6 @@ from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
-from nas_search.spaces.arguments import read_macro
 from nas_search.spaces.base import (
     SPACES,
     CellEdge,
@@ -36,7 +35,7 @@ from nas_search.spaces.transnas.skeleton import (
     HALVES,
     TransnasMacro,
     blocks_of,
-    check,
+    checked_sizes,
 )
 
 KINDS = {"1": "normal", "2": "double", "3": "halve", "4": "double_and_halve"}
@@ -197,8 +196,7 @@ class TransnasMacroSpace(SearchSpace[TransnasMacroGenotype]):
         **macro: Any,
     ) -> nn.Module:
         """Return the network; ``macro`` as in :class:`TransnasMacro`."""
-        sizes = read_macro(TransnasMacro, macro)
-        check(input_shape, num_classes)
+        sizes = checked_sizes(input_shape, num_classes, macro)
         blocks = blocks_of(genotype.modules, input_shape, sizes)
         return TransnasMacroNetwork(blocks, sizes, input_shape, num_classes)
 
@@ -214,8 +212,7 @@ class TransnasMacroSpace(SearchSpace[TransnasMacroGenotype]):
         **macro: Any,
     ) -> Mapping[Part, int]:
         """Return the network's parts: stem, blocks and classifier."""
-        sizes = read_macro(TransnasMacro, macro)
-        check(input_shape, num_classes)
+        sizes = checked_sizes(input_shape, num_classes, macro)
         return macro_parts(genotype.modules, input_shape, num_classes, sizes)
 
     def parameters(self, genotype: TransnasMacroGenotype) -> Mapping[str, Parameter]:

@@ -5,15 +5,15 @@ Source: Duan et al., CVPR 2021, arXiv 2105.11871; sizes as in the authors' repos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
-from nas_search.spaces.arguments import check_int, check_problem
+from nas_search.spaces.arguments import check_int, check_problem, read_macro
 from nas_search.spaces.operations import half, relu_conv_bn
 
 BASE = 64
@@ -130,6 +130,14 @@ def head(channels: int, num_classes: int, last_relu: bool) -> nn.Sequential:
     )
 
 
-def check(input_shape: tuple[int, int, int], num_classes: int) -> None:
-    """Refuse what makes no network."""
+def checked_sizes(
+    input_shape: tuple[int, int, int], num_classes: int, macro: Mapping[str, Any]
+) -> TransnasMacro:
+    """Return the sizes of the skeleton.
+
+    Raises:
+        InputError: there is no network of them, or none for such images.
+    """
+    sizes = read_macro(TransnasMacro, macro)
     check_problem(input_shape, num_classes, SMALLEST_IMAGE, "batch-norm")
+    return sizes
