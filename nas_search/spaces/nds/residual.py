@@ -6,7 +6,6 @@ Source: Radosavovic et al., ICCV 2019, arXiv 1905.13214.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -17,8 +16,8 @@ from nas_search.core.errors import InputError
 from nas_search.core.guess import did_you_mean
 from nas_search.core.text import quote
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
-from nas_search.spaces.choices import Choices, ChoiceSpace
+from nas_search.spaces.base import SPACES, SpaceRecord
+from nas_search.spaces.choices import Choices
 from nas_search.spaces.nds.families import RESIDUAL_FAMILIES
 from nas_search.spaces.nds.residual_network import (
     STEM_WIDTH,
@@ -32,7 +31,7 @@ from nas_search.spaces.nds.residual_network import (
 from nas_search.spaces.nds.sizes import SMALLEST_IMAGE, NdsMacro
 from nas_search.spaces.operations import half
 from nas_search.spaces.parts import Part
-from nas_search.spaces.segments import Segment, alone
+from nas_search.spaces.stages import StageSpace
 from nas_search.spaces.text_form import unwrap
 
 KEYS = ("ds", "ws", "bot_muls", "num_gs")
@@ -75,7 +74,7 @@ class NdsResidualOptions:
     widths: list[int] | None = None
 
 
-class NdsResidualSpace(ChoiceSpace[NdsResidual]):
+class NdsResidualSpace(StageSpace[NdsResidual]):
     """All networks of a family; for the arguments see :class:`NdsResidualOptions`.
 
     Raises:
@@ -187,35 +186,30 @@ class NdsResidualSpace(ChoiceSpace[NdsResidual]):
         """Return the branches of all blocks."""
         return [one.branch for one in network.modules() if isinstance(one, ResidualBlock)]
 
-    def parts(
+    def in_order(
         self,
         genotype: NdsResidual,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        **macro: Any,
-    ) -> Mapping[Part, int]:
+        macro: Mapping[str, Any],
+    ) -> list[Part]:
         """Return stem, blocks and head."""
-        return Counter(_in_order(genotype, input_shape, num_classes, macro))
+        first, stages = _plan(genotype, input_shape, num_classes, macro)
+        channels, height, width = input_shape
+        parts = [Part(stem, (channels, first), (channels, height, width))]
+        for block in (block for stage in stages for block in stage):
+            parts.append(Part(ResidualBlock, (block,), (block.inputs, height, width)))
+            if block.stride == 2:
+                height, width = half(height), half(width)
+        last = stages[-1][-1].outputs
+        return [*parts, Part(head, (last, num_classes), (last, height, width))]
 
-    def segments(
-        self,
-        genotype: NdsResidual,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
-        **macro: Any,
-    ) -> Sequence[Segment]:
-        """Return the parts, one after another."""
-        return [alone(part) for part in _in_order(genotype, input_shape, num_classes, macro)]
-
-    def graphs(self, genotype: NdsResidual) -> tuple[CellGraph, ...]:
-        """Return the stages as a chain."""
+    def stage_texts(self, genotype: NdsResidual) -> Sequence[str]:
+        """Return the values of each stage with their keys."""
         rows = genotype.rows
-        labels = [
+        return [
             " ".join(f"{key}={row[stage]}" for key, row in rows.items()) for stage in range(STAGES)
         ]
-        nodes = tuple(map(str, range(STAGES + 1)))
-        edges = tuple(map(CellEdge, nodes, nodes[1:], labels))
-        return (CellGraph("stages", nodes[:1], nodes[-1], nodes, edges),)
 
 
 def _stages(genotype: NdsResidual) -> list[tuple[int, int, float, int]]:
@@ -248,23 +242,6 @@ def _plan(
             channels = outputs
         stages.append(tuple(blocks))
     return first, tuple(stages)
-
-
-def _in_order(
-    genotype: NdsResidual,
-    input_shape: tuple[int, int, int],
-    num_classes: int,
-    macro: Mapping[str, Any],
-) -> list[Part]:
-    first, stages = _plan(genotype, input_shape, num_classes, macro)
-    channels, height, width = input_shape
-    parts = [Part(stem, (channels, first), (channels, height, width))]
-    for block in (block for stage in stages for block in stage):
-        parts.append(Part(ResidualBlock, (block,), (block.inputs, height, width)))
-        if block.stride == 2:
-            height, width = half(height), half(width)
-    last = stages[-1][-1].outputs
-    return [*parts, Part(head, (last, num_classes), (last, height, width))]
 
 
 def _behind_stem(key: str, row: Any) -> Any:

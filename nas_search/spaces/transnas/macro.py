@@ -19,7 +19,6 @@ from nas_search.core.errors import InputError
 from nas_search.core.text import quote
 from nas_search.spaces.base import (
     SPACES,
-    CellEdge,
     CellGraph,
     Parameter,
     SearchSpace,
@@ -222,10 +221,7 @@ class TransnasMacroSpace(SearchSpace[TransnasMacroGenotype]):
 
     def graphs(self, genotype: TransnasMacroGenotype) -> tuple[CellGraph, ...]:
         """Return the modules as a chain."""
-        names = [KINDS[digit] for digit in genotype.modules]
-        nodes = tuple(map(str, range(len(names) + 1)))
-        edges = tuple(map(CellEdge, nodes, nodes[1:], names))
-        return (CellGraph("skeleton", nodes[:1], nodes[-1], nodes, edges),)
+        return (CellGraph.chain("skeleton", [KINDS[digit] for digit in genotype.modules]),)
 
     def described(self, genotype: TransnasMacroGenotype) -> Sequence[float]:
         """Return where the skeleton doubles and halves, and how long it stays there."""
