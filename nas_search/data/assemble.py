@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nas_search.core.errors import InputError
-from nas_search.data.base import ImageData, Part, Parts, Reader, Split
+from nas_search.data.base import ImageData, Part, Parts, Split, Subset
 
 STATISTICS_IMAGES = 4096
 _CHUNK = 256
@@ -93,7 +92,7 @@ def holdout_parts(part: Part, fraction: float, seed: int) -> tuple[Part, Part]:
         Part(
             origin,
             labels[rows],
-            partial(_read_subset, read, rows),
+            Subset(read, rows),
             tuple(files[row] for row in rows.tolist()) if files else (),
             series,
         )
@@ -133,10 +132,6 @@ def assign(
 def held_out(fraction: float) -> str:
     """Return in words where a test part comes from that the data did not bring."""
     return f"test: {fraction:.0%} of each class held out"
-
-
-def _read_subset(read: Reader, rows: Tensor, indices: Tensor) -> Tensor:
-    return read(rows[indices])
 
 
 def read_array(view: np.ndarray, indices: Tensor) -> Tensor:

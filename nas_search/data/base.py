@@ -22,6 +22,28 @@ Reader = Callable[[Tensor], Tensor]
 """Maps int64 indices (k,) to raw pixels (k, C, H, W), uint8 or float32; picklable for workers."""
 
 
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """A reader of some rows of what another one reads, by their own numbers.
+
+    Attributes:
+        read: the other reader.
+        rows: int64, the rows.
+    """
+
+    read: Reader
+    rows: Tensor
+
+    def __call__(self, indices: Tensor) -> Tensor:
+        """Return the pixels of the rows at ``indices`` (k,)."""
+        return self.read(self.rows[indices])
+
+
+def stored_row(read: Reader, row: int) -> int:
+    """Return the number of a row where it is stored, for messages."""
+    return stored_row(read.read, int(read.rows[row])) if isinstance(read, Subset) else row
+
+
 def normalize(raw: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return ``(raw - mean) / std`` per channel as float32.
 
@@ -82,7 +104,8 @@ class Split:
         if raw.dtype != torch.uint8:
             broken = ~torch.isfinite(raw).flatten(1).all(1)
             if broken.any():
-                which = f"{'series' if self.series else 'image'} {int(rows[broken][0])}"
+                row = stored_row(self.read, int(rows[broken][0]))
+                which = f"{'series' if self.series else 'image'} {row}"
                 raise InputError(
                     f"{self.origin}: {which} holds NaN, infinite or too large "
                     f"{'values' if self.series else 'pixels'} (beyond 3.4e38, where single "
@@ -112,7 +135,9 @@ class Part(NamedTuple):
 
     def named(self, row: int) -> str:
         """Return what a message calls the image of a row."""
-        return printable(str(self.files[row])) if self.files else f"{self.origin} row {row}"
+        if self.files:
+            return printable(str(self.files[row]))
+        return f"{self.origin} row {stored_row(self.read, row)}"
 
 
 @dataclass(frozen=True, eq=False)

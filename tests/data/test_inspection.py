@@ -95,7 +95,8 @@ def test_nan_in_arrays_is_found(tmp_path: Path) -> None:
     images[5, 0, 0] = np.nan
     np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(20) % 2, holdout=0)
     found = look("npz", path=str(tmp_path / "a.npz"))
-    assert len(found.broken) == 1 and "holds NaN, infinite or too large pixels" in found.broken[0]
+    assert len(found.broken) == 1  # and called by its number in the file, whichever part it is in
+    assert "a.npz x_train: image 5 holds NaN, infinite or too large pixels" in found.broken[0]
     assert "float values -" in "".join(found.facts)
 
 

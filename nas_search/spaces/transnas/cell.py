@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nas_search.spaces.four_nodes import EDGES
 from nas_search.spaces.operations import FactorizedReduce, relu_conv_bn, summed
-from nas_search.spaces.transnas.skeleton import Block, TransnasMacro, head, stem, stem_strides
+from nas_search.spaces.transnas.skeleton import Block, TransnasMacro, TransnasNetwork
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 """Names of the operations, called as in NAS-Bench-201; a text has their numbers."""
@@ -66,7 +66,7 @@ class TransnasCell(nn.Module):
         return nodes[3]
 
 
-class TransnasMicroNetwork(nn.Module):
+class TransnasMicroNetwork(TransnasNetwork):
     """The network of one cell; images (n, channels, H, W) to logits (n, num_classes)."""
 
     def __init__(
@@ -77,17 +77,6 @@ class TransnasMicroNetwork(nn.Module):
         input_shape: tuple[int, int, int],
         num_classes: int,
     ) -> None:
-        super().__init__()
-        image_channels, height, width = input_shape
-        strides, _ = stem_strides((height, width), macro.stem_halvings)
-        self.stem = stem(image_channels, macro.channels, strides)
-        self.cells = nn.ModuleList(TransnasCell(operations, block) for block in blocks)
-        self.head = head(blocks[-1].outputs, num_classes, macro.last_relu)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, num_classes) of ``images`` (n, channels, H, W)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits
+        super().__init__(
+            lambda block: TransnasCell(operations, block), blocks, macro, input_shape, num_classes
+        )
