@@ -41,6 +41,8 @@ class WeightsAndBiases:
                 settings=wandb.Settings(console="off", silent=True),
             )
         except Exception as error:  # W&B raises a dozen types, some of them its own service's
+            if refused := _refused_setting(error):
+                raise InputError(f"bridges=[wandb] cannot start: {refused}") from None
             reason = " ".join(str(error).split())
             raise InputError(
                 f"bridges=[wandb] cannot start ({reason}); log in by `wandb login`, or set "
@@ -65,6 +67,19 @@ class WeightsAndBiases:
     def close(self) -> None:
         """Hand everything over; online, this waits for the network."""
         self._run.finish()
+
+
+def _refused_setting(error: Exception) -> str:
+    """Return which of W&B's settings is impossible, and what is possible; empty if none is.
+
+    W&B checks them by pydantic, whose own message has four lines and the address of a page.
+    """
+    if not callable(details := getattr(error, "errors", None)):
+        return ""
+    first = details()[0]
+    name = ".".join(map(str, first["loc"]))
+    told = f"{first['msg'][0].lower()}{first['msg'][1:]}"
+    return f"WANDB_{name.upper()}={first['input']}: {' '.join(told.split())}"
 
 
 def run_id(folder: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nas_search.commands.reading import check_keys
+from nas_search.commands.reading import check_keys, read_as
 from nas_search.core.errors import InputError
 from nas_search.costs import At, bound_keys
 from nas_search.costs.at import deployed_sizes, read_at
@@ -33,6 +33,13 @@ class ConstraintsConfig:
     at: dict[str, Any] | str | None = None
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """The key of the group that is a list."""
+
+    costs: list[str]
+
+
 def read_constraints(values: Mapping[str, Any]) -> ConstraintsConfig:
     """Return the group ``constraints``.
 
@@ -54,10 +61,8 @@ def read_constraints(values: Mapping[str, Any]) -> ConstraintsConfig:
             f"constraints.at={at} must be sizes, e.g. constraints.at={{input_size:32}}, "
             f"{SCORED} or null"
         )
-    also = values.get("costs") or []
-    if not isinstance(also, list):
-        raise InputError(f"constraints.costs={also} must be a list, e.g. [params,flash]")
-    config = ConstraintsConfig(bounds, tuple(map(str, also)), at)
+    kept = read_as(_Kept, "constraints", {"costs": values.get("costs") or []})
+    config = ConstraintsConfig(bounds, tuple(kept.costs), at)
     Constraints(config.bounds, config.also)  # refuses what is impossible
     return config
 

@@ -52,8 +52,13 @@ def list_scores() -> str:
     return "\n".join(f"{name:22}  {lines[name]}" for name in sorted(lines))
 
 
-def list_values(*, _root_: DictConfig) -> str:
-    """Return every key with its value now, and below it what it means."""
+def list_values(*groups: str, _root_: DictConfig) -> str:
+    """Return every key with its value now, and below it what it means.
+
+    Args:
+        groups: whose keys are listed beside those of no group; all if none is named.
+        _root_: the composed configuration.
+    """
     command = str(_root_.hydra.job.config_name)
     explained = of_group(_files("", command))
     lines: list[str] = []
@@ -62,7 +67,7 @@ def list_values(*, _root_: DictConfig) -> str:
             lines += _explained([(str(key), _root_[key])], explained)
     for group in (str(key) for key in _root_ if isinstance(_root_[key], DictConfig)):
         choice = _root_.hydra.runtime.choices.get(group)
-        if group == "hydra":
+        if group == "hydra" or group not in (groups or (group,)):
             continue
         said = explained
         if choice is not None:

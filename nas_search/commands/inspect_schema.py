@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +13,12 @@ from nas_search.commands.own_architectures import own_architectures
 from nas_search.commands.plugins import import_plugins
 from nas_search.commands.prior_choice import read_prior
 from nas_search.commands.reading import at_least, beside, read_as, read_group
+from nas_search.commands.search_values import GROUPS as SEARCH_GROUPS
+from nas_search.commands.search_values import Beside as SearchBeside
 from nas_search.core.errors import InputError
 from nas_search.data import DATASETS, DatasetRecord
 from nas_search.priors import Prior
 from nas_search.spaces import SearchSpace
-
-GROUPS = ("search_space", "dataset")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def read_inspect_config(config: DictConfig) -> InspectConfig:
         InputError: a key is unknown or has the wrong type or an impossible value; the message says
             which and what is possible.
     """
-    what = read_as(Beside, "", beside(config, GROUPS))
+    what = read_as(Beside, "", _own(config))
     import_plugins(what.plugins)
     record, options = read_choice(DATASETS, "dataset", read_group(config, "dataset"))
     group = read_group(config, "search_space")
@@ -84,3 +85,10 @@ def read_inspect_config(config: DictConfig) -> InspectConfig:
             )
         genotype, prior = space.parse(given.genotype), read_prior("prior", what.prior, space)
     return InspectConfig(record, options, space, macro, what, genotype, prior)
+
+
+def _own(config: DictConfig) -> dict[str, Any]:
+    """Return the keys of a look beside its groups: an experiment may set any of a search."""
+    own = {item.name for item in dataclasses.fields(Beside)}
+    of_a_search = {item.name for item in dataclasses.fields(SearchBeside)} - own
+    return beside(config, {*SEARCH_GROUPS, *of_a_search})

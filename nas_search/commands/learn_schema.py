@@ -24,7 +24,7 @@ from nas_search.runs.trainings import trainings_in
 from nas_search.search.guided import TRAINED
 from nas_search.spaces import SPACES, SearchSpace
 from nas_search.tables import Array
-from nas_search.tables.columns import accuracies, numbers, read_columns
+from nas_search.tables.columns import accuracies, doubts, numbers, read_columns
 
 GROUPS = ("search_space",)
 
@@ -86,6 +86,7 @@ class LearnConfig:
         to: file to write.
         seed: of the forest.
         sources: names of the folders and files.
+        notes: sentences on what may be wrong with the tables.
     """
 
     space: SearchSpace[Any]
@@ -97,6 +98,7 @@ class LearnConfig:
     to: Path
     seed: int
     sources: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -145,10 +147,12 @@ def read_learn_config(config: DictConfig) -> LearnConfig:
             raise InputError(f"there is no file or folder {path}")
     of_runs, names = _read_runs([path for path in paths if path.is_dir()])
     space = _space(config, what.on, names)
-    rows = of_runs
+    rows, notes = of_runs, list[str]()
     for path in paths:
         if not path.is_dir():
-            rows = rows + _read_table(path, what.table, space, what.scores, len(paths) > 1)
+            cells = _cells(path, what.table, what.scores)
+            rows = rows + _rows(path, cells, what.table, space, what.scores, len(paths) > 1)
+            notes += doubts(path, what.table.accuracy, cells[what.table.accuracy])
     weights = what.weights or {}
     protocols = list(dict.fromkeys(row.protocol for row in rows))
     for name in weights:
@@ -168,6 +172,7 @@ def read_learn_config(config: DictConfig) -> LearnConfig:
         to=to,
         seed=what.seed,
         sources=tuple(path.name or str(path) for path in paths),
+        notes=tuple(notes),
     )
 
 
@@ -235,9 +240,12 @@ def _base(name: str | None, space: SearchSpace[Any]) -> Prior | None:
     return load_prior(shipped_path(name) if name in shipped_names() else name, space)
 
 
-def _read_table(
-    file: Path, columns: Columns, space: SearchSpace[Any], scores: Sequence[str], several: bool
-) -> list[Row]:
+def _cells(file: Path, columns: Columns, scores: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+    """Return the columns of a table, which has all that are asked for.
+
+    Raises:
+        InputError: it has not, or cannot be read.
+    """
     cells = read_columns(file)
     wanted = {
         "table.architecture=NAME": columns.architecture,
@@ -252,6 +260,22 @@ def _read_table(
                 f"{file} has no column '{name}'{guess}; it has {', '.join(cells)}: choose with "
                 f"{key}"
             )
+    return cells
+
+
+def _rows(
+    file: Path,
+    cells: Mapping[str, Sequence[Any]],
+    columns: Columns,
+    space: SearchSpace[Any],
+    scores: Sequence[str],
+    several: bool,
+) -> list[Row]:
+    """Return the trainings of a table.
+
+    Raises:
+        InputError: an architecture or a number is none.
+    """
     known = accuracies(file, columns.accuracy, cells[columns.accuracy])
     values = {name: numbers(file, name, cells[name]) for name in scores}
     alike = file.stem if several else ALIKE

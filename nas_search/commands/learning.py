@@ -27,7 +27,8 @@ from nas_search.search.guided import TRAINED
 from nas_search.spaces import SPACES, SearchSpace
 from nas_search.tables import Table, truth
 from nas_search.training.recipe import Recipe
-from nas_search.training.short import TrainingTask, schedule_of
+from nas_search.training.remarks import length_remark
+from nas_search.training.short import TrainingTask, learned_images, schedule_of
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,13 @@ class LearningConfig:
         if self.recipe is None:
             return budget
         return budget.in_trainings(schedule_of(self.recipe, data).epochs)
+
+    def remark(self, data: ImageData) -> str:
+        """Return how few images change the schedule; empty if they do not."""
+        if self.recipe is None:
+            return ""
+        images, schedule = learned_images(self.recipe, data), schedule_of(self.recipe, data)
+        return length_remark(self.recipe, schedule, images, "algorithm.recipe")
 
     def facts(self) -> dict[str, Any]:
         """Return what defines the learning, as JSON-serializable values."""

@@ -39,6 +39,12 @@ def one_line(error: Exception, command: str, conf: Path, config: str) -> str:
         guess = meant_key(key[1], conf, config)
         unknown_key = f"unknown key '{key[1]}'{guess}; see python -m {command} --help for the keys"
         return renamed(key[1]) or unknown_key
+    if several := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'\n1\.", text):
+        name, values = several[1], several[2]
+        return (
+            f"{name}={values}: write '{name}=[{values}]' for a list, or add --multirun for a run "
+            f"of each (a text with commas in it: \"{name}='{values}'\")"
+        )
     line = " ".join(line.strip() for line in text.splitlines() if line.strip())
     shown = "".join(letter if letter.isprintable() else "?" for letter in line)
     if len(shown) <= LONGEST:

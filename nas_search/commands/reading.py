@@ -1,12 +1,14 @@
 """From what Hydra composed to typed, checked dataclasses: the engine never sees a DictConfig.
 
 A schema is a dataclass. A field typed as a ``Literal`` takes one of its values; one made by
-:func:`at_least` is a number with a lower bound. Every message names the key as the user writes it.
+:func:`at_least` is a number with a lower bound; one that is a list of texts or numbers takes a
+single one without brackets. Every message names the key as the user writes it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Iterable
@@ -91,12 +93,23 @@ def _read_value(hint: Any, key: str, value: Any) -> Any:
             f"unknown {key} '{value}'{did_you_mean(str(value), names)}; possible: "
             f"{', '.join(names)}"
         )
+    if _lists_values(hint) and isinstance(value, str | int | float) and value != "":
+        value = [value]
     try:
         schema = OmegaConf.structured(make_dataclass("Value", [("value", hint)]))
         return OmegaConf.to_container(OmegaConf.merge(schema, {"value": value}))["value"]  # type: ignore[call-overload,index]
     except (OmegaConfBaseException, OverflowError) as error:  # a number of 400 digits
         below = (getattr(error, "full_key", None) or "").removeprefix("value")
+        if re.search("is not a ListConfig|Cannot merge DictConfig with ListConfig", str(error)):
+            raise InputError(f"{key}{below} must be a list: write [...] around it") from None
         raise InputError(f"{key}{below}: {first_line(error)}") from None
+
+
+def _lists_values(hint: Any) -> bool:
+    """Whether a type is a list of texts or numbers, also one that may be None."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(map(_lists_values, typing.get_args(hint)))
+    return typing.get_origin(hint) is list and typing.get_args(hint)[0] in (str, int, float)
 
 
 def _choices(hint: Any) -> tuple[Any, ...] | None:

@@ -13,7 +13,7 @@ from nas_search import report
 from nas_search.commands.inspect_schema import InspectConfig
 from nas_search.core.errors import InputError
 from nas_search.core.files import write_csv
-from nas_search.data.assemble import spaced_rows
+from nas_search.data.assemble import all_constant, spaced_rows
 from nas_search.data.base import printable
 from nas_search.data.inspection import Inspection, find_parts, inspect_parts, label_samples
 from nas_search.priors import Effect, effects
@@ -57,10 +57,11 @@ def run_inspect(config: InspectConfig, directory: Path, console: Console) -> Ins
     say(f"samples as the network sees them: {directory / SHEET}")
     if found.broken:
         raise InputError(
-            f"images that cannot be read: {len(found.broken):,} (see above); repair or remove them"
+            f"{found.parts.train.kind} that cannot be read: {len(found.broken):,} (see above); "
+            "repair or remove them"
         )
     if found.blank:
-        raise InputError("every training image is of one color throughout: nothing to learn")
+        raise InputError(f"{all_constant(found.parts.train, 'training ')}: nothing to learn")
     if refusal:
         raise InputError(refusal)
     return found
@@ -76,9 +77,10 @@ def _fits(config: InspectConfig, found: Inspection, say: Callable[[str], None]) 
         cost = space.cost(genotype, found.input_shape, classes, **config.macro)
     except (InputError, RuntimeError) as error:  # torch refuses what no memory can hold
         return f"search_space={space.name}: {error}"
+    one = "a series" if found.parts.series else "an image"
     say(
         f"search_space={space.name} takes this size: {which} has {cost.params:,} "
-        f"parameters and {cost.macs:,} multiplications an image"
+        f"parameters and {cost.macs:,} multiplications {one}"
     )
     return ""
 
@@ -128,8 +130,7 @@ def draw_sheet(found: Inspection, path: Path, classes: int, samples: int) -> Non
         for label in shown
     ]
     size = " x ".join(map(str, found.input_shape))
-    what = "series" if parts.series else "images"
-    title = f"{parts.name}: training {what} of {size}"
+    title = f"{parts.name}: training {parts.train.kind} of {size}"
     if len(shown) < len(names):
         title += f", {len(shown)} of {len(names)} classes"
     report.contact_sheet(rows, path, title, printable(parts.form))

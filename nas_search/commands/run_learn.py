@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from nas_search.commands.learn_schema import LearnConfig
+from nas_search.commands.screen import prose
 from nas_search.core.errors import InputError, RunError
 from nas_search.priors import Prior, fit_prior
 from nas_search.priors.held_out import HeldOut, Rows, cross_validated, judged
@@ -32,6 +33,8 @@ def run_learn(config: LearnConfig, console: Console) -> Prior:
         InputError: there is too little to learn from, or accuracies are constant.
         RunError: the disk refuses.
     """
+    for note in config.notes:
+        prose(console, f"note: {note}")
     prior = _fitted(config, config.accuracies)
     counts = {name: int((~np.isnan(column)).sum()) for name, column in config.accuracies.items()}
     figures = _figures(config)

@@ -62,7 +62,7 @@ def run_ranking(config: RankConfig, directory: Path, console: Console) -> list[R
     for seed in study.seeds:
         tasks = ranking_tasks(config, data, seed)
         if not evaluations:
-            say(data, console, probe_notes(tasks[0].images))
+            say(data, console, [*probe_notes(tasks[0].images), *table.notes])
         evaluations[seed] = _scored(config, data, seed, tasks, genotypes, directory, console)
     groups = {name: ranking.group_of(PROXIES.get(name)) for name in study.measured}
     columns = ranking.columns(evaluations, groups, study.combined)

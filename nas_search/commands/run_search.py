@@ -80,10 +80,14 @@ def _run(
     task = tasks[0]
     sample = config.space.sample(np.random.default_rng(0))
     task.check_sizes(sample)
-    say(data, console, probe_notes(task.images))
-    uncounted = uncounted_remark(task.cost(sample).uncounted)
-    if uncounted:
-        prose(console, uncounted)
+    doubts = config.table.notes if config.table is not None else ()
+    say(data, console, [*probe_notes(task.images), *doubts])
+    for remark in (
+        uncounted_remark(task.cost(sample).uncounted),
+        config.learning.remark(data) if config.learning is not None else "",
+    ):
+        if remark:
+            prose(console, remark)
     check_constraints(task)
     facts = search_facts(config, tasks, data)
     facts |= {"latency": latency.facts()} if latency else {}

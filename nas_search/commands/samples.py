@@ -48,7 +48,7 @@ def write_samples(data: ImageData, count: int, directory: Path, console: Console
 
 def _write(data: ImageData, count: int, file: Path) -> None:
     train = data.train
-    part = Part(train.origin, train.labels, train.read, train.files)
+    part = Part(train.origin, train.labels, train.read, train.files, train.series)
     counts = torch.bincount(train.labels, minlength=data.num_classes).tolist()
     shown = spaced_rows(data.num_classes, CLASSES).tolist()
     most = min(count, MOST, max(counts[n] for n in shown))

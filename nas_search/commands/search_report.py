@@ -227,7 +227,7 @@ def _print_found(result: SearchResult, directory: Path, console: Console) -> Non
     run = open_run(directory)
     ranked = ranked_of(run)
     prose(console, found(run, ranked))
-    verbatim(console, f"  {ranked[0][1].genotype}")
+    prose(console, ranked[0][1].genotype, "  ")
     for line in order_certainty(run, ranked):
         prose(console, line)
     lead = result.standings[0] if result.standings else None

@@ -84,7 +84,8 @@ def find_aeon(options: AeonOptions) -> Parts:
         rule.check(view.shape, origin)
         labels = np.array([classes.index(name) for name in names.tolist()])
         checked = check_labels(labels, origin, len(classes))
-        return Part(origin, checked, partial(rule.read, partial(read_array, view)))
+        read = partial(rule.read, partial(read_array, view))
+        return Part(origin, checked, read, series=True)
 
     return Parts(
         name="aeon",
@@ -93,7 +94,6 @@ def find_aeon(options: AeonOptions) -> Parts:
         test=part(test, test_names, "test"),
         used=f"{options.problem}, {len(train) + len(test):,} series",
         form=f"series (n, channels, length), {rule}; test: its own part",
-        series=True,
     )
 
 

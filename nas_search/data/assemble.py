@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nas_search.core.errors import InputError
-from nas_search.data.base import ImageData, Part, Parts, Reader, Split
+from nas_search.data.base import ImageData, Part, Parts, Split, Subset
 
 STATISTICS_IMAGES = 4096
 _CHUNK = 256
@@ -88,13 +87,14 @@ def stratified_holdout(labels: Tensor, fraction: float, seed: int) -> tuple[Tens
 
 def holdout_parts(part: Part, fraction: float, seed: int) -> tuple[Part, Part]:
     """Split a part into (train, test) by :func:`stratified_holdout`."""
-    origin, labels, read, files = part
+    origin, labels, read, files, series = part
     train, test = (
         Part(
             origin,
             labels[rows],
-            partial(_read_subset, read, rows),
+            Subset(read, rows),
             tuple(files[row] for row in rows.tolist()) if files else (),
+            series,
         )
         for rows in stratified_holdout(labels, fraction, seed)
     )
@@ -134,16 +134,17 @@ def held_out(fraction: float) -> str:
     return f"test: {fraction:.0%} of each class held out"
 
 
-def _read_subset(read: Reader, rows: Tensor, indices: Tensor) -> Tensor:
-    return read(rows[indices])
-
-
 def read_array(view: np.ndarray, indices: Tensor) -> Tensor:
     """Return rows of a (n, C, H, W) array as uint8 or float32; copies only these rows."""
     rows = view[indices.numpy()]
-    return torch.from_numpy(
-        np.ascontiguousarray(rows, dtype=np.uint8 if view.dtype == np.uint8 else np.float32)
-    )
+    return torch.from_numpy(single_precision(rows))
+
+
+def single_precision(stored: np.ndarray) -> np.ndarray:
+    """Return uint8 as it is and other numbers as float32, in a row; too large ones are infinite."""
+    kind = np.uint8 if stored.dtype == np.uint8 else np.float32
+    with np.errstate(over="ignore"):  # which is said where they are used, see Split.raw
+        return np.ascontiguousarray(stored, dtype=kind)
 
 
 def channel_statistics(
@@ -154,8 +155,8 @@ def channel_statistics(
     Of uint8 / 255 or of unscaled floats, summed in float64; a constant channel gets std 1.
 
     Raises:
-        InputError: one of these images holds NaN or infinite pixels, or cannot be read; or each of
-            them is of one color throughout.
+        InputError: one of these images holds no finite numbers, or cannot be read; or each of them
+            is of one color throughout.
     """
     rows = spaced_rows(len(train.labels), limit)
     raw = unscaled(train)
@@ -170,14 +171,20 @@ def channel_statistics(
     if constant:
         where = f"{train.files[0]} and all others" if train.files else train.origin
         raise InputError(
-            f"{where}: every image is of one color throughout, so there is nothing to learn; look "
-            "at what was written there"
+            f"{where}: {all_constant(train)}, so there is nothing to learn; look at what was "
+            "written there"
         )
     total = torch.stack(sums).sum(0)
     mean = total[0] / pixels
     std = (total[1] / pixels - mean.square()).clamp(min=0).sqrt()
     std = torch.where(std > 1e-6 * (1 + mean.abs()), std, torch.ones_like(std))
     return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def all_constant(part: Part, which: str = "") -> str:
+    """Return that each row of a part is of one value."""
+    how = "constant" if part.series else "of one color throughout"
+    return f"every {which}{part.one} is {how}"
 
 
 def spaced_rows(count: int, limit: int) -> Tensor:
@@ -190,7 +197,7 @@ def unscaled(part: Part) -> Split:
     """Return a part as a split whose images are uint8 / 255 or unscaled floats."""
     channels = part.read(torch.zeros(1, dtype=torch.int64)).shape[1]
     mean, std = (0.0,) * channels, (1.0,) * channels
-    return Split(part.origin, part.labels, part.read, mean, std, part.files)
+    return Split(part.origin, part.labels, part.read, mean, std, part.files, part.series)
 
 
 def is_constant(images: Tensor) -> Tensor:
@@ -218,7 +225,7 @@ def image_data(
     channels, height, width = train.read(torch.zeros(1, dtype=torch.int64)).shape[1:]
 
     def split(part: Part) -> Split:
-        return Split(part.origin, part.labels, part.read, mean, std, part.files, parts.series)
+        return Split(part.origin, part.labels, part.read, mean, std, part.files, part.series)
 
     return ImageData(
         name=parts.name,

@@ -22,6 +22,28 @@ Reader = Callable[[Tensor], Tensor]
 """Maps int64 indices (k,) to raw pixels (k, C, H, W), uint8 or float32; picklable for workers."""
 
 
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """A reader of some rows of what another one reads, by their own numbers.
+
+    Attributes:
+        read: the other reader.
+        rows: int64, the rows.
+    """
+
+    read: Reader
+    rows: Tensor
+
+    def __call__(self, indices: Tensor) -> Tensor:
+        """Return the pixels of the rows at ``indices`` (k,)."""
+        return self.read(self.rows[indices])
+
+
+def stored_row(read: Reader, row: int) -> int:
+    """Return the number of a row where it is stored, for messages."""
+    return stored_row(read.read, int(read.rows[row])) if isinstance(read, Subset) else row
+
+
 def normalize(raw: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Return ``(raw - mean) / std`` per channel as float32.
 
@@ -66,7 +88,8 @@ class Split:
         Only these images are read or decoded.
 
         Raises:
-            InputError: a file cannot be read, or an image holds NaN or infinite pixels.
+            InputError: a file cannot be read, or an image holds no finite numbers in single
+                precision.
         """
         return normalize(self.raw(torch.as_tensor(indices, dtype=torch.int64)), self.mean, self.std)
 
@@ -74,15 +97,19 @@ class Split:
         """Return the pixels at ``rows`` (k,) int64 as (k, C, H, W) uint8 or finite float32.
 
         Raises:
-            InputError: a file cannot be read, or an image holds NaN or infinite pixels.
+            InputError: a file cannot be read, or an image holds no finite numbers in single
+                precision.
         """
         raw = self.read(rows)
         if raw.dtype != torch.uint8:
             broken = ~torch.isfinite(raw).flatten(1).all(1)
             if broken.any():
+                row = stored_row(self.read, int(rows[broken][0]))
+                which = f"{'series' if self.series else 'image'} {row}"
                 raise InputError(
-                    f"{self.origin}: image {int(rows[broken][0])} holds NaN or infinite pixels; "
-                    "remove it or repair the data"
+                    f"{self.origin}: {which} holds NaN, infinite or too large "
+                    f"{'values' if self.series else 'pixels'} (beyond 3.4e38, where single "
+                    "precision ends); remove it, or repair or scale the data"
                 )
         return raw
 
@@ -94,10 +121,23 @@ class Part(NamedTuple):
     labels: Tensor
     read: Reader
     files: tuple[Path, ...] = ()
+    series: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What messages call its rows, in the plural."""
+        return "series" if self.series else "images"
+
+    @property
+    def one(self) -> str:
+        """What messages call one of its rows."""
+        return "series" if self.series else "image"
 
     def named(self, row: int) -> str:
         """Return what a message calls the image of a row."""
-        return printable(str(self.files[row])) if self.files else f"{self.origin} row {row}"
+        if self.files:
+            return printable(str(self.files[row]))
+        return f"{self.origin} row {stored_row(self.read, row)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +153,12 @@ class Parts:
     form: str = ""
     fit: FitName = "crop"
     background: Color = WHITE
-    series: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def series(self) -> bool:
+        """Whether these are series, repeated in equal rows."""
+        return self.train.series
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,23 +213,24 @@ def summary_lines(data: ImageData | Parts, shape: tuple[int, int, int]) -> tuple
     """Return two lines that say what was read; ``shape`` is (C, H, W) of one image."""
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = {name: len(part.labels) for name, part in parts.items() if part is not None}
-    used = data.used or f"{sum(counts.values()):,} images"
+    kind = "series" if data.series else "images"
+    used = data.used or f"{sum(counts.values()):,} {kind}"
     form = f" ({data.form})" if data.form else ""
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     return (
-        f"data: {printable(used)}; {count_classes(data.class_names, data.train.labels)}",
-        f"read as {' x '.join(map(str, shape))}{form}: {sizes} images",
+        f"data: {printable(used)}; {count_classes(data.class_names, data.train.labels, kind)}",
+        f"read as {' x '.join(map(str, shape))}{form}: {sizes} {kind}",
     )
 
 
-def count_classes(names: Sequence[str], labels: Tensor) -> str:
-    """Return in a few words how many training images each class has."""
+def count_classes(names: Sequence[str], labels: Tensor, kind: str = "images") -> str:
+    """Return in a few words how many training images, or what else ``kind`` says, classes have."""
     counts = torch.bincount(labels, minlength=len(names)).tolist()
     if len(names) <= SHORT_LIST:
         each = ", ".join(f"{printable(n)} {c:,}" for n, c in zip(names, counts, strict=True))
         return f"{len(names)} classes in training: {each}"
     low, high = min(counts), max(counts)
-    return f"{len(names)} classes of {low:,}{f' to {high:,}' if high > low else ''} training images"
+    return f"{len(names)} classes of {low:,}{f' to {high:,}' if high > low else ''} training {kind}"
 
 
 def printable(text: str) -> str:

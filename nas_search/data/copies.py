@@ -30,8 +30,9 @@ def copy_notes(parts: Mapping[str, Part], shape: tuple[int, int, int]) -> list[s
         shape: (C, H, W) of one image.
     """
     digests = _digests(parts, shape)
+    kind = parts["training"].kind
     if digests is None:
-        return ["the images are too many to look for copies among them"]
+        return [f"the {kind} are too many to look for copies among them"]
     groups: dict[bytes, list[_Place]] = defaultdict(list)
     for place, key in digests:
         groups[key].append(place)
@@ -51,13 +52,13 @@ def copy_notes(parts: Mapping[str, Part], shape: tuple[int, int, int]) -> list[s
     notes = []
     if shared:
         notes.append(
-            f"training images that are in another part too (accuracies will be too high; remove "
+            f"training {kind} that are in another part too (accuracies will be too high; remove "
             f"the copies): {len(shared):,}, {some(shared)}"
         )
     if doubtful:
-        notes.append(f"images with two labels (keep one): {len(doubtful):,}, {some(doubtful)}")
+        notes.append(f"{kind} with two labels (keep one): {len(doubtful):,}, {some(doubtful)}")
     if again:
-        notes.append(f"training images that are copies of other training images: {again:,}")
+        notes.append(f"training {kind} that are copies of other training {kind}: {again:,}")
     return notes
 
 

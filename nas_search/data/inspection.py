@@ -66,7 +66,7 @@ def find_parts(record: DatasetRecord, options: object) -> Parts:
         return record.find(options)
     data = record.load(options)
     train, test, validation = (
-        None if s is None else Part(s.origin, s.labels, s.read, s.files)
+        None if s is None else Part(s.origin, s.labels, s.read, s.files, s.series)
         for s in (data.train, data.test, data.validation)
     )
     assert train is not None and test is not None
@@ -86,12 +86,12 @@ def inspect_parts(parts: Parts, limit: int) -> Inspection:
         name: _look(part, spaced_rows(len(part.labels), limit)) for name, part in present.items()
     }
     if not seen["training"].count:
-        raise InputError(f"no training image can be read: {seen['training'].broken[0]}")
+        raise InputError(f"no training {parts.train.one} can be read: {seen['training'].broken[0]}")
     shape = seen["training"].shape
     found = Inspection(parts, shape, [*summary_lines(parts, shape)], [*parts.notes])
     found.facts += _file_facts(present, limit)
     for name, one in seen.items():
-        found.facts.append(_values(name, one, len(present[name].labels)))
+        found.facts.append(_values(name, one, present[name]))
         found.broken += one.broken
     if found.broken:  # what is in use is known by the files' names alone
         found.facts[0] += f"; of those used {len(found.broken):,} cannot be read"
@@ -125,7 +125,7 @@ def _look(part: Part, rows: Tensor) -> _Seen:
 
 def _readable(part: Part, rows: Tensor, broken: list[str]) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield rows and their pixels: all at once, or one by one where that fails."""
-    split = Split(part.origin, part.labels, part.read, (), (), part.files)
+    split = Split(part.origin, part.labels, part.read, (), (), part.files, part.series)
     try:
         yield rows, split.raw(rows)
     except InputError as error:
@@ -160,8 +160,8 @@ def _file_facts(present: dict[str, Part], limit: int) -> list[str]:
     ]
 
 
-def _values(name: str, seen: _Seen, total: int) -> str:
-    read = f"{seen.count:,} of {total:,} {name} images read"
+def _values(name: str, seen: _Seen, part: Part) -> str:
+    read = f"{seen.count:,} of {len(part.labels):,} {name} {part.kind} read"
     if not seen.count:
         return read
     kind = "8-bit" if seen.eight_bit else "float"
@@ -173,9 +173,8 @@ def _note_constant(found: Inspection, present: dict[str, Part], seen: dict[str, 
     for name, one in seen.items():
         if one.constant:
             which = some([present[name].named(row) for row in one.constant])
-            found.notes.append(
-                f"{name} images of one color throughout: {len(one.constant):,}, {which}"
-            )
+            how = "that are constant" if present[name].series else "of one color throughout"
+            found.notes.append(f"{name} {present[name].kind} {how}: {len(one.constant):,}, {which}")
     train = seen["training"]
     found.blank = bool(train.count) and len(train.constant) == train.count
 
@@ -195,6 +194,7 @@ def _note_balance(found: Inspection, parts: Parts) -> None:
         few, many = int(counts[low]), int(counts[high])
         if many >= _UNEQUAL * max(few, 1) or few == 0:
             found.notes.append(
-                f"unequal classes: {printable(parts.class_names[low])} has {few:,} {name} images, "
+                f"unequal classes: {printable(parts.class_names[low])} has {few:,} {name} "
+                f"{part.kind}, "
                 f"{printable(parts.class_names[high])} has {many:,}"
             )

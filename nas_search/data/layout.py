@@ -35,8 +35,9 @@ def channels_first(images: np.ndarray, origin: str, layout: Layout) -> tuple[np.
             an ambiguous channel axis, or images too small for any network.
     """
     if images.dtype != np.uint8 and images.dtype.kind != "f":
+        what = "values" if layout == "ncl" else "pixels"
         raise InputError(
-            f"{origin}: pixels are {images.dtype}; save them as uint8 (0..255) or as floats"
+            f"{origin}: {what} are {images.dtype}; save them as uint8 (0..255) or as floats"
         )
     shape = images.shape
     axes = {"auto": (3, 4), "nhwc": (4,), "nchw": (4,), "ncl": (3,)}[layout]
@@ -101,19 +102,24 @@ class ArrayRule:
         if self.rows < 1:
             raise InputError(f"dataset.rows={self.rows} must be 1 or more")
         if self.size is not None:
-            if self.layout == "ncl":
+            if self.series:
                 raise InputError("dataset.size is for images; leave it out with dataset.layout=ncl")
             Fit(self.size, self.fit)  # refuses what is too small
 
+    @property
+    def series(self) -> bool:
+        """Whether the arrays are series."""
+        return self.layout == "ncl"
+
     def __str__(self) -> str:
-        if self.layout == "ncl":
+        if self.series:
             return f"repeated in {self.rows} rows" if self.rows > 1 else AS_STORED
         return AS_STORED if self.size is None else str(Fit(self.size, self.fit))
 
     def read(self, stored: Reader, indices: Tensor) -> Tensor:
         """Return the images at ``indices`` (k,) as (k, C, H, W); ``stored`` reads them as saved."""
         raw = stored(indices)
-        if self.layout == "ncl":
+        if self.series:
             return raw.expand(-1, -1, self.rows, -1).contiguous()
         return raw if self.size is None else fit_arrays(raw, Fit(self.size, self.fit))
 
@@ -124,13 +130,12 @@ class ArrayRule:
             InputError: a side of a picture, or the length of a series, is below 8.
         """
         height, width = shape[-2:]
-        series = self.layout == "ncl"
-        if self.size is not None or width >= LEAST_SIZE <= (width if series else height):
+        if self.size is not None or width >= LEAST_SIZE <= (width if self.series else height):
             return
-        what = f"series of length {width}" if series else f"images of {height} x {width}"
+        what = f"series of length {width}" if self.series else f"images of {height} x {width}"
         remedy = (
             "give longer ones"
-            if series
+            if self.series
             else f"enlarge them with dataset.size={LEAST_SIZE}, or set dataset.layout=ncl if these "
             "are series (n, channels, length)"
         )

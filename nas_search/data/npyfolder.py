@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas_search.core.errors import InputError
 from nas_search.core.files import user_path
-from nas_search.data.assemble import assign, check_labels, image_data
+from nas_search.data.assemble import assign, check_labels, image_data, single_precision
 from nas_search.data.base import DATASETS, DatasetRecord, ImageData, Part, Parts
 from nas_search.data.fit import LEAST_SIZE, FitName
 from nas_search.data.folders import Labeled, find_images
@@ -89,7 +89,6 @@ def find_npyfolder(options: NpyFolderOptions) -> Parts:
         used=found.used,
         form=f"{axes}, {rule}; {origin}",
         fit=options.fit,
-        series=options.layout == "ncl",
     )
 
 
@@ -102,7 +101,7 @@ def _part(
 ) -> Part:
     labels = check_labels(np.array(part.labels), str(part.folder), num_classes)
     read = partial(read_arrays, part.paths, rule, kind, like)
-    return Part(str(part.folder), labels, read, part.paths)
+    return Part(str(part.folder), labels, read, part.paths, rule.series)
 
 
 def read_arrays(
@@ -135,8 +134,7 @@ def _one(path: Path, rule: ArrayRule, kind: np.dtype, like: _Like | None) -> Ten
             "all alike, or set dataset.size=32 for shapes that differ"
         )
     view, _ = channels_first(array[None], str(path), rule.layout)
-    eight = view.dtype == np.uint8
-    pixels = torch.from_numpy(np.ascontiguousarray(view, np.uint8 if eight else np.float32))
+    pixels = torch.from_numpy(single_precision(view))
     return rule.read(lambda _: pixels, torch.zeros(1))
 
 

@@ -79,14 +79,15 @@ def find_npz(options: NpzOptions) -> Parts:
             if part.read(part.labels[:0]).shape[1:] != train.read(train.labels[:0]).shape[1:]:
                 raise InputError(
                     f"{path}: x_train {arrays['x_train'].shape} and x_{split} "
-                    f"{arrays[f'x_{split}'].shape} hold images of different shapes; save both with "
-                    "the same"
+                    f"{arrays[f'x_{split}'].shape} hold {train.kind} of different shapes; "
+                    "save both with the same"
                 )
             role = "test" if split == "test" else "validation"
             parts[role], names[role] = part, f"x_{split}"
     images = sum(len(part.labels) for part in parts.values())
     known = {f"{axis}_{split}" for axis in "xy" for split in ("train", "test", *VALIDATION)}
     unread = sorted(arrays.keys() - known)
+    others = f"; arrays not read: {', '.join(unread)}" if unread else ""
     train, validation, test, origin = assign(parts, names, options.holdout, options.holdout_seed)
     return Parts(
         name="npz",
@@ -94,10 +95,9 @@ def find_npz(options: NpzOptions) -> Parts:
         train=train,
         test=test,
         validation=validation,
-        used=f"{images:,} images" + (f"; arrays not read: {', '.join(unread)}" if unread else ""),
+        used=f"{images:,} {train.kind}" + others,
         form=f"{form}; {origin}",
         fit=options.fit,
-        series=options.layout == "ncl",
     )
 
 
@@ -120,12 +120,13 @@ def _part(
     view, axes = channels_first(images, origin, rule.layout)
     if targets.ndim == 1 and len(view) != len(targets):
         raise InputError(
-            f"{path}: x_{split} has {len(view)} images but y_{split} has {len(targets)} labels; "
-            "give one label per image"
+            f"{path}: x_{split} has {len(view)} {'series' if rule.series else 'images'} but "
+            f"y_{split} has {len(targets)} labels; give one label for each"
         )
     labels = check_labels(targets, f"{path} y_{split}", num_classes)
     rule.check(view.shape, origin)
-    return Part(origin, labels, partial(rule.read, partial(read_array, view))), f"{axes}, {rule}"
+    read = partial(rule.read, partial(read_array, view))
+    return Part(origin, labels, read, series=rule.series), f"{axes}, {rule}"
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:

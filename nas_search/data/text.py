@@ -77,15 +77,13 @@ def load_text(options: TextOptions) -> ImageData:
     kept = spaced_rows(len(windows), options.samples)
     windows, labels = windows[kept], labels[kept]
     reader = partial(one_hot, windows, 2 + len(numbers))
-    train, test = holdout_parts(
-        Part("text", torch.from_numpy(labels), reader), options.holdout, options.holdout_seed
-    )
+    whole = Part("text", torch.from_numpy(labels), reader, series=True)
+    train, test = holdout_parts(whole, options.holdout, options.holdout_seed)
     names = tuple("space" if symbol == " " else symbol for symbol in frequent[: options.classes])
     parts = Parts(
         *("text", names, train, test),
         used=f"{len(windows):,} windows of {options.length} characters of {origin}",
         form=f"one-hot tokens, the middle one masked; {held_out(options.holdout)}",
-        series=True,
     )
     channels = 2 + len(numbers)
     return image_data(parts, ((0.0,) * channels, (1.0,) * channels))

@@ -218,11 +218,11 @@ def _from_array(array: Any, how: Preparation) -> Tensor:
     try:
         pixels = array.detach().cpu() if tensor else torch.from_numpy(np.array(array))
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"cannot read the array as pixels ({error})") from None
+        raise ValueError(f"cannot read the array as {_values(how)} ({error})") from None
     if how.series:
         pixels = _series(pixels, how)
     pixels = _with_channels_first(pixels, how, tensor or how.series)
-    pixels = _eight_bit(pixels) if how.eight_bit else _floats(pixels)
+    pixels = _eight_bit(pixels, how) if how.eight_bit else _floats(pixels, how)
     same = pixels.shape[1] == channels
     if same and pixels.shape[2:] == (height, width):
         return pixels
@@ -270,7 +270,12 @@ def _with_channels_first(pixels: Tensor, how: Preparation, tensor: bool) -> Tens
     )
 
 
-def _eight_bit(pixels: Tensor) -> Tensor:
+def _values(how: Preparation) -> str:
+    """Return what messages call the numbers of an array."""
+    return "values" if how.series else "pixels"
+
+
+def _eight_bit(pixels: Tensor, how: Preparation) -> Tensor:
     if pixels.dtype == torch.bool:
         return pixels.to(torch.uint8) * 255
     if pixels.dtype == torch.uint8:
@@ -280,20 +285,22 @@ def _eight_bit(pixels: Tensor) -> Tensor:
     if not pixels.is_floating_point() or not (low >= 0 and high <= 1):
         name = str(pixels.dtype).removeprefix("torch.")
         raise ValueError(
-            f"the pixels are {name} from {low:g} to {high:g}; give uint8 from 0 to 255 or floats "
-            "from 0 to 1"
+            f"the {_values(how)} are {name} from {low:g} to {high:g}; give uint8 from 0 to 255 "
+            "or floats from 0 to 1"
         )
     return (pixels.float() * 255).round().to(torch.uint8)
 
 
-def _floats(pixels: Tensor) -> Tensor:
-    if not pixels.is_floating_point() or not bool(torch.isfinite(pixels).all()):
+def _floats(pixels: Tensor, how: Preparation) -> Tensor:
+    single = pixels.float()
+    if not pixels.is_floating_point() or not bool(torch.isfinite(single).all()):
         name = str(pixels.dtype).removeprefix("torch.")
+        odd = ", some NaN, infinite or beyond 3.4e38" if pixels.is_floating_point() else ""
         raise ValueError(
-            f"the pixels are {name}{', some not finite' if pixels.is_floating_point() else ''}; "
-            "the network takes finite floats as they were in its training"
+            f"the {_values(how)} are {name}{odd}; the network takes finite floats as they were in "
+            "its training"
         )
-    return pixels.float()
+    return single
 
 
 def _picture(pixels: Tensor) -> Any:
@@ -315,7 +322,7 @@ def print_classes(predict: Any, arguments: Sequence[str]) -> int:
     A file may hold several series, whose numbers are printed with it, if it is the only one.
     """
     if not arguments:
-        print("usage: python model.py PICTURE...", file=sys.stderr)
+        print("usage: python model.py FILE...", file=sys.stderr)
         return 2
     try:
         names, answers = list(arguments), predict(list(arguments))

@@ -57,6 +57,8 @@ def write_folder(
             "std": list(data.std),
             "pixels": "0 to 255, divided by 255" if preparation.eight_bit else "as they are",
             "other_sizes": str(preparation.fit) if preparation.fit else "refused",
+            # Only where they are: equal files are of equal protocols, see runs.trainings.
+            **({"series": True} if preparation.series else {}),
         },
     )
     recipe_text = OmegaConf.to_yaml(OmegaConf.create(dict(recipe))).encode()

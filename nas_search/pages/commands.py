@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
@@ -39,14 +40,26 @@ def of_run(run: Run) -> list[Command]:
     winner = run.finalists[0]["key"] if run.finalists else ""
     if winner:
         network = folder / "finalists" / winner
+        what, file = (
+            ("series", "series.npy") if _takes_series(network) else ("picture", "photo.jpg")
+        )
         commands.insert(
             1,
             (
-                "Use the trained winner on a picture:",
-                f"python {shlex.quote(str(network / 'model.py'))} photo.jpg",
+                f"Use the trained winner on a {what}:",
+                f"python {shlex.quote(str(network / 'model.py'))} {file}",
             ),
         )
     return commands
+
+
+def _takes_series(network: Path) -> bool:
+    """Whether a trained network is one of series, by what its folder says."""
+    try:
+        preparation = json.loads((network / "preprocessing.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(preparation, dict) and bool(preparation.get("series"))
 
 
 def of_sweep(folder: Path) -> list[Command]:

@@ -74,7 +74,7 @@ def fit_prior(
     """
     names = tuple(scores or ())
     values = design(space, architectures, names, scores or {})
-    rows, targets, counts = [], [], []
+    rows, targets, counts, single = [], [], [], 0
     for protocol, column in accuracies.items():
         known = np.asarray(column, dtype=np.float64)
         if known.shape != (len(architectures),):
@@ -83,6 +83,7 @@ def fit_prior(
             )
         trained = np.flatnonzero(~np.isnan(known))
         if len(trained) < 2:  # nothing to compare it with
+            single += len(trained)
             continue
         if not np.isfinite(known[trained]).all():
             raise InputError(f"{protocol}: accuracies must be finite")
@@ -98,10 +99,7 @@ def fit_prior(
         counts.append(np.full(len(trained), weight))
     total = sum(map(len, rows))
     if total < FEWEST_TRAININGS:
-        raise InputError(
-            f"{total} trained architectures are too few to learn from; give "
-            f"{FEWEST_TRAININGS} or more, 20 to help a search"
-        )
+        raise InputError(_too_few(total, single))
     if base is not None and (base.space.name != space.name or base.scores or names):
         raise InputError("a prior to start from must be of this space, and neither may take scores")
     if process and total > MOST_TRAININGS:
@@ -124,6 +122,20 @@ def fit_prior(
         processes=shares,
     )
     return _scaled(fitted, values)
+
+
+def _too_few(compared: int, single: int) -> str:
+    """Return what is missing, of trainings that compare with others and those that do not."""
+    found = compared + single
+    alone = ""
+    if single and found > 1:
+        alone = (
+            f", {single} of them {'' if single == 1 else 'each '}the only one of its protocol, "
+            "which compares with no other"
+        )
+    what = "1 trained architecture is" if found == 1 else f"{found} trained architectures are"
+    fewest = f"{FEWEST_TRAININGS} or more{' of one protocol' if alone else ''}, 20 to help a search"
+    return f"{what} too few to learn from{alone}; give {fewest}"
 
 
 def _beside(columns: Array, scores: int, targets: Array, weights: Array) -> tuple[Line, Process]:

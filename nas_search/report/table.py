@@ -23,12 +23,14 @@ def leaderboard_table(
     """Return the best ``top`` of ``ranked`` (see :func:`.files.best_first`) as a table.
 
     ``truths`` are further columns of each, e.g. true accuracies from a table. What is ``predicted``
-    and its ``uncertainty`` are one column. Headings break behind underscores, so that they need not
-    break within words in a narrow terminal.
+    and its ``uncertainty`` are one column. Parameters and MACs at other sizes than the scored ones
+    have columns of their own where they differ (``constraints.at``). Headings break behind
+    underscores, so that they need not break within words in a narrow terminal.
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     columns = [name for name in (truths[0] if truths else ()) if name != UNCERTAINTY]
-    costs = cost_names([evaluation for _, evaluation in ranked])
+    evaluations = [evaluation for _, evaluation in ranked]
+    costs = [name for name in cost_names(evaluations) if not _shown_anyway(name, evaluations)]
     headings = ("rank", score, *columns, "params", "MACs", *map(cost_column, costs))
     for heading in (*headings, "found as no."):
         table.add_column(heading.replace("_", "_\n"), justify="right", overflow="fold")
@@ -43,6 +45,12 @@ def leaderboard_table(
             str(number),
         )
     return table
+
+
+def _shown_anyway(cost: str, evaluations: Sequence[Evaluation]) -> bool:
+    """Whether a cost is that of the scored networks, which has a column anyway."""
+    own = {"params": lambda one: one.params, "macs": lambda one: one.macs}.get(cost)
+    return own is not None and all(one.costs.get(cost) == own(one) for one in evaluations)
 
 
 def _beside(truths: Mapping[str, float | None], column: str) -> str:

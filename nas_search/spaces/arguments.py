@@ -58,6 +58,12 @@ def check_problem(
         check_int(f"image {name}", value, 1)
     check_int("num_classes", num_classes, 2)
     _, height, width = input_shape
+    if height == 1 and width >= smallest > 1:
+        raise InputError(
+            f"series of length {width} in one row are too flat: {why} needs at least "
+            f"{smallest}x{smallest}; set dataset.rows={smallest}, or choose search_space=conv1d, "
+            "which takes series as they are"
+        )
     if min(height, width) < smallest:
         raise InputError(
             f"images of {height}x{width} pixels are too small: {why} needs at least "

@@ -51,6 +51,13 @@ class CellGraph:
     nodes: tuple[str, ...]
     edges: tuple[CellEdge, ...]
 
+    @staticmethod
+    def chain(name: str, labels: Sequence[str]) -> CellGraph:
+        """Return a row of nodes with an edge of each label from one to the next."""
+        nodes = tuple(map(str, range(len(labels) + 1)))
+        edges = tuple(map(CellEdge, nodes, nodes[1:], labels))
+        return CellGraph(name, nodes[:1], nodes[-1], nodes, edges)
+
 
 class SearchSpace(ABC, Generic[G]):
     """A set of genotypes, the moves between them, and the network of each.

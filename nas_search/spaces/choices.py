@@ -11,7 +11,7 @@ import numpy as np
 
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
-from nas_search.spaces.base import CellEdge, CellGraph, Parameter, SearchSpace
+from nas_search.spaces.base import CellGraph, Parameter, SearchSpace
 from nas_search.spaces.text_form import unwrap
 
 
@@ -109,9 +109,7 @@ class ChoiceSpace(SearchSpace[C]):
 
     def graphs(self, genotype: C) -> tuple[CellGraph, ...]:
         """Return the choices as a chain; a subclass overrides it for other graphs."""
-        nodes = tuple(map(str, range(len(genotype.choices) + 1)))
-        edges = tuple(map(CellEdge, nodes, nodes[1:], genotype.choices))
-        return (CellGraph(self.name, nodes[:1], nodes[-1], nodes, edges),)
+        return (CellGraph.chain(self.name, genotype.choices),)
 
     def _moves(self, genotype: C) -> Iterator[tuple[int, str]]:
         """Yield each position with each name that may replace the one there."""

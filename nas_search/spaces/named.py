@@ -17,7 +17,7 @@ from typing import Any
 from nas_search.core.errors import InputError
 from nas_search.core.guess import did_you_mean
 from nas_search.core.text import quote
-from nas_search.spaces.base import CellEdge, CellGraph
+from nas_search.spaces.base import CellGraph
 from nas_search.spaces.choices import Choices, ChoiceSpace
 from nas_search.spaces.text_form import unwrap
 
@@ -161,10 +161,7 @@ class NamedSpace(ChoiceSpace[NamedChoices]):
 
     def graphs(self, genotype: NamedChoices) -> tuple[CellGraph, ...]:
         """Return the choices that count as a chain."""
-        labels = self.canonical(genotype).split(",")
-        nodes = tuple(map(str, range(len(labels) + 1)))
-        edges = tuple(map(CellEdge, nodes, nodes[1:], labels))
-        return (CellGraph(self.name, nodes[:1], nodes[-1], nodes, edges),)
+        return (CellGraph.chain(self.name, self.canonical(genotype).split(",")),)
 
     def _moves(self, genotype: NamedChoices) -> Iterator[tuple[int, str]]:
         counting = self.values(genotype)

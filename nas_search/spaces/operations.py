@@ -10,6 +10,8 @@ arXiv 2001.00326).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -115,3 +117,34 @@ class ResidualBlock(nn.Module):
         """Map (n, inputs, H, W) to (n, outputs, ceil(H/2), ceil(W/2))."""
         y: Tensor = self.shortcut(x) + self.second(self.first(x))
         return y
+
+
+def summed(
+    cell: nn.Module, incoming: Sequence[tuple[str, int]], nodes: Sequence[Tensor]
+) -> Tensor | None:
+    """Return the sum of a node's edges; None where it has none.
+
+    Args:
+        cell: whose submodules are the operations.
+        incoming: name of the submodule, and number of the node that it reads, of each edge.
+        nodes: values of the nodes so far.
+    """
+    value: Tensor | None = None
+    for name, source in incoming:
+        term = cell.get_submodule(name)(nodes[source])
+        value = term if value is None else value + term
+    return value
+
+
+def edge_operations(network: nn.Module, cell: type[nn.Module]) -> list[nn.Module]:
+    """Return the operations on the edges of all cells of a class, without identities.
+
+    Their names begin with ``node``, unlike those of what prepares the inputs of a cell.
+    """
+    return [
+        operation
+        for one in network.modules()
+        if isinstance(one, cell)
+        for name, operation in one.named_children()
+        if name.startswith("node") and not isinstance(operation, nn.Identity)
+    ]

@@ -77,6 +77,38 @@ def are_fractions(values: np.ndarray) -> bool:
     return bool(len(values) and np.nanmax(values) <= 1)
 
 
+def doubts(file: Path, name: str, values: Sequence[Any]) -> list[str]:
+    """Return a sentence where a column of accuracies seems to hold something else; often none.
+
+    They are taken as they are: what ranks architectures needs no percent.
+
+    Raises:
+        InputError: as :func:`accuracies`.
+    """
+    stored = numbers(file, name, values)
+    known = stored[~np.isnan(stored)]
+    if not len(known):
+        return []
+    fractions = are_fractions(known)
+    outside = int(((known < 0) | (known > (1 if fractions else 100))).sum())
+    if outside:
+        said = (
+            f"{outside} of {len(known)} values are outside 0 to {1 if fractions else 100} (lowest "
+            f"{known.min():g}, highest {known.max():g})"
+        )
+    elif not fractions and 2 * int((known <= 1).sum()) >= len(known):
+        said = (
+            f"most values are 1 or less, but not all (highest {known.max():g}), so they are read "
+            "as percent, not as fractions"
+        )
+    else:
+        return []
+    return [
+        f"{file}, column '{name}': {said}; a higher value counts as better, so turn the sign of "
+        "losses"
+    ]
+
+
 def numbers(file: Path, name: str, values: Sequence[Any]) -> np.ndarray:
     """Return a column of numbers as floats (n,); unknown ones are NaN.
 

@@ -31,6 +31,7 @@ class Table:
         canonical: canonical forms of the architectures, if available; then look-up uses only these,
             and ``architectures`` may make its genotypes on access.
         repeats: repeated trainings by column, where the table has them.
+        notes: sentences on what may be wrong with it, for the person who brought it.
 
     Raises:
         InputError: there is no architecture or no column, or a named column does not exist.
@@ -45,6 +46,7 @@ class Table:
         test: Sequence[str],
         canonical: Sequence[str] | None = None,
         repeats: Mapping[str, Repeats] | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         for name in (validation, *test):
             if name not in columns:
@@ -58,6 +60,7 @@ class Table:
         self.columns = dict(columns)
         self.validation = validation
         self.test = tuple(test)
+        self.notes = tuple(notes)
         self._repeats = dict(repeats or {})
         self._canonical = canonical
         self._by_text = {} if canonical else {str(a): row for row, a in enumerate(architectures)}

@@ -12,7 +12,7 @@ import numpy as np
 from nas_search.core.errors import InputError
 from nas_search.core.guess import did_you_mean
 from nas_search.spaces import SearchSpace
-from nas_search.tables.columns import accuracies, are_fractions, numbers, read_columns
+from nas_search.tables.columns import accuracies, are_fractions, doubts, numbers, read_columns
 from nas_search.tables.repeats import Repeats, means_and_repeats
 from nas_search.tables.table import BENCHMARKS, BenchmarkRecord, Table, existing_file
 
@@ -89,7 +89,15 @@ def read_text_table(space: SearchSpace[Any], options: TextTableOptions) -> Table
         if name in deviations:
             repeats[name] = _told(file, options, cells, name, rows, indices, len(genotypes))
     architectures = [genotype for _, genotype in genotypes.values()]
-    return Table(space, architectures, columns, options.validation, test, repeats=repeats)
+    return Table(
+        space,
+        architectures,
+        columns,
+        options.validation,
+        test,
+        repeats=repeats,
+        notes=[doubt for name in names for doubt in doubts(file, name, cells[name])],
+    )
 
 
 def _told(

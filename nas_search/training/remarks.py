@@ -68,16 +68,17 @@ def compile_remark(recipe: Recipe) -> str:
     return "recipe.compile: each network's first epoch takes minutes longer, while it is compiled"
 
 
-def length_remark(given: Recipe, recipe: Recipe, images: int) -> str:
-    """Return how few images changed the recipe; empty if they did not."""
+def length_remark(given: Recipe, recipe: Recipe, images: int, key: str = "recipe") -> str:
+    """Return how few images changed the recipe of group ``key``; empty if they did not."""
     if recipe == given:
         return ""
     steps = steps_per_epoch(images, given.batch_size)
     return (
         f"{images} images are few: {recipe.epochs} epochs in batches of {recipe.batch_size} at "
-        f"learning rate {recipe.optimizer.lr:.3g}, not {given.epochs} in batches of "
+        f"learning rate {recipe.optimizer.lr:.3g}, not {key}.epochs={given.epochs} in batches of "
         f"{given.batch_size} at {given.optimizer.lr:.3g}, which would be {given.epochs * steps} "
-        f"steps (recipe.min_steps={recipe.min_steps}; 0 changes nothing)"
+        f"steps, fewer than {key}.min_steps={recipe.min_steps} ({key}.min_steps=0 keeps to what "
+        "the recipe says)"
     )
 
 

@@ -70,9 +70,14 @@ def schedule_of(recipe: Recipe, data: ImageData) -> Recipe:
 
     Few images ask for more epochs than the recipe says, see :func:`.fit_to`.
     """
+    return fit_to(recipe, learned_images(recipe, data))
+
+
+def learned_images(recipe: Recipe, data: ImageData) -> int:
+    """Return how many images of ``data`` a short training learns from."""
     labels = data.train.labels
     held_out = () if data.validation is not None else validation_rows(labels, recipe.validation, 0)
-    return fit_to(recipe, len(labels) - len(held_out))
+    return len(labels) - len(held_out)
 
 
 class ShortTrainer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import product
@@ -32,7 +32,7 @@ from nas_search.training.finalist import (
 from nas_search.training.images import Images
 from nas_search.training.locked import locked
 from nas_search.training.log import TrainingLog
-from nas_search.training.loop import Training, TrainingFailure
+from nas_search.training.loop import Epoch, Training, TrainingFailure
 from nas_search.training.on_device import for_device
 from nas_search.training.packing import Packing
 from nas_search.training.recipe import Recipe
@@ -224,14 +224,9 @@ class _FinalistsRun:
         finalist.kept_epochs, seconds = [], 0.0
         for number, seed in enumerate(self._plan.finalists.seeds):
             training = self._trainings.start(finalist, number)
-            problem = ""
             folder = self._trainings.folder(finalist, seed)
             with TrainingLog(folder, self._console, self._plan, finalist.key) as log:
-                try:
-                    training.run(until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
-                except (TrainingFailure, RunError, InputError) as error:
-                    problem = str(error)
-            problem = self._group.first_problem(problem)
+                problem = self._run(training, until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
             finalist.micro_batch = training.micro_batch
             finalist.epochs = training.done
             if problem:
@@ -251,6 +246,15 @@ class _FinalistsRun:
             finalist.status = "trained"
         if self._group.leads:
             self._describe(finalist)
+
+    def _run(self, training: Training, until: int, told: Callable[[Epoch], None]) -> str:
+        """Train to epoch ``until``; return what went wrong first in any process, or nothing."""
+        problem = ""
+        try:
+            training.run(until, told)
+        except (TrainingFailure, RunError, InputError) as error:
+            problem = str(error)
+        return self._group.first_problem(problem)
 
     def _pack(
         self, finalist: Finalist, number: int, training: Training, final: Training | None = None
@@ -283,13 +287,10 @@ class _FinalistsRun:
             training = self._trainings.start(winner, number, "refit", recipe)
             cut = dataclasses.replace(recipe, epochs=until)
             shown = dataclasses.replace(self._plan, recipe=cut)
-            folder, problem = self._trainings.folder(winner, seed, "refit"), ""
+            folder = self._trainings.folder(winner, seed, "refit")
             with TrainingLog(folder, self._console, shown, f"{winner.key} on all images") as log:
-                try:
-                    training.run(until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
-                except (TrainingFailure, RunError, InputError) as error:
-                    problem = str(error)
-            if problem := self._group.first_problem(problem):
+                problem = self._run(training, until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
+            if problem:
                 self._print(
                     f"{winner.key} seed {seed} on all images failed, the chosen network "
                     f"is kept: {problem}"
@@ -331,12 +332,8 @@ class _FinalistsRun:
         everything = self._trainings.refit if winner.refit_epochs and len(test) else None
         self._print(f"{winner.key}: for comparison from scratch too")
         for number in range(len(self._plan.finalists.seeds)):
-            training, problem = self._trainings.start(winner, number, "scratch", everything), ""
-            try:
-                training.run(training.recipe.epochs, lambda _: None)
-            except (TrainingFailure, RunError, InputError) as error:
-                problem = str(error)
-            if self._group.first_problem(problem):
+            training = self._trainings.start(winner, number, "scratch", everything)
+            if self._run(training, training.recipe.epochs, lambda _: None):
                 return []
             judged = test if len(test) else self._trainings.folds[number][1]
             judgement = evaluate(training.result(), judged, self._plan.recipe, self._group)

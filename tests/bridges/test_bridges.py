@@ -237,6 +237,22 @@ def test_wandb_without_a_login_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "run.sqlite").exists()
 
 
+@pytest.mark.parametrize(("key", "value"), [("MODE", "banana"), ("RESUME", "perhaps")])
+def test_an_impossible_setting_of_wandb_is_one_line_with_what_is_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None, key: str, value: str
+) -> None:
+    import wandb
+
+    wandb.teardown()  # it reads its variables once
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.setenv(f"WANDB_{key}", value)
+    with pytest.raises(InputError) as refused:
+        BRIDGES.get("wandb").open(tmp_path / "wandb", {}, False)
+    line = str(refused.value)
+    assert line.startswith(f"bridges=[wandb] cannot start: WANDB_{key}={value}: input should be '")
+    assert "pydantic" not in line and "\n" not in line
+
+
 def test_hyperparameters_are_flat() -> None:
     values = {"a": {"b": {"c": 1}, "d": None}, "e": [1, "x"], "f": True, "g": 0.5}
     assert flat(values) == {"a.b.c": 1, "e": "[1, 'x']", "f": True, "g": 0.5}

@@ -51,13 +51,17 @@ def test_or_of_the_one_that_is_scored_or_of_sizes_of_choice() -> None:
         ({"max_params": float("nan")}, "must be a number of 0 or more"),
         ({"max_macs": 5, "min_macs": 6}, "min_macs=6 is more than constraints.max_macs=5"),
         ({"costs": ["size"]}, "unknown cost 'size'"),
-        ({"costs": "flash"}, "must be a list"),
+        ({"costs": {"flash": 1}}, "constraints.costs must be a list"),
         ({"at": 20}, "constraints.at=20 must be sizes"),
     ],
 )
 def test_what_is_impossible_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_constraints(values)
+
+
+def test_a_single_cost_needs_no_brackets() -> None:
+    assert read_constraints({"costs": "flash"}) == read_constraints({"costs": ["flash"]})
 
 
 def test_a_cost_of_a_plugin_can_be_bounded() -> None:

@@ -215,6 +215,13 @@ def test_epochs_are_those_that_few_images_are_trained_for() -> None:
     assert config.learning is not None and config.learning.recipe is not None
     assert config.learning.recipe.epochs == 2
     data = config.dataset.load(config.dataset_options)
+    remark = config.learning.remark(data)
+    assert (
+        ": 40 epochs in batches of 16 " in remark and "not algorithm.recipe.epochs=2 in" in remark
+    )
+    assert "fewer than algorithm.recipe.min_steps=600 (algorithm.recipe.min_steps=0 " in remark
+    plain = compose("algorithm=guided", "algorithm.recipe.min_steps=0").learning
+    assert plain is not None and plain.remark(data) == ""
     with pytest.raises(InputError, match=r"pays for no training: one takes 40 epochs.*min_steps"):
         config.learning.budget(config.budget, data)
     enough = dataclasses.replace(config.budget, epochs=80)

@@ -12,6 +12,7 @@ import hydra
 import matplotlib.image
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 from rich.console import Console
 
@@ -103,7 +104,32 @@ def test_a_space_that_does_not_take_the_size_is_said(tmp_path: Path) -> None:
     assert "search_space=nasbench201 takes this size" in said and "refused" not in said
     said = look(tmp_path, *series, "search_space=nasbench201", "dataset.rows=1")
     assert "read as 2 x 1 x 64 (series (n, channels, length), as stored;" in said
-    assert "refused: search_space=nasbench201: images of 1x64 pixels are too small" in said
+    assert "refused: search_space=nasbench201: series of length 64 in one row are too fl" in said
+    assert "set dataset.rows=5, or choose search_space=conv1d" in said
+
+
+def test_an_experiment_of_a_search_says_what_is_looked_at(tmp_path: Path) -> None:
+    series = RNG.normal(size=(20, 2, 64))
+    np.savez(tmp_path / "a.npz", x_train=series, y_train=np.arange(20) % 2)
+    said = look(tmp_path, "experiment=series", f"dataset.path={tmp_path / 'a.npz'}")
+    assert "read as 2 x 1 x 64 (series (n, channels, length), as stored;" in said
+    assert "search_space=conv1d takes this size" in said and said.count("multiplications a series")
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in Path(CONF).glob("experiment/*.yaml")))
+def test_every_experiment_is_taken(name: str) -> None:
+    with hydra.initialize_config_dir(CONF, version_base="1.3"):
+        config = hydra.compose("inspect", [f"experiment={name}"])
+        search = hydra.compose("config", [f"experiment={name}"])
+    read = read_inspect_config(config)
+    assert read.space.name == search.search_space.name
+    assert read.dataset.name == search.dataset.name
+    OmegaConf.set_struct(config, False)
+    config.seed, config.objectives = 3, ["gradalign"]  # as an experiment of one's own may
+    assert read_inspect_config(config).what == read.what
+    config.sed = 3
+    with pytest.raises(InputError, match="unknown key 'sed'"):
+        read_inspect_config(config)
 
 
 def test_the_command_ends_with_2_where_nothing_can_be_said(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,7 @@ def test_bad_inputs_get_one_line(tmp_path: Path) -> None:
     to = tmp_path / "my.prior"
     table = write_table(tmp_path / "mine.csv", cells(20))
     three = write_table(tmp_path / "three.csv", cells(3))
+    one = write_table(tmp_path / "one.csv", cells(1))
     same = tmp_path / "same.csv"
     same.write_text("\n".join(["architecture,accuracy", *(f"{one},90" for one in cells(20))]))
     other = tmp_path / "other.csv"
@@ -157,7 +159,8 @@ def test_bad_inputs_get_one_line(tmp_path: Path) -> None:
     binary = tmp_path / "model.bin"
     binary.write_bytes(bytes(range(256)))
     for path, keys, said in (
-        (three, NAMED, "3 trained architectures are too few"),
+        (three, NAMED, "^3 trained architectures are too few to learn from; give 5 or more, 20 "),
+        (one, NAMED, "^1 trained architecture is too few to learn from; give 5 or more, 20 to"),
         (same, NAMED, "all 20 accuracies are equal"),
         (other, NAMED, r"no column 'architecture'.*table\.architecture=NAME"),
         (broken, NAMED, "row 1: a nasbench201 cell"),
@@ -181,6 +184,31 @@ def test_bad_inputs_get_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="say what to learn from"):
         learn(to=to, **NAMED)
     assert not to.exists()
+
+
+def test_trainings_that_compare_with_no_other_are_counted_and_told_apart() -> None:
+    alone = {name: [90.0 if i == at else np.nan for i in range(6)] for at, name in enumerate("ab")}
+    four = {"c": [np.nan, np.nan, 1.0, 2.0, 3.0, 4.0]}
+    with pytest.raises(InputError) as refused:
+        fit.fit_prior(SPACE, cells(6), {**alone, **four})
+    assert str(refused.value) == (
+        "6 trained architectures are too few to learn from, 2 of them each the only one of its "
+        "protocol, which compares with no other; give 5 or more of one protocol, 20 to help a "
+        "search"
+    )
+
+
+def test_a_table_of_something_else_than_accuracies_gets_a_note(tmp_path: Path) -> None:
+    screen = io.StringIO()
+    file = tmp_path / "losses.csv"
+    rows = [f"{cell},{-accuracy(cell) - n / 100}" for n, cell in enumerate(cells(12))]
+    file.write_text("\n".join(["architecture,accuracy", *rows]))
+    learn(file, to=tmp_path / "my.prior", screen=screen, **NAMED)
+    said = " ".join(screen.getvalue().split())
+    assert f"note: {file}, column 'accuracy': 12 of 12 values are outside 0 to " in said
+    file, screen = write_table(tmp_path / "mine.csv", cells(12)), io.StringIO()
+    learn(file, to=tmp_path / "my.prior", screen=screen, **NAMED)
+    assert "trainings" in screen.getvalue() and "note:" not in screen.getvalue()
 
 
 def test_runs_of_several_spaces_make_no_prior(tmp_path: Path) -> None:

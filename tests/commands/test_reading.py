@@ -23,6 +23,8 @@ class Schema:
     shade: Literal["light", "dark"] | None = None
     count: int | None = at_least(2, None)
     names: list[str] = field(default_factory=list)
+    seeds: list[int] | None = None
+    widths: list[list[int]] = field(default_factory=list)
     inner: Inner = field(default_factory=Inner)
     anything: Any = None
 
@@ -30,8 +32,15 @@ class Schema:
 def test_values_become_what_their_fields_are() -> None:
     values = {"size": "3", "color": "green", "shade": "dark", "count": 2, "names": ["a"]}
     read = read_as(Schema, "", {**values, "inner": {"rate": 1}, "anything": [1, {"b": 2}]})
-    assert read == Schema(3, "green", "dark", 2, ["a"], Inner(1.0), [1, {"b": 2}])
+    assert read == Schema(3, "green", "dark", 2, ["a"], inner=Inner(1.0), anything=[1, {"b": 2}])
     assert read_as(Schema, "", {"size": 1, "shade": None, "count": None}) == Schema(1)
+
+
+def test_a_list_of_one_needs_no_brackets() -> None:
+    assert read_as(Schema, "", {"size": 1, "names": "a", "seeds": 0}) == Schema(
+        1, names=["a"], seeds=[0]
+    )
+    assert read_as(Schema, "", {"size": 1, "seeds": None}).seeds is None
 
 
 @pytest.mark.parametrize(
@@ -44,7 +53,11 @@ def test_values_become_what_their_fields_are() -> None:
         ({"size": 1, "color": None}, "unknown x.color 'None'; possible: red, green"),
         ({"size": 1, "shade": "none"}, "unknown x.shade 'none'; possible: light, dark"),
         ({"size": 1, "count": 1}, "x.count=1 must be 2 or more"),
-        ({"size": 1, "names": "a"}, "x.names: "),
+        ({"size": 1, "names": ""}, "x.names must be a list: write [...] around it"),
+        ({"size": 1, "names": {"a": 1}}, "x.names must be a list: write [...] around it"),
+        ({"size": 1, "widths": 3}, "x.widths must be a list: write [...] around it"),
+        ({"size": 1, "widths": [3]}, "x.widths must be a list: write [...] around it"),
+        ({"size": 1, "seeds": "a"}, "x.seeds[0]: Value 'a'"),
         ({"size": 1, "inner": {"rate": "fast"}}, "x.inner.rate: Value 'fast'"),
         ({"size": 1, "inner": {"speed": 1}}, "unknown key 'x.inner.speed'; possible: rate"),
         (
@@ -64,8 +77,8 @@ def test_what_does_not_fit_is_one_line_with_the_whole_key(
 
 def test_schemas_may_share_the_keys_of_a_group() -> None:
     assert read_parts("x", {"rate": 2, "size": 3}, Inner, Schema) == [Inner(2.0), Schema(3)]
-    with pytest.raises(InputError, match="unknown key 'x.speed'; possible: anything.* rate"):
-        read_parts("x", {"speed": 2, "size": 3}, Inner, Schema)
+    with pytest.raises(InputError, match="unknown key 'x.hue'; possible: anything.* rate"):
+        read_parts("x", {"hue": 2, "size": 3}, Inner, Schema)
 
 
 def test_a_key_that_was_never_renamed_has_no_new_name() -> None:

@@ -20,6 +20,8 @@ from nas_search.core.objectives import Objective
 from nas_search.report import Progress, progress
 from nas_search.runs import open_run
 from nas_search.search import Budget
+from nas_search.spaces.darts import DartsSpace
+from nas_search.spaces.darts.genotype import PUBLISHED
 from tests.commands.test_endings import Call, call
 from tests.commands.test_redraw import SMALL
 
@@ -42,6 +44,21 @@ def test_prose_wraps_between_words_and_what_is_copied_does_not(
     assert PATH in capsys.readouterr().out.splitlines()
     verbatim(screen(), SENTENCE)
     assert capsys.readouterr().out == SENTENCE + "\n"
+
+
+def test_a_genotype_is_wrapped_where_it_has_spaces_and_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    genotype = PUBLISHED["DARTS_V2"]
+    prose(screen(), str(genotype), "  ")
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 40 and len(out.splitlines()) > 10
+    assert all(line.startswith("  ") for line in out.splitlines())
+    assert DartsSpace().parse(out) == genotype
+    monkeypatch.delenv("COLUMNS")
+    prose(screen(), str(genotype), "  ")
+    assert capsys.readouterr().out == f"  {genotype}\n"
 
 
 def test_a_pipe_gets_a_sentence_in_one_line(

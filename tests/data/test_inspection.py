@@ -11,6 +11,7 @@ from PIL import Image
 from nas_search.core.errors import InputError
 from nas_search.data import DATASETS
 from nas_search.data.inspection import Inspection, find_parts, inspect_parts, label_samples
+from nas_search.data.npz import NpzOptions
 
 RNG = np.random.default_rng(0)
 
@@ -94,8 +95,43 @@ def test_nan_in_arrays_is_found(tmp_path: Path) -> None:
     images[5, 0, 0] = np.nan
     np.savez(tmp_path / "a.npz", x_train=images, y_train=np.arange(20) % 2, holdout=0)
     found = look("npz", path=str(tmp_path / "a.npz"))
-    assert len(found.broken) == 1 and "holds NaN or infinite pixels" in found.broken[0]
+    assert len(found.broken) == 1  # and called by its number in the file, whichever part it is in
+    assert "a.npz x_train: image 5 holds NaN, infinite or too large pixels" in found.broken[0]
     assert "float values -" in "".join(found.facts)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_single_precision_has_not_are_not_called_infinite(tmp_path: Path) -> None:
+    series = RNG.normal(size=(20, 2, 9))
+    series[5, 0, 0], series[7] = 1e39, 3.0
+    labels = np.arange(20) % 2
+    np.savez(
+        tmp_path / "a.npz", x_train=series, y_train=labels, x_test=series[8:], y_test=labels[8:]
+    )
+    found = look("npz", path=str(tmp_path / "a.npz"), layout="ncl")
+    (line,) = found.broken
+    assert line.endswith(
+        "x_train: series 5 holds NaN, infinite or too large values (beyond 3.4e38, where single "
+        "precision ends); remove it, or repair or scale the data"
+    )
+    constant, shared = found.notes
+    assert constant.startswith("training series that are constant: 1, ")
+    assert shared.startswith("training series that are in another part too")
+
+
+def test_series_are_called_series(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x_train=RNG.normal(size=(20, 2, 9)), y_train=np.arange(20) % 2)
+    found = look("npz", path=str(tmp_path / "a.npz"), layout="ncl")
+    told = " ".join([*found.facts, *found.notes])
+    assert "20 series" in found.facts[0] and "16 training, 4 test series" in found.facts[1]
+    assert "16 of 16 training series read" in told
+    assert "image" not in told and "pixel" not in told
+    np.savez(tmp_path / "b.npz", x_train=np.ones((9, 2, 9), np.int64), y_train=np.arange(9) % 2)
+    with pytest.raises(InputError, match="x_train: values are int64; save them as"):
+        look("npz", path=str(tmp_path / "b.npz"), layout="ncl")
+    np.savez(tmp_path / "b.npz", x_train=np.ones((9, 2, 9)), y_train=np.arange(9) % 2)
+    with pytest.raises(InputError, match="x_train: every series is constant, so there is nothing"):
+        DATASETS.get("npz").load(NpzOptions(path=str(tmp_path / "b.npz"), layout="ncl"))
 
 
 def test_constant_and_nearly_black_images_are_found(folder: Path) -> None:

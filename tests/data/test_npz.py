@@ -121,7 +121,7 @@ GOOD = {"x_train": HWC, "y_train": LABELS, "x_test": HWC, "y_test": LABELS}
         ({"x_train": HWC[:, :3]}, r"\(40, 3, 8, 3\), whose channel axis is ambiguous"),
         ({"x_train": HWC[:0], "y_train": LABELS[:0]}, "y_train: there are no images; give"),
         ({"x_test": HWC[:, :9]}, "hold images of different shapes; save both with the same"),
-        ({"x_train": np.full((40, 8, 8), np.nan)}, "image 0 holds NaN or infinite pixels; remove"),
+        ({"x_train": np.full((40, 8, 8), np.nan)}, "holds NaN, infinite or too large pixels"),
         ({"y_train": np.array([None] * 40)}, "cannot read .* write it again with np.savez"),
     ],
 )  # fmt: skip

@@ -131,7 +131,7 @@ def test_impossible_requests_are_refused(
 
 
 def test_error_names_broken_pixels() -> None:
-    with pytest.raises(InputError, match="fake: image 3 holds NaN or infinite pixels; remove it"):
+    with pytest.raises(InputError, match="fake: image 3 holds NaN, infinite or too large pixels "):
         probe_batch(make_data([2, 2], broken=3), 4, None, 0)
 
 

@@ -218,11 +218,15 @@ def test_networks_of_arrays_take_what_they_were_trained_on(tmp_path: Path) -> No
     assert torch.equal(read_pictures(raw.float() * 7, floats), raw.float() * 7)
     for given, message in (
         (raw, "uint8; the network takes finite floats"),
-        (torch.full((3, 8, 8), torch.inf), "some not finite"),
+        (torch.full((3, 8, 8), torch.inf), "the pixels are float32, some NaN, infinite or beyond"),
+        (np.full((8, 8, 3), 1e39), "the pixels are float64, some NaN, infinite or beyond 3.4e38"),
         (Image.new("RGB", (8, 8)), "takes float arrays of 3 channels"),
     ):
         with pytest.raises(ValueError, match=message):
             read_pictures(given, floats)
+    series = dataclasses.replace(floats, shape=(3, 1, 8), series=True)
+    with pytest.raises(ValueError, match="the values are float32, some NaN"):
+        read_pictures(torch.full((3, 8), torch.nan), series)
     one = dataclasses.replace(how, shape=(1, 8, 8), mean=(0.0,), std=(1.0,))
     gray = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
     assert torch.equal(read_pictures(gray.convert("RGB"), one), read_pictures(gray, one))

@@ -16,6 +16,7 @@ from nas_search.commands.pages import page_of, write_after
 from nas_search.commands.screen import screen
 from nas_search.core.errors import InputError
 from nas_search.core.files import write_csv
+from nas_search.pages import commands
 from nas_search.pages.family import changes, line_of
 from nas_search.pages.found import ranked_of
 from nas_search.pages.page import ASSETS, PAGE, number
@@ -223,6 +224,17 @@ def test_a_training_is_shown_with_its_curves(tmp_path: Path) -> None:
     curve = data_of(page)["charts"]["accuracy"]
     assert [mark["name"] for mark in curve["marks"]] == ["1e234567", "00ab12cd"]
     assert "27 of 33 test images" in page and HOSTILE not in page
+
+
+def test_a_winner_of_series_is_used_on_series(tmp_path: Path) -> None:
+    folder = make_training(make_run(tmp_path / "run"))
+    (winner,) = [one for one in commands.of_run(open_run(folder)) if "trained winner" in one[0]]
+    assert winner[0].endswith("on a picture:") and winner[1].endswith("model.py photo.jpg")
+    network = Path(winner[1].split()[1]).parent
+    network.mkdir(parents=True, exist_ok=True)
+    (network / "preprocessing.json").write_text('{"series": true}')
+    (winner,) = [one for one in commands.of_run(open_run(folder)) if "trained winner" in one[0]]
+    assert winner[0].endswith("on a series:") and winner[1].endswith("model.py series.npy")
 
 
 def test_plugins_of_a_folder_are_not_imported(tmp_path: Path) -> None:

@@ -32,3 +32,15 @@ def test_no_heading_breaks_within_a_word_at_80_columns(score: str, more: dict[st
     assert first[:6] == ["1", "2461.6", "1.23", "+-", "0.41", "83.21"] and first[-1] == "12"
     assert second[2:6] == ["-1.50", "+-", "0.30", "?"]
     assert max(map(len, out.getvalue().splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("deployed", "shown"), [(2_347_222, False), (3_000_000, True)])
+def test_a_cost_of_the_scored_network_has_one_column(deployed: int, shown: bool) -> None:
+    costs = {"params": float(deployed), "flash": 8_123_456.0}
+    scored = Evaluation("g", "k", "ok", {"s": 1.0}, params=2_347_222, macs=382_111, costs=costs)
+    out = io.StringIO()
+    Console(file=out, width=80).print(leaderboard_table([(1, scored)], "s", 10))
+    heading = out.getvalue().split("─", 1)[0].split()
+    assert heading.count("params") == 1 + shown
+    assert heading.count("cost_") == 1 + shown and "flash" in heading
+    assert out.getvalue().count("2.35 M") == 1 and ("3 M" in out.getvalue()) == shown

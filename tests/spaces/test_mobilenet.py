@@ -169,7 +169,7 @@ def test_drop_path_drops_residual_branches_alone() -> None:
     [
         (
             V2.replace("r1_k3_e1_c16", "r1_k3_e1_c18"),
-            "stage 1: width 18 is not among its choices 8",
+            "stage 1: width '18' is not among its choices 8",
         ),
         (V2.replace("k3_e6_c320", "k3_c320"), "stage 7: cannot read 'r1_k3_c320'"),
         ("r1_k3_e1_c16|r2_k3_e6_c24", "expected 7 stages joined by '|', got 2"),

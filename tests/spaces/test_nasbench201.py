@@ -9,8 +9,9 @@ import torch
 from scipy import stats
 
 from nas_search.core.errors import InputError
+from nas_search.spaces.four_nodes import EDGES
 from nas_search.spaces.nasbench201 import Nasbench201Genotype, Nasbench201Space
-from nas_search.spaces.nasbench201.network import EDGES, OPERATIONS, Nasbench201Cell
+from nas_search.spaces.nasbench201.network import OPERATIONS, Nasbench201Cell
 
 SPACE = Nasbench201Space()
 ALL = [Nasbench201Genotype(ops) for ops in itertools.product(OPERATIONS, repeat=6)]

@@ -43,6 +43,21 @@ PRINTED: dict[str, Callable[[str], str]] = {
 }
 
 
+ALL = [name for name in SPACES.names() if name != "module"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_digits_of_other_scripts_are_refused_and_line_breaks_are_spaces(name: str) -> None:
+    space = SPACES.get(name).space()
+    for seed in range(5):
+        genotype = space.sample(np.random.default_rng(seed))
+        assert space.parse(str(genotype).replace(" ", "\n  ")) == genotype
+        arabic = str(genotype).translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
+        with pytest.raises(InputError) as refused:
+            space.parse(arabic)
+        assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("how", PRINTED)
 def test_darts_cells_are_read_as_programs_print_them(how: str) -> None:
     printed = PRINTED[how](TEXT)

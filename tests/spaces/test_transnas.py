@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nas_search.core.errors import InputError
-from nas_search.spaces.nasbench201.network import EDGES
+from nas_search.spaces.four_nodes import EDGES
 from nas_search.spaces.operations import FactorizedReduce
 from nas_search.spaces.transnas import (
     TransnasMacroGenotype,

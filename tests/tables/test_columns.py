@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,32 @@ def test_any_separator_and_encoding_of_spreadsheets(
 ) -> None:
     file = written(tmp_path, "90.5", "NaN", "93 %", separator=separator, encoding=encoding)
     assert read(file) == [90.5, None, 93.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (("90.5", "0", "100"), ""),
+        (("0.9", "0", "1"), ""),
+        (("3", "", "93"), ""),
+        (("-1", "90", "93"), "1 of 3 values are outside 0 to 100 (lowest -1, highest 93)"),
+        (("", "90", "930"), "1 of 2 values are outside 0 to 100 (lowest 90, highest 930)"),
+        (("-0.4", "-0.2", "-2.5"), "3 of 3 values are outside 0 to 1 (lowest -2.5, highest -0.2)"),
+        (("0.3", "0.8", "2.5"), "most values are 1 or less, but not all (highest 2.5), so they"),
+    ],
+)
+def test_what_is_outside_the_range_of_accuracies_is_said_and_read(
+    tmp_path: Path, values: tuple[str, ...], said: str
+) -> None:
+    file = written(tmp_path, *values)
+    notes = table(file).notes
+    assert [note.partition(", column 'accuracy': ")[2][: len(said)] for note in notes] == (
+        [said] if said else []
+    )
+    assert all(note.endswith("so turn the sign of losses") for note in notes)
+    order = [float(value or "nan") for value in values]
+    told = [nan if value is None else value for value in read(file)]
+    assert [a < b for a in told for b in told] == [a < b for a in order for b in order]
 
 
 def test_a_decimal_comma_between_semicolons(tmp_path: Path) -> None:

@@ -117,7 +117,10 @@ def test_few_images_change_epochs_and_batches_and_it_is_said(tmp_path: Path) -> 
     (done,), said = train(data, tmp_path / "a", plan(how))
     count = len(data.train) - 9
     assert f"{count} images are few: 40 epochs in batches of 16 at learning rate 0.025" in said
-    assert "not 1 in batches of 64 at 0.05, which would be 1 steps" in said
+    assert (
+        "not recipe.epochs=1 in batches of 64 at 0.05, which would be 1 steps, fewer than recipe."
+        in said
+    )
     assert done.epochs == 40 and done.kept_epochs == [40]
     folder = tmp_path / "a" / "finalists" / done.key
     assert json.loads((folder / "metrics.json").read_text())["kept_epochs"] == [40]

@@ -11,7 +11,8 @@ from nas_search.spaces.text_form import unwrap
 
 _FORM = re.compile(
     r"embed_dim=(?P<embed>\d{1,6}),mlp_ratio=(?P<ratios>[\d.]{1,8}(-[\d.]{1,8})*),"
-    r"num_heads=(?P<heads>\d{1,4}(-\d{1,4})*)"
+    r"num_heads=(?P<heads>\d{1,4}(-\d{1,4})*)",
+    re.ASCII,
 )
 _EXAMPLE = "embed_dim=192,mlp_ratio=4-3.5-4,num_heads=3-4-3"
 

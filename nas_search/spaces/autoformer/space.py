@@ -25,7 +25,6 @@ from nas_search.spaces.autoformer.network import (
 )
 from nas_search.spaces.base import (
     SPACES,
-    CellEdge,
     CellGraph,
     Parameter,
     SearchSpace,
@@ -227,10 +226,8 @@ class AutoformerSpace(SearchSpace[Autoformer]):
 
     def graphs(self, genotype: Autoformer) -> tuple[CellGraph, ...]:
         """Return the layers as a chain."""
-        nodes = tuple(map(str, range(len(genotype.layers) + 1)))
         labels = [f"{layer.heads} heads, mlp x{layer.mlp_ratio:g}" for layer in genotype.layers]
-        edges = tuple(map(CellEdge, nodes, nodes[1:], labels))
-        return (CellGraph("layers", nodes[:1], nodes[-1], nodes, edges),)
+        return (CellGraph.chain("layers", labels),)
 
     def described(self, genotype: Autoformer) -> Sequence[float]:
         """Return depth, width, sums of ratios and heads, then both by layer, 0 if missing."""

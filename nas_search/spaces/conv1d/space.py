@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +12,8 @@ from torch import nn
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
 from nas_search.spaces.arguments import check_int, check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
-from nas_search.spaces.choices import Choices, ChoiceSpace
+from nas_search.spaces.base import SPACES, SpaceRecord
+from nas_search.spaces.choices import Choices
 from nas_search.spaces.conv1d.network import (
     LEAST_LENGTH,
     POOLS,
@@ -30,8 +29,7 @@ from nas_search.spaces.conv1d.network import (
 )
 from nas_search.spaces.operations import half
 from nas_search.spaces.parts import Part
-from nas_search.spaces.segments import Segment, alone
-from nas_search.spaces.text_form import unwrap
+from nas_search.spaces.stages import GeneSpace
 
 GENES = ("depth", "kernel", "width", "dilation", "pool", "residual")
 """The choices of a stage, in the order of a genotype's."""
@@ -87,7 +85,7 @@ def text_of_stage(stage: Stage) -> str:
     return text + "_res" * stage.residual
 
 
-class Conv1dSpace(ChoiceSpace[Conv1dGenotype]):
+class Conv1dSpace(GeneSpace[Conv1dGenotype]):
     """Stages of convolutions over time; for the arguments see :class:`Conv1dOptions`.
 
     Raises:
@@ -96,6 +94,9 @@ class Conv1dSpace(ChoiceSpace[Conv1dGenotype]):
 
     name = "conv1d"
     genotype = Conv1dGenotype
+    genes = GENES
+    stage_form = _STAGE
+    example = _EXAMPLE
 
     def __init__(
         self,
@@ -118,48 +119,16 @@ class Conv1dSpace(ChoiceSpace[Conv1dGenotype]):
         lists = {key: defaults[key] if value is None else value for key, value in given.items()}
         _check_options(lists)
         before, after = ("depths", "kernels"), ("dilations", "pools", "residual")
-        self.positions = tuple(
-            tuple(map(_text, values))
+        texts = {key: list(map(_text, lists[key])) for key in (*before, *after)}
+        super().__init__(
+            (*(texts[k] for k in before), list(map(_text, row)), *(texts[k] for k in after))
             for row in lists["widths"]
-            for values in (*(lists[k] for k in before), row, *(lists[k] for k in after))
         )
-        stages = range(1, len(lists["widths"]) + 1)
-        self.labels = tuple(f"{gene}{stage}" for stage in stages for gene in GENES)
-        if self.size == 1:
-            raise InputError("search_space: there is one network, nothing to choose")
 
-    def parse(self, text: str) -> Conv1dGenotype:
-        """Return the network written as ``r2_k5_c32_d1_max_res`` per stage, joined by bars.
-
-        Raises:
-            InputError: a stage is not written so, or not among the choices.
-        """
-        stages = unwrap(text).split("|")
-        count = len(self.positions) // len(GENES)
-        if len(stages) != count:
-            raise InputError(
-                f"conv1d: expected {count} stages joined by '|', got {len(stages)} in "
-                f"{quote(text)}; write them like {_EXAMPLE}"
-            )
-        choices: list[str] = []
-        for number, stage in enumerate(stages, 1):
-            found = _STAGE.fullmatch(stage.strip())
-            if not found:
-                raise InputError(
-                    f"conv1d, stage {number}: cannot read {quote(stage)}; write stages like "
-                    f"{_EXAMPLE}"
-                )
-            *numbers, pool, residual = found.groups()
-            values = (*(str(int(one)) for one in numbers), pool, _text(bool(residual)))
-            for gene, value in zip(GENES, values, strict=True):
-                possible = self.positions[len(choices)]
-                if value not in possible:
-                    raise InputError(
-                        f"conv1d, stage {number}: {gene} {quote(value)} is not among its choices "
-                        f"{', '.join(possible)}"
-                    )
-                choices.append(value)
-        return Conv1dGenotype(tuple(choices))
+    def values_of(self, *groups: Any) -> Iterable[str]:
+        """Return the values of a stage's genes, as a genotype has them."""
+        *numbers, pool, residual = groups
+        return (*(str(int(one)) for one in numbers), pool, _text(bool(residual)))
 
     def build(
         self,
@@ -178,32 +147,24 @@ class Conv1dSpace(ChoiceSpace[Conv1dGenotype]):
         blocks = [one for one in network.modules() if isinstance(one, ResidualBlock)]
         return [block.branch for block in blocks if block.residual]
 
-    def parts(
+    def in_order(
         self,
         genotype: Conv1dGenotype,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        **macro: Any,
-    ) -> Mapping[Part, int]:
+        macro: Mapping[str, Any],
+    ) -> list[Part]:
         """Return stem, blocks and head."""
-        return Counter(_in_order(genotype, input_shape, num_classes, macro))
-
-    def segments(
-        self,
-        genotype: Conv1dGenotype,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
-        **macro: Any,
-    ) -> Sequence[Segment]:
-        """Return the parts, one after another."""
-        return [alone(part) for part in _in_order(genotype, input_shape, num_classes, macro)]
-
-    def graphs(self, genotype: Conv1dGenotype) -> tuple[CellGraph, ...]:
-        """Return the stages as a chain."""
-        labels = [text_of_stage(stage) for stage in genotype.stages]
-        nodes = tuple(map(str, range(len(labels) + 1)))
-        edges = tuple(map(CellEdge, nodes, nodes[1:], labels))
-        return (CellGraph("stages", nodes[:1], nodes[-1], nodes, edges),)
+        planned = _plan(genotype, input_shape, num_classes, macro)
+        channels, rows, length = input_shape
+        first = (channels * rows, planned.stem, planned.stem_stride)
+        parts = [Part(Stem, first, (channels, rows, length))]
+        length = -(-length // planned.stem_stride)
+        for block in (block for stage in planned.stages for block in stage):
+            parts.append(Part(block_alone, (block,), (block.inputs, 1, length)))
+            length = length if block.pool == "none" else half(length)
+        last = planned.stages[-1][-1].outputs
+        return [*parts, Part(head_alone, (last, num_classes), (last, 1, length))]
 
 
 def _plan(
@@ -221,24 +182,6 @@ def _plan(
             "steps; use longer series"
         )
     return plan(genotype.stages, sizes, length)
-
-
-def _in_order(
-    genotype: Conv1dGenotype,
-    input_shape: tuple[int, int, int],
-    num_classes: int,
-    macro: Mapping[str, Any],
-) -> list[Part]:
-    planned = _plan(genotype, input_shape, num_classes, macro)
-    channels, rows, length = input_shape
-    first = (channels * rows, planned.stem, planned.stem_stride)
-    parts = [Part(Stem, first, (channels, rows, length))]
-    length = -(-length // planned.stem_stride)
-    for block in (block for stage in planned.stages for block in stage):
-        parts.append(Part(block_alone, (block,), (block.inputs, 1, length)))
-        length = length if block.pool == "none" else half(length)
-    last = planned.stages[-1][-1].outputs
-    return [*parts, Part(head_alone, (last, num_classes), (last, 1, length))]
 
 
 def _text(value: float | bool | str) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from functools import lru_cache
 
-from torch import nn
-
-from nas_search.spaces.darts.genotype import NODES, Edge, Genotype
+from nas_search.spaces.darts.genotype import NODES, Cell, Edge, Genotype
 from nas_search.spaces.darts.network import (
-    MAKERS,
     CellPlan,
     DartsMacro,
+    Operations,
     auxiliary_head,
     head,
+    operation,
     plan_cells,
     preprocess,
     stem,
@@ -27,13 +26,31 @@ def network_parts(
     genotype: Genotype, input_shape: tuple[int, int, int], num_classes: int, macro: DartsMacro
 ) -> Counter[Part]:
     """Return the parts and how often each occurs; the arguments are checked by the caller."""
-    widths = (len(genotype.normal_concat), len(genotype.reduce_concat))
-    skeleton, kinds = _skeleton(tuple(input_shape), num_classes, macro, *widths)
+    normal = (genotype.normal, genotype.normal_concat)
+    reduce = (genotype.reduce, genotype.reduce_concat)
+    return cell_parts(normal, reduce, input_shape, num_classes, macro, operation)
+
+
+def cell_parts(
+    normal: Cell,
+    reduce: Cell,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    macro: DartsMacro,
+    make: Operations,
+) -> Counter[Part]:
+    """Return the parts of the network of two cells, with their operations as ``make`` makes them.
+
+    The arguments are checked by the caller.
+    """
+    channels, height, width = input_shape
+    image = (channels, height, width)  # a list cannot be a key
+    skeleton, kinds = _skeleton(image, num_classes, macro, len(normal[1]), len(reduce[1]))
     parts = Counter(skeleton)
     for (reduction, channels, side), cells in kinds:
-        for name, source in genotype.reduce if reduction else genotype.normal:
+        for name, source in (reduce if reduction else normal)[0]:
             if name != "none":
-                parts[_edge(name, channels, reduction, source < 2, side)] += cells
+                parts[_edge(make, name, channels, reduction, source < 2, side)] += cells
     return parts
 
 
@@ -91,7 +108,7 @@ def _cell_segment(
             if identity:
                 terms.append(nodes[source])
             elif name != "none":
-                part = _edge(name, channels, plan.reduction, source < 2, side)
+                part = _edge(operation, name, channels, plan.reduction, source < 2, side)
                 terms.append(wiring.apply(part, nodes[source]))
         nodes.append(wiring.sum(terms, (channels, *inside)))
     chosen = [nodes[node] for node in concat]
@@ -99,21 +116,19 @@ def _cell_segment(
     return wiring.segment(output, frozenset() if last else frozenset({newest}))
 
 
-def operation(name: str, channels: int, stride: int) -> nn.Module:
-    """Return the module of an operation other than ``none``."""
-    make = MAKERS[name]
-    assert make is not None
-    return make(channels, stride)
-
-
 @lru_cache(maxsize=4096)
 def _edge(
-    name: str, channels: int, reduction: bool, from_input: bool, side: tuple[int, int]
+    make: Operations,
+    name: str,
+    channels: int,
+    reduction: bool,
+    from_input: bool,
+    side: tuple[int, int],
 ) -> Part:
     """Return the operation of an edge in a cell whose inputs have the given sides."""
     strided = reduction and from_input
     size = (half(side[0]), half(side[1])) if reduction and not from_input else side
-    return Part(operation, (name, channels, 2 if strided else 1), (channels, *size))
+    return Part(make, (name, channels, 2 if strided else 1), (channels, *size))
 
 
 _CellKind = tuple[bool, int, tuple[int, int]]

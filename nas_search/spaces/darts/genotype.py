@@ -35,6 +35,9 @@ CELLS: tuple[str, ...] = ("normal", "reduce")
 Edge = tuple[str, int]
 """(operation, node that it reads); edges 2k and 2k + 1 of a cell lead into node k + 2."""
 
+Cell = tuple[tuple[Edge, ...], tuple[int, ...]]
+"""Edges, and the nodes that are concatenated."""
+
 
 @dataclass(frozen=True)
 class Genotype:

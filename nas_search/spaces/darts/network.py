@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.spaces.arguments import check_int
-from nas_search.spaces.darts.genotype import NODES, Edge, Genotype
+from nas_search.spaces.darts.genotype import Edge, Genotype
 from nas_search.spaces.operations import (
     FactorizedReduce,
     average_pool,
@@ -22,6 +22,7 @@ from nas_search.spaces.operations import (
     max_pool,
     relu_conv_bn,
     separable_conv,
+    summed,
 )
 
 STEM_MULTIPLIER = 3
@@ -46,6 +47,16 @@ MAKERS: dict[str, Callable[[int, int], nn.Module] | None] = {
     "dil_conv_5x5": lambda channels, stride: dilated_conv(channels, 5, stride),
 }
 """Functions from (channels, stride) to the module of each operation; None for ``none``."""
+
+Operations = Callable[[str, int, int], nn.Module]
+"""Maps the name of an operation other than ``none``, channels and stride to its module."""
+
+
+def operation(name: str, channels: int, stride: int) -> nn.Module:
+    """Return the module of an operation other than ``none``."""
+    make = MAKERS[name]
+    assert make is not None
+    return make(channels, stride)
 
 
 @dataclass(frozen=True)
@@ -107,32 +118,42 @@ def preprocess(inputs: int, channels: int, halve: bool) -> nn.Module:
 
 
 class DartsCell(nn.Module):
-    """One cell: two inputs, four nodes that each add two edges, and a concatenation of nodes."""
+    """One cell: two inputs, nodes that each add two edges, and a concatenation of nodes.
 
-    def __init__(self, edges: tuple[Edge, ...], concat: tuple[int, ...], plan: CellPlan) -> None:
+    Args:
+        edges: (operation, node that it reads); edges 2k and 2k + 1 lead into node k + 2.
+        concat: the nodes that are concatenated.
+        plan: its place in the skeleton.
+        make: makes the module of an operation of some channels and a stride.
+    """
+
+    def __init__(
+        self,
+        edges: tuple[Edge, ...],
+        concat: tuple[int, ...],
+        plan: CellPlan,
+        make: Operations,
+    ) -> None:
         super().__init__()
         self._concat = concat
         self._channels = plan.channels
         self._stride = 2 if plan.reduction else 1
         self.preprocess0 = preprocess(plan.inputs[0], plan.channels, plan.halve_first)
         self.preprocess1 = preprocess(plan.inputs[1], plan.channels, False)
-        self._incoming: list[list[tuple[str, int]]] = [[] for _ in range(2 + NODES)]
-        for position, (operation, source) in enumerate(edges):
-            make = MAKERS[operation]
-            if make is not None:
+        self._incoming: list[list[tuple[str, int]]] = [[] for _ in range(2 + len(edges) // 2)]
+        for position, (name, source) in enumerate(edges):
+            if name != "none":
                 node, slot = 2 + position // 2, position % 2
-                name = f"node{node}_slot{slot}_{operation}"
-                self.add_module(name, make(plan.channels, self._stride if source < 2 else 1))
-                self._incoming[node].append((name, source))
+                place = f"node{node}_slot{slot}_{name}"
+                stride = self._stride if source < 2 else 1
+                self.add_module(place, make(name, plan.channels, stride))
+                self._incoming[node].append((place, source))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Map the outputs of the second-to-last and the last cell to the output of this one."""
         nodes = [self.preprocess0(first), self.preprocess1(second)]
         for incoming in self._incoming[2:]:
-            value: Tensor | None = None
-            for name, source in incoming:
-                term = self.get_submodule(name)(nodes[source])
-                value = term if value is None else value + term
+            value = summed(self, incoming, nodes)
             nodes.append(self._zero(nodes[1]) if value is None else value)
         return torch.cat([nodes[node] for node in self._concat], dim=1)
 
@@ -156,9 +177,9 @@ class DartsNetwork(nn.Module):
         plans = plan_cells(macro, len(genotype.normal_concat), len(genotype.reduce_concat))
         self.stem = stem(image_channels, macro.channels)
         self.cells = nn.ModuleList(
-            DartsCell(genotype.reduce, genotype.reduce_concat, plan)
+            DartsCell(genotype.reduce, genotype.reduce_concat, plan, operation)
             if plan.reduction
-            else DartsCell(genotype.normal, genotype.normal_concat, plan)
+            else DartsCell(genotype.normal, genotype.normal_concat, plan, operation)
             for plan in plans
         )
         self._auxiliary_at = 2 * macro.cells // 3

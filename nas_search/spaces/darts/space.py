@@ -45,6 +45,7 @@ from nas_search.spaces.operation_graph import (
     OperationGraph,
     expression_graph,
 )
+from nas_search.spaces.operations import edge_operations
 from nas_search.spaces.parts import Part
 from nas_search.spaces.segments import Segment
 from nas_search.stacked.network import Pool, StackedNetwork
@@ -191,8 +192,7 @@ class DartsSpace(SearchSpace[Genotype]):
         **macro: Any,
     ) -> nn.Module:
         """Return the network; ``macro`` as in :class:`DartsMacro`."""
-        sizes = read_macro(DartsMacro, macro)
-        _check(input_shape, num_classes, sizes)
+        sizes = _checked(input_shape, num_classes, macro)
         return DartsNetwork(genotype, sizes, input_shape[0], num_classes)
 
     def skeleton(self, genotype: Genotype) -> Hashable:
@@ -212,21 +212,14 @@ class DartsSpace(SearchSpace[Genotype]):
 
         It has no auxiliary head, which is only for training.
         """
-        sizes = read_macro(DartsMacro, macro)
-        _check(input_shape, num_classes, sizes)
+        sizes = _checked(input_shape, num_classes, macro)
         return StackedDartsNetwork(
             genotypes, sizes, input_shape[0], num_classes, pool, include_dead_branches
         )
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells, without identities."""
-        return [
-            operation
-            for cell in network.modules()
-            if isinstance(cell, DartsCell)
-            for name, operation in cell.named_children()
-            if name.startswith("node") and not isinstance(operation, nn.Identity)
-        ]
+        return edge_operations(network, DartsCell)
 
     def parts(
         self,
@@ -236,8 +229,7 @@ class DartsSpace(SearchSpace[Genotype]):
         **macro: Any,
     ) -> Mapping[Part, int]:
         """Return the network's parts; an auxiliary head adds parameters but no MACs."""
-        sizes = read_macro(DartsMacro, macro)
-        _check(input_shape, num_classes, sizes)
+        sizes = _checked(input_shape, num_classes, macro)
         return network_parts(genotype, input_shape, num_classes, sizes)
 
     def segments(
@@ -248,8 +240,7 @@ class DartsSpace(SearchSpace[Genotype]):
         **macro: Any,
     ) -> Sequence[Segment]:
         """Return how the parts are wired."""
-        sizes = read_macro(DartsMacro, macro)
-        _check(input_shape, num_classes, sizes)
+        sizes = _checked(input_shape, num_classes, macro)
         return network_segments(genotype, input_shape, num_classes, sizes)
 
     def parameters(self, genotype: Genotype) -> Mapping[str, Parameter]:
@@ -290,12 +281,16 @@ class DartsSpace(SearchSpace[Genotype]):
         return ((), ()) if _is_dead(uses, reduce_uses) else (normal, reduce)
 
 
-def _check(input_shape: tuple[int, int, int], num_classes: int, macro: DartsMacro) -> None:
-    if macro.auxiliary:
+def _checked(
+    input_shape: tuple[int, int, int], num_classes: int, macro: Mapping[str, Any]
+) -> DartsMacro:
+    sizes = read_macro(DartsMacro, macro)
+    if sizes.auxiliary:
         smallest, why = SMALLEST_AUXILIARY_IMAGE, "the auxiliary head"
     else:
         smallest, why = SMALLEST_IMAGE, "a network with two reductions"
     check_problem(input_shape, num_classes, smallest, why)
+    return sizes
 
 
 def _is_dead(uses: frozenset[int], reduce_uses: frozenset[int]) -> bool:

@@ -17,7 +17,7 @@ from torch import nn
 from nas_search.core.errors import InputError
 from nas_search.core.guess import did_you_mean
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
+from nas_search.spaces.base import SPACES, CellGraph, SpaceRecord
 from nas_search.spaces.flexibert.network import (
     OPERATIONS,
     Block,
@@ -30,7 +30,7 @@ from nas_search.spaces.named import Condition, NamedChoice, NamedChoices, NamedS
 from nas_search.spaces.parts import Part
 
 PUBLISHED = ("sa_sdp", "sa_wma", "lt_dft", "lt_dct", "dsc_5", "dsc_9")
-_CONVOLUTION = re.compile(r"dsc_\d{1,3}")
+_CONVOLUTION = re.compile(r"dsc_\d{1,3}", re.ASCII)
 
 Shape = tuple[int, int, int]
 
@@ -165,9 +165,7 @@ class FlexibertSpace(NamedSpace):
             f"{one.operation}, {one.heads} heads, mlp {one.stack} x {one.feed_forward}"
             for one in layers
         ]
-        nodes = tuple(map(str, range(len(layers) + 1)))
-        edges = tuple(map(CellEdge, nodes, nodes[1:], labels))
-        return (CellGraph(f"hidden {width}", nodes[:1], nodes[-1], nodes, edges),)
+        return (CellGraph.chain(f"hidden {width}", labels),)
 
 
 def _check(name: str, values: Sequence[Any], least: int) -> None:

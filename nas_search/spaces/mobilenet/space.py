@@ -6,8 +6,7 @@ All blocks of a stage are alike, as in MnasNet (Tan et al., CVPR 2019, arXiv 180
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +15,8 @@ from torch import nn
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
 from nas_search.spaces.arguments import check_int, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
-from nas_search.spaces.choices import Choices, ChoiceSpace
+from nas_search.spaces.base import SPACES, SpaceRecord
+from nas_search.spaces.choices import Choices
 from nas_search.spaces.mobilenet.network import (
     InvertedResidual,
     Mobilenet,
@@ -30,13 +29,12 @@ from nas_search.spaces.mobilenet.network import (
 )
 from nas_search.spaces.operations import half
 from nas_search.spaces.parts import Part
-from nas_search.spaces.segments import Segment, alone
-from nas_search.spaces.text_form import unwrap
+from nas_search.spaces.stages import GeneSpace
 
 GENES = ("depth", "kernel", "expansion", "width", "se")
 """The choices of a stage, in the order of a genotype's."""
 
-_STAGE = re.compile(r"r(\d+)_k(\d+)_e(\d+(?:\.\d+)?)_c(\d+)(_se)?")
+_STAGE = re.compile(r"r(\d+)_k(\d+)_e(\d+(?:\.\d+)?)_c(\d+)(_se)?", re.ASCII)
 _EXAMPLE = "r1_k3_e1_c16|r2_k5_e6_c24_se|..."
 
 
@@ -95,7 +93,7 @@ def text_of_stage(stage: Stage) -> str:
     return text + "_se" * stage.se
 
 
-class MobilenetSpace(ChoiceSpace[MobilenetGenotype]):
+class MobilenetSpace(GeneSpace[MobilenetGenotype]):
     """Stages of inverted residual blocks; for the arguments see :class:`MobilenetOptions`.
 
     Raises:
@@ -104,6 +102,9 @@ class MobilenetSpace(ChoiceSpace[MobilenetGenotype]):
 
     name = "mobilenet"
     genotype = MobilenetGenotype
+    genes = GENES
+    stage_form = _STAGE
+    example = _EXAMPLE
 
     def __init__(
         self,
@@ -119,47 +120,13 @@ class MobilenetSpace(ChoiceSpace[MobilenetGenotype]):
         _check_options(options)
         self.strides = tuple(options["strides"])
         shared = [tuple(map(_text, options[name])) for name in ("depths", "kernels", "expansions")]
-        self.positions = tuple(
-            position
-            for widths_ in options["widths"]
-            for position in (*shared, tuple(map(_text, widths_)), tuple(map(_text, options["se"])))
-        )
-        stages = range(1, len(self.strides) + 1)
-        self.labels = tuple(f"{gene}{stage}" for stage in stages for gene in GENES)
-        if self.size < 2:
-            raise InputError("search_space: there is one network, nothing to choose")
+        last = tuple(map(_text, options["se"]))
+        super().__init__((*shared, tuple(map(_text, row)), last) for row in options["widths"])
 
-    def parse(self, text: str) -> MobilenetGenotype:
-        """Return the network written as ``r2_k5_e6_c24_se`` per stage, joined by bars.
-
-        Raises:
-            InputError: a stage is not written so, or not among the choices.
-        """
-        stages = unwrap(text).split("|")
-        if len(stages) != len(self.strides):
-            raise InputError(
-                f"mobilenet: expected {len(self.strides)} stages joined by '|', got {len(stages)} "
-                f"in {quote(text)}; write them like {_EXAMPLE}"
-            )
-        choices: list[str] = []
-        for number, stage in enumerate(stages, 1):
-            found = _STAGE.fullmatch(stage.strip())
-            if not found:
-                raise InputError(
-                    f"mobilenet, stage {number}: cannot read {quote(stage)}; write stages like "
-                    f"{_EXAMPLE}"
-                )
-            depth, kernel, expansion, width, se = found.groups()
-            values = (int(depth), int(kernel), float(expansion), int(width), bool(se))
-            for gene, value in zip(GENES, map(_text, values), strict=True):
-                possible = self.positions[len(choices)]
-                if value not in possible:
-                    raise InputError(
-                        f"mobilenet, stage {number}: {gene} {value} is not among its choices "
-                        f"{', '.join(possible)}"
-                    )
-                choices.append(value)
-        return MobilenetGenotype(tuple(choices))
+    def values_of(self, *groups: Any) -> Iterable[str]:
+        """Return the values of a stage's genes, as a genotype has them."""
+        depth, kernel, expansion, width, se = groups
+        return map(_text, (int(depth), int(kernel), float(expansion), int(width), bool(se)))
 
     def build(
         self,
@@ -178,49 +145,14 @@ class MobilenetSpace(ChoiceSpace[MobilenetGenotype]):
         blocks = [one for one in network.modules() if isinstance(one, InvertedResidual)]
         return [block.branch for block in blocks if block.residual]
 
-    def parts(
-        self,
-        genotype: MobilenetGenotype,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
-        **macro: Any,
-    ) -> Mapping[Part, int]:
-        """Return stem, blocks and head."""
-        return Counter(self._in_order(genotype, input_shape, num_classes, macro))
-
-    def segments(
-        self,
-        genotype: MobilenetGenotype,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
-        **macro: Any,
-    ) -> Sequence[Segment]:
-        """Return the parts, one after another."""
-        return [alone(part) for part in self._in_order(genotype, input_shape, num_classes, macro)]
-
-    def graphs(self, genotype: MobilenetGenotype) -> tuple[CellGraph, ...]:
-        """Return the stages as a chain."""
-        labels = [text_of_stage(stage) for stage in genotype.stages]
-        nodes = tuple(map(str, range(len(labels) + 1)))
-        edges = tuple(map(CellEdge, nodes, nodes[1:], labels))
-        return (CellGraph("stages", nodes[:1], nodes[-1], nodes, edges),)
-
-    def _plan(
-        self,
-        genotype: MobilenetGenotype,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
-        sizes: MobilenetMacro,
-    ) -> Plan:
-        return plan(genotype.stages, self.strides, sizes, input_shape, num_classes)
-
-    def _in_order(
+    def in_order(
         self,
         genotype: MobilenetGenotype,
         input_shape: tuple[int, int, int],
         num_classes: int,
         macro: Mapping[str, Any],
     ) -> list[Part]:
+        """Return stem, blocks and head."""
         sizes = read_macro(MobilenetMacro, macro)
         planned = self._plan(genotype, input_shape, num_classes, sizes)
         channels, height, width = input_shape
@@ -233,10 +165,17 @@ class MobilenetSpace(ChoiceSpace[MobilenetGenotype]):
             if block.stride == 2:
                 height, width = half(height), half(width)
         last = planned.stages[-1][-1].outputs
-        parts.append(
-            Part(head, (last, sizes.head, num_classes, planned.style), (last, height, width))
-        )
-        return parts
+        ends = (last, sizes.head, num_classes, planned.style)
+        return [*parts, Part(head, ends, (last, height, width))]
+
+    def _plan(
+        self,
+        genotype: MobilenetGenotype,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        sizes: MobilenetMacro,
+    ) -> Plan:
+        return plan(genotype.stages, self.strides, sizes, input_shape, num_classes)
 
 
 _DEFAULTS = vars(MobilenetOptions())

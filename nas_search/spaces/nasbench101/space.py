@@ -164,8 +164,7 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         **macro: Any,
     ) -> nn.Module:
         """Return the network; ``macro`` as in :class:`Nasbench101Macro`."""
-        sizes = read_macro(Nasbench101Macro, macro)
-        _check(input_shape, num_classes, sizes)
+        sizes = _checked(input_shape, num_classes, macro)
         graph = _canonical_graph(genotype)
         return Nasbench101Network(graph, sizes, input_shape[0], num_classes)
 
@@ -183,8 +182,7 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         **macro: Any,
     ) -> StackedNetwork:
         """Return one network for cells with equal widths of all vertices."""
-        sizes = read_macro(Nasbench101Macro, macro)
-        _check(input_shape, num_classes, sizes)
+        sizes = _checked(input_shape, num_classes, macro)
         graphs = [_canonical_graph(genotype) for genotype in genotypes]
         return StackedNetwork101(graphs, sizes, input_shape[0], num_classes, pool)
 
@@ -206,8 +204,7 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         **macro: Any,
     ) -> Mapping[Part, int]:
         """Return the network's parts; at 32x32 and 10 classes those of the benchmark."""
-        sizes = read_macro(Nasbench101Macro, macro)
-        _check(input_shape, num_classes, sizes)
+        sizes = _checked(input_shape, num_classes, macro)
         return network_parts(_canonical_graph(genotype), input_shape, num_classes, sizes)
 
     def segments(
@@ -218,8 +215,7 @@ class Nasbench101Space(SearchSpace[Nasbench101Genotype]):
         **macro: Any,
     ) -> Sequence[Segment]:
         """Return how the parts are wired."""
-        sizes = read_macro(Nasbench101Macro, macro)
-        _check(input_shape, num_classes, sizes)
+        sizes = _checked(input_shape, num_classes, macro)
         return network_segments(_canonical_graph(genotype), input_shape, num_classes, sizes)
 
     def parameters(self, genotype: Nasbench101Genotype) -> Mapping[str, Parameter]:
@@ -285,9 +281,13 @@ def _valid(graph: CellGraph101) -> bool:
     return pruned is not None and pruned.edges <= MAX_EDGES
 
 
-def _check(input_shape: tuple[int, int, int], num_classes: int, macro: Nasbench101Macro) -> None:
-    why = f"a skeleton of {macro.stacks} stacks"
-    check_problem(input_shape, num_classes, macro.smallest_image, why)
+def _checked(
+    input_shape: tuple[int, int, int], num_classes: int, macro: Mapping[str, Any]
+) -> Nasbench101Macro:
+    sizes = read_macro(Nasbench101Macro, macro)
+    why = f"a skeleton of {sizes.stacks} stacks"
+    check_problem(input_shape, num_classes, sizes.smallest_image, why)
+    return sizes
 
 
 SPACES.add(

@@ -9,8 +9,8 @@ from math import prod
 
 from torch import nn
 
+from nas_search.spaces.four_nodes import EDGES
 from nas_search.spaces.nasbench201.network import (
-    EDGES,
     OPERATIONS,
     Nasbench201Macro,
     head,

@@ -9,10 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.spaces.arguments import check_int
-from nas_search.spaces.operations import ResidualBlock, average_pool, relu_conv_bn
-
-EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""The cell's six edges (source, target), in the order of the text form."""
+from nas_search.spaces.four_nodes import EDGES
+from nas_search.spaces.operations import ResidualBlock, average_pool, relu_conv_bn, summed
 
 OPERATIONS: dict[str, Callable[[int], nn.Module] | None] = {
     "none": None,
@@ -66,10 +64,7 @@ class Nasbench201Cell(nn.Module):
         """Map (n, C, H, W) to the same shape."""
         nodes = [x]
         for incoming in self._incoming[1:]:
-            value: Tensor | None = None
-            for name, source in incoming:
-                term = self.get_submodule(name)(nodes[source])
-                value = term if value is None else value + term
+            value = summed(self, incoming, nodes)
             nodes.append(torch.zeros_like(x) if value is None else value)
         return nodes[3]
 

@@ -17,7 +17,7 @@ from nas_search.layers import pooling
 from nas_search.layers.convolution import pair
 from nas_search.layers.convolution_gradient import Geometry
 from nas_search.layers.side_by_side import EdgeLayers, Kernels, Known, Weights, once
-from nas_search.spaces.nasbench201.network import EDGES
+from nas_search.spaces.four_nodes import EDGES
 from nas_search.stacked.candidates import Candidates
 from nas_search.stacked.levels import (
     Calls,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from torch import nn
@@ -16,12 +15,11 @@ from torch import nn
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
-from nas_search.spaces.cell_graph import Expression, Sum, add
-from nas_search.spaces.choices import Choices, ChoiceSpace
+from nas_search.spaces.base import SPACES, SpaceRecord
+from nas_search.spaces.choices import Choices
+from nas_search.spaces.four_nodes import EDGES, FourNodeSpace
 from nas_search.spaces.nasbench201.cost import network_parts, network_segments
 from nas_search.spaces.nasbench201.network import (
-    EDGES,
     OPERATIONS,
     SMALLEST_IMAGE,
     Nasbench201Cell,
@@ -29,7 +27,8 @@ from nas_search.spaces.nasbench201.network import (
     Nasbench201Network,
 )
 from nas_search.spaces.nasbench201.stacked import StackedNetwork201
-from nas_search.spaces.operation_graph import CellKind, OperationGraph, expression_graph
+from nas_search.spaces.operation_graph import CellKind
+from nas_search.spaces.operations import edge_operations
 from nas_search.spaces.parts import Part
 from nas_search.spaces.segments import Segment
 from nas_search.spaces.text_form import unwrap
@@ -82,8 +81,11 @@ class Nasbench201Genotype(Choices):
         return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
 
 
-class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
-    """The 15,625 cells of NAS-Bench-201 and the moves between them."""
+class Nasbench201Space(FourNodeSpace[Nasbench201Genotype]):
+    """The 15,625 cells of NAS-Bench-201 and the moves between them.
+
+    They are 5,425 networks: so many canonical forms there are.
+    """
 
     name = "nasbench201"
 
@@ -125,13 +127,6 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
                 operations.append(operation)
         return Nasbench201Genotype(tuple(operations))
 
-    def canonical(self, genotype: Nasbench201Genotype) -> str:
-        """Return the certificate of the cell, or ``"dead"`` if the image cannot reach the output.
-
-        There are 5,425 canonical forms; see :mod:`nas_search.spaces.cell_graph`.
-        """
-        return _canonical(genotype.operations)
-
     def build(
         self,
         genotype: Nasbench201Genotype,
@@ -140,8 +135,7 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         **macro: Any,
     ) -> nn.Module:
         """Return the network; ``macro`` as in :class:`Nasbench201Macro`."""
-        sizes = read_macro(Nasbench201Macro, macro)
-        _check(input_shape, num_classes)
+        sizes = _checked(input_shape, num_classes, macro)
         return Nasbench201Network(genotype.operations, sizes, input_shape[0], num_classes)
 
     def build_stacked(
@@ -154,8 +148,7 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         **macro: Any,
     ) -> StackedNetwork:
         """Return one network for any candidates: all have the same skeleton."""
-        sizes = read_macro(Nasbench201Macro, macro)
-        _check(input_shape, num_classes)
+        sizes = _checked(input_shape, num_classes, macro)
         candidates = [genotype.operations for genotype in genotypes]
         return StackedNetwork201(
             candidates, sizes, input_shape[0], num_classes, pool, include_dead_branches
@@ -163,13 +156,7 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells, without identities."""
-        return [
-            operation
-            for cell in network.modules()
-            if isinstance(cell, Nasbench201Cell)
-            for name, operation in cell.named_children()
-            if name.startswith("node") and not isinstance(operation, nn.Identity)
-        ]
+        return edge_operations(network, Nasbench201Cell)
 
     def parts(
         self,
@@ -179,8 +166,7 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         **macro: Any,
     ) -> Mapping[Part, int]:
         """Return the network's parts: those of the skeleton, and the operations of all edges."""
-        sizes = read_macro(Nasbench201Macro, macro)
-        _check(input_shape, num_classes)
+        sizes = _checked(input_shape, num_classes, macro)
         return network_parts(genotype.operations, input_shape, num_classes, sizes)
 
     def segments(
@@ -191,51 +177,16 @@ class Nasbench201Space(ChoiceSpace[Nasbench201Genotype]):
         **macro: Any,
     ) -> Sequence[Segment]:
         """Return how the parts are wired."""
-        sizes = read_macro(Nasbench201Macro, macro)
-        _check(input_shape, num_classes)
+        sizes = _checked(input_shape, num_classes, macro)
         return network_segments(genotype.operations, input_shape, num_classes, sizes)
 
-    def places(self) -> Sequence[str]:
-        """Return the edges by name."""
-        return [f"edge {source}-{target}" for source, target in EDGES]
 
-    def graphs(self, genotype: Nasbench201Genotype) -> tuple[CellGraph, ...]:
-        """Return the cell to draw: nodes ``"0"`` (input) to ``"3"`` (output)."""
-        edges = tuple(
-            CellEdge(str(source), str(target), operation)
-            for (source, target), operation in zip(EDGES, genotype.operations, strict=True)
-            if operation != "none"
-        )
-        return (CellGraph("cell", ("0",), "3", ("0", "1", "2", "3"), edges),)
-
-    def operation_graphs(self, genotype: Nasbench201Genotype) -> tuple[OperationGraph, ...]:
-        """Return the cell; a skip connection is the operation ``skip_connect``."""
-        expression, output = _expression(genotype.operations)
-        return (expression_graph(expression, [output], _CELL, "skip_connect"),)
-
-
-def _check(input_shape: tuple[int, int, int], num_classes: int) -> None:
+def _checked(
+    input_shape: tuple[int, int, int], num_classes: int, macro: Mapping[str, Any]
+) -> Nasbench201Macro:
+    sizes = read_macro(Nasbench201Macro, macro)
     check_problem(input_shape, num_classes, SMALLEST_IMAGE, "the skeleton halves them twice and")
-
-
-@lru_cache(maxsize=16384)
-def _canonical(operations: tuple[str, ...]) -> str:
-    expression, output = _expression(operations)
-    return expression.certificate([output]) if output else "dead"
-
-
-def _expression(operations: tuple[str, ...]) -> tuple[Expression, Sum]:
-    """Return the cell, and the sum in its output."""
-    expression = Expression()
-    nodes: list[Sum] = [Expression.cell_input(0), (), (), ()]
-    for (source, target), operation in zip(EDGES, operations, strict=True):
-        value = nodes[source]
-        if operation == "none":
-            continue
-        if operation != "skip_connect":
-            value = expression.apply(operation, value)
-        nodes[target] = add(nodes[target], value)
-    return expression, nodes[3]
+    return sizes
 
 
 SPACES.add(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from nas_search.spaces.four_nodes import EDGES
 from nas_search.spaces.nasbench201.network import (
-    EDGES,
     OPERATIONS,
     Nasbench201Macro,
     head,

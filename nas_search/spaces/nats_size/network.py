@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from nas_search.spaces.nasbench201.network import EDGES, head, stem
+from nas_search.spaces.four_nodes import EDGES
+from nas_search.spaces.nasbench201.network import head, stem
 from nas_search.spaces.operations import ResidualBlock, half, relu_conv_bn
 from nas_search.spaces.parts import Part
 

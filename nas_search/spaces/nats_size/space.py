@@ -23,6 +23,7 @@ from nas_search.spaces.nats_size.network import (
     NatsSizeNetwork,
     network_parts,
 )
+from nas_search.spaces.operations import edge_operations
 from nas_search.spaces.parts import Part
 from nas_search.spaces.text_form import unwrap
 
@@ -88,13 +89,7 @@ class NatsSizeSpace(ChoiceSpace[NatsSizeGenotype]):
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells, without identities."""
-        return [
-            operation
-            for cell in network.modules()
-            if isinstance(cell, NatsSizeCell)
-            for operation in cell.children()
-            if not isinstance(operation, nn.Identity)
-        ]
+        return edge_operations(network, NatsSizeCell)
 
     def parts(
         self,

@@ -21,8 +21,12 @@ from nas_search.core.text import quote
 from nas_search.spaces.arguments import check_problem, read_macro
 from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SearchSpace, SpaceRecord
 from nas_search.spaces.cell_graph import Expression, Sum, add
-from nas_search.spaces.nds.cell_network import Cell, Edge, NdsCell, NdsCellNetwork, cell_parts
+from nas_search.spaces.darts.cost import cell_parts
+from nas_search.spaces.darts.genotype import Cell, Edge
+from nas_search.spaces.darts.network import DartsCell, DartsMacro
+from nas_search.spaces.nds.cell_network import NdsCellNetwork
 from nas_search.spaces.nds.families import CELL_FAMILIES, DEPTHS, WIDTHS
+from nas_search.spaces.nds.operations import operation
 from nas_search.spaces.nds.sizes import SMALLEST_IMAGE, NdsMacro
 from nas_search.spaces.operation_graph import (
     CellKind,
@@ -30,6 +34,7 @@ from nas_search.spaces.operation_graph import (
     OperationGraph,
     expression_graph,
 )
+from nas_search.spaces.operations import edge_operations
 from nas_search.spaces.parts import Part
 from nas_search.spaces.text_form import last_name, read_fields, read_tree
 
@@ -268,13 +273,7 @@ class NdsCellsSpace(SearchSpace[NdsCells]):
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells, without identities."""
-        return [
-            one
-            for cell in network.modules()
-            if isinstance(cell, NdsCell)
-            for name, one in cell.named_children()
-            if name.startswith("node") and not isinstance(one, nn.Identity)
-        ]
+        return edge_operations(network, DartsCell)
 
     def parts(
         self,
@@ -285,7 +284,8 @@ class NdsCellsSpace(SearchSpace[NdsCells]):
     ) -> Mapping[Part, int]:
         """Return stem, preprocessing, operations and head."""
         depth, width = _sizes(genotype, input_shape, num_classes, macro)
-        return cell_parts(*genotype.cells, depth, width, input_shape, num_classes)
+        skeleton = DartsMacro(depth, width)
+        return cell_parts(*genotype.cells, input_shape, num_classes, skeleton, operation)
 
     def graphs(self, genotype: NdsCells) -> tuple[CellGraph, ...]:
         """Return both cells to draw; edges into the output have no label."""

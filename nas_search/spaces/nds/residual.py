@@ -5,7 +5,7 @@ Source: Radosavovic et al., ICCV 2019, arXiv 1905.13214.
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -16,8 +16,8 @@ from nas_search.core.errors import InputError
 from nas_search.core.guess import did_you_mean
 from nas_search.core.text import quote
 from nas_search.spaces.arguments import check_problem, read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
-from nas_search.spaces.choices import Choices, ChoiceSpace
+from nas_search.spaces.base import SPACES, SpaceRecord
+from nas_search.spaces.choices import Choices
 from nas_search.spaces.nds.families import RESIDUAL_FAMILIES
 from nas_search.spaces.nds.residual_network import (
     STEM_WIDTH,
@@ -31,7 +31,7 @@ from nas_search.spaces.nds.residual_network import (
 from nas_search.spaces.nds.sizes import SMALLEST_IMAGE, NdsMacro
 from nas_search.spaces.operations import half
 from nas_search.spaces.parts import Part
-from nas_search.spaces.segments import Segment, alone
+from nas_search.spaces.stages import StageSpace
 from nas_search.spaces.text_form import unwrap
 
 KEYS = ("ds", "ws", "bot_muls", "num_gs")
@@ -41,6 +41,8 @@ STAGES = len(STRIDES)
 LEAST = 0.01
 MOST = {"ds": 64, "ws": 4096, "bot_muls": 8, "num_gs": 1024}
 """Smallest and largest values that are read; the grids are well inside."""
+
+_NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)\s*", re.ASCII)  # float() reads digits of any script
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class NdsResidualOptions:
     widths: list[int] | None = None
 
 
-class NdsResidualSpace(ChoiceSpace[NdsResidual]):
+class NdsResidualSpace(StageSpace[NdsResidual]):
     """All networks of a family; for the arguments see :class:`NdsResidualOptions`.
 
     Raises:
@@ -184,35 +186,30 @@ class NdsResidualSpace(ChoiceSpace[NdsResidual]):
         """Return the branches of all blocks."""
         return [one.branch for one in network.modules() if isinstance(one, ResidualBlock)]
 
-    def parts(
+    def in_order(
         self,
         genotype: NdsResidual,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        **macro: Any,
-    ) -> Mapping[Part, int]:
+        macro: Mapping[str, Any],
+    ) -> list[Part]:
         """Return stem, blocks and head."""
-        return Counter(_in_order(genotype, input_shape, num_classes, macro))
+        first, stages = _plan(genotype, input_shape, num_classes, macro)
+        channels, height, width = input_shape
+        parts = [Part(stem, (channels, first), (channels, height, width))]
+        for block in (block for stage in stages for block in stage):
+            parts.append(Part(ResidualBlock, (block,), (block.inputs, height, width)))
+            if block.stride == 2:
+                height, width = half(height), half(width)
+        last = stages[-1][-1].outputs
+        return [*parts, Part(head, (last, num_classes), (last, height, width))]
 
-    def segments(
-        self,
-        genotype: NdsResidual,
-        input_shape: tuple[int, int, int],
-        num_classes: int,
-        **macro: Any,
-    ) -> Sequence[Segment]:
-        """Return the parts, one after another."""
-        return [alone(part) for part in _in_order(genotype, input_shape, num_classes, macro)]
-
-    def graphs(self, genotype: NdsResidual) -> tuple[CellGraph, ...]:
-        """Return the stages as a chain."""
+    def stage_texts(self, genotype: NdsResidual) -> Sequence[str]:
+        """Return the values of each stage with their keys."""
         rows = genotype.rows
-        labels = [
+        return [
             " ".join(f"{key}={row[stage]}" for key, row in rows.items()) for stage in range(STAGES)
         ]
-        nodes = tuple(map(str, range(STAGES + 1)))
-        edges = tuple(map(CellEdge, nodes, nodes[1:], labels))
-        return (CellGraph("stages", nodes[:1], nodes[-1], nodes, edges),)
 
 
 def _stages(genotype: NdsResidual) -> list[tuple[int, int, float, int]]:
@@ -247,23 +244,6 @@ def _plan(
     return first, tuple(stages)
 
 
-def _in_order(
-    genotype: NdsResidual,
-    input_shape: tuple[int, int, int],
-    num_classes: int,
-    macro: Mapping[str, Any],
-) -> list[Part]:
-    first, stages = _plan(genotype, input_shape, num_classes, macro)
-    channels, height, width = input_shape
-    parts = [Part(stem, (channels, first), (channels, height, width))]
-    for block in (block for stage in stages for block in stage):
-        parts.append(Part(ResidualBlock, (block,), (block.inputs, height, width)))
-        if block.stride == 2:
-            height, width = half(height), half(width)
-    last = stages[-1][-1].outputs
-    return [*parts, Part(head, (last, num_classes), (last, height, width))]
-
-
 def _behind_stem(key: str, row: Any) -> Any:
     """Return the values of the stages, without that of the stem that the files have before."""
     if not isinstance(row, Sequence) or isinstance(row, str) or len(row) != STAGES + 1:
@@ -278,7 +258,7 @@ def _value(key: str, value: Any) -> str:
         InputError: it is none.
     """
     try:
-        number = float(value)
+        number = 0.0 if isinstance(value, str) and not _NUMBER.fullmatch(value) else float(value)
     except (TypeError, ValueError):
         number = 0.0
     whole = key != "bot_muls"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from nas_search.spaces.operations import relu_conv_bn
-from nas_search.spaces.transnas.skeleton import Block, TransnasMacro, head, stem, stem_strides
+from nas_search.spaces.transnas.skeleton import Block, TransnasMacro, TransnasNetwork
 
 
 class BasicBlock(nn.Module):
@@ -36,7 +36,7 @@ class BasicBlock(nn.Module):
         return y
 
 
-class TransnasMacroNetwork(nn.Module):
+class TransnasMacroNetwork(TransnasNetwork):
     """A skeleton of basic blocks; images (n, channels, H, W) to logits (n, num_classes)."""
 
     def __init__(
@@ -46,17 +46,6 @@ class TransnasMacroNetwork(nn.Module):
         input_shape: tuple[int, int, int],
         num_classes: int,
     ) -> None:
-        super().__init__()
-        image_channels, height, width = input_shape
-        strides, _ = stem_strides((height, width), macro.stem_halvings)
-        self.stem = stem(image_channels, macro.channels, strides)
-        self.cells = nn.ModuleList(BasicBlock(*block[:3]) for block in blocks)
-        self.head = head(blocks[-1].outputs, num_classes, macro.last_relu)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, num_classes) of ``images`` (n, channels, H, W)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits
+        super().__init__(
+            lambda block: BasicBlock(*block[:3]), blocks, macro, input_shape, num_classes
+        )

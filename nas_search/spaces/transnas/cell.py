@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from nas_search.spaces.nasbench201.network import EDGES
-from nas_search.spaces.operations import FactorizedReduce, relu_conv_bn
-from nas_search.spaces.transnas.skeleton import Block, TransnasMacro, head, stem, stem_strides
+from nas_search.spaces.four_nodes import EDGES
+from nas_search.spaces.operations import FactorizedReduce, relu_conv_bn, summed
+from nas_search.spaces.transnas.skeleton import Block, TransnasMacro, TransnasNetwork
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
 """Names of the operations, called as in NAS-Bench-201; a text has their numbers."""
@@ -59,17 +59,14 @@ class TransnasCell(nn.Module):
         """Map (n, inputs, H, W) to (n, outputs, ...), of half the sides where the stride is 2."""
         nodes = [x]
         for incoming in self._incoming[1:]:
-            value: Tensor | None = None
-            for name, source in incoming:
-                term = self.get_submodule(name)(nodes[source])
-                value = term if value is None else value + term
+            value = summed(self, incoming, nodes)
             if value is None:
                 value = x.new_zeros(x.shape[0], self._channels, *self._sides)
             nodes.append(value)
         return nodes[3]
 
 
-class TransnasMicroNetwork(nn.Module):
+class TransnasMicroNetwork(TransnasNetwork):
     """The network of one cell; images (n, channels, H, W) to logits (n, num_classes)."""
 
     def __init__(
@@ -80,17 +77,6 @@ class TransnasMicroNetwork(nn.Module):
         input_shape: tuple[int, int, int],
         num_classes: int,
     ) -> None:
-        super().__init__()
-        image_channels, height, width = input_shape
-        strides, _ = stem_strides((height, width), macro.stem_halvings)
-        self.stem = stem(image_channels, macro.channels, strides)
-        self.cells = nn.ModuleList(TransnasCell(operations, block) for block in blocks)
-        self.head = head(blocks[-1].outputs, num_classes, macro.last_relu)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, num_classes) of ``images`` (n, channels, H, W)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits
+        super().__init__(
+            lambda block: TransnasCell(operations, block), blocks, macro, input_shape, num_classes
+        )

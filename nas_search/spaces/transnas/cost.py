@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import prod
 
-from nas_search.spaces.nasbench201.network import EDGES
+from nas_search.spaces.four_nodes import EDGES
 from nas_search.spaces.parts import Part
 from nas_search.spaces.segments import Segment, Wiring, alone
 from nas_search.spaces.transnas.block import BasicBlock

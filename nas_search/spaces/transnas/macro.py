@@ -17,10 +17,8 @@ from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
-from nas_search.spaces.arguments import read_macro
 from nas_search.spaces.base import (
     SPACES,
-    CellEdge,
     CellGraph,
     Parameter,
     SearchSpace,
@@ -36,7 +34,7 @@ from nas_search.spaces.transnas.skeleton import (
     HALVES,
     TransnasMacro,
     blocks_of,
-    check,
+    checked_sizes,
 )
 
 KINDS = {"1": "normal", "2": "double", "3": "halve", "4": "double_and_halve"}
@@ -197,8 +195,7 @@ class TransnasMacroSpace(SearchSpace[TransnasMacroGenotype]):
         **macro: Any,
     ) -> nn.Module:
         """Return the network; ``macro`` as in :class:`TransnasMacro`."""
-        sizes = read_macro(TransnasMacro, macro)
-        check(input_shape, num_classes)
+        sizes = checked_sizes(input_shape, num_classes, macro)
         blocks = blocks_of(genotype.modules, input_shape, sizes)
         return TransnasMacroNetwork(blocks, sizes, input_shape, num_classes)
 
@@ -214,8 +211,7 @@ class TransnasMacroSpace(SearchSpace[TransnasMacroGenotype]):
         **macro: Any,
     ) -> Mapping[Part, int]:
         """Return the network's parts: stem, blocks and classifier."""
-        sizes = read_macro(TransnasMacro, macro)
-        check(input_shape, num_classes)
+        sizes = checked_sizes(input_shape, num_classes, macro)
         return macro_parts(genotype.modules, input_shape, num_classes, sizes)
 
     def parameters(self, genotype: TransnasMacroGenotype) -> Mapping[str, Parameter]:
@@ -225,10 +221,7 @@ class TransnasMacroSpace(SearchSpace[TransnasMacroGenotype]):
 
     def graphs(self, genotype: TransnasMacroGenotype) -> tuple[CellGraph, ...]:
         """Return the modules as a chain."""
-        names = [KINDS[digit] for digit in genotype.modules]
-        nodes = tuple(map(str, range(len(names) + 1)))
-        edges = tuple(map(CellEdge, nodes, nodes[1:], names))
-        return (CellGraph("skeleton", nodes[:1], nodes[-1], nodes, edges),)
+        return (CellGraph.chain("skeleton", [KINDS[digit] for digit in genotype.modules]),)
 
     def described(self, genotype: TransnasMacroGenotype) -> Sequence[float]:
         """Return where the skeleton doubles and halves, and how long it stays there."""

@@ -8,25 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
-from nas_search.spaces.arguments import read_macro
-from nas_search.spaces.base import SPACES, CellEdge, CellGraph, SpaceRecord
-from nas_search.spaces.cell_graph import Expression, Sum, add
-from nas_search.spaces.choices import Choices, ChoiceSpace
-from nas_search.spaces.nasbench201.network import EDGES
-from nas_search.spaces.operation_graph import CellKind, OperationGraph, expression_graph
+from nas_search.spaces.base import SPACES, SpaceRecord
+from nas_search.spaces.choices import Choices
+from nas_search.spaces.four_nodes import EDGES, FourNodeSpace
+from nas_search.spaces.operation_graph import CellKind
+from nas_search.spaces.operations import edge_operations
 from nas_search.spaces.parts import Part
 from nas_search.spaces.segments import Segment
 from nas_search.spaces.text_form import unwrap
 from nas_search.spaces.transnas.cell import OPERATIONS, TransnasCell, TransnasMicroNetwork
 from nas_search.spaces.transnas.cost import micro_parts, micro_segments
-from nas_search.spaces.transnas.skeleton import BASE, TransnasMacro, blocks_of, check
+from nas_search.spaces.transnas.skeleton import BASE, TransnasMacro, blocks_of, checked_sizes
 from nas_search.spaces.transnas.stacked import StackedTransnas
 from nas_search.stacked.network import Pool, StackedNetwork
 
@@ -62,14 +60,19 @@ class TransnasMicroGenotype(Choices):
         return f"{_PREFIX}{a}_{b}{c}_{d}{e}{f}"
 
 
-class TransnasMicroSpace(ChoiceSpace[TransnasMicroGenotype]):
-    """The 4,096 cells of TransNAS-Bench-101 and the moves between them."""
+class TransnasMicroSpace(FourNodeSpace[TransnasMicroGenotype]):
+    """The 4,096 cells of TransNAS-Bench-101 and the moves between them.
+
+    They are 1,376 networks: so many canonical forms there are. A skip connection from the input is
+    an operation where the image is halved, and an identity in the other cells.
+    """
 
     name = "transnas_micro"
 
     positions = (OPERATIONS,) * len(EDGES)
     genotype = TransnasMicroGenotype
     cells = (_CELL,)
+    changes_input = True
 
     def parse(self, text: str) -> TransnasMicroGenotype:
         """Return the cell written in the benchmark's form, ``64-41414-1_02_333``.
@@ -93,15 +96,6 @@ class TransnasMicroSpace(ChoiceSpace[TransnasMicroGenotype]):
             tuple(OPERATIONS[int(digit)] for digit in "".join(match.groups()))
         )
 
-    def canonical(self, genotype: TransnasMicroGenotype) -> str:
-        """Return the certificate of the cell, or ``"dead"`` if the image cannot reach the output.
-
-        A skip connection from the input is an operation where the image is halved, and an identity
-        in the other cells; two cells are the same network if they are in both. There are 1,376
-        canonical forms; see :mod:`nas_search.spaces.cell_graph`.
-        """
-        return _canonical(genotype.choices)
-
     def build(
         self,
         genotype: TransnasMicroGenotype,
@@ -110,8 +104,7 @@ class TransnasMicroSpace(ChoiceSpace[TransnasMicroGenotype]):
         **macro: Any,
     ) -> nn.Module:
         """Return the network; ``macro`` as in :class:`TransnasMacro`."""
-        sizes = read_macro(TransnasMacro, macro)
-        check(input_shape, num_classes)
+        sizes = checked_sizes(input_shape, num_classes, macro)
         blocks = blocks_of(MODULES, input_shape, sizes)
         return TransnasMicroNetwork(genotype.choices, blocks, sizes, input_shape, num_classes)
 
@@ -125,8 +118,7 @@ class TransnasMicroSpace(ChoiceSpace[TransnasMicroGenotype]):
         **macro: Any,
     ) -> StackedNetwork:
         """Return one network for any candidates: all have the same skeleton."""
-        sizes = read_macro(TransnasMacro, macro)
-        check(input_shape, num_classes)
+        sizes = checked_sizes(input_shape, num_classes, macro)
         candidates = [genotype.choices for genotype in genotypes]
         blocks = blocks_of(MODULES, input_shape, sizes)
         return StackedTransnas(
@@ -135,13 +127,7 @@ class TransnasMicroSpace(ChoiceSpace[TransnasMicroGenotype]):
 
     def droppable(self, network: nn.Module) -> Sequence[nn.Module]:
         """Return the operations on the edges of all cells, without identities."""
-        return [
-            operation
-            for cell in network.modules()
-            if isinstance(cell, TransnasCell)
-            for operation in cell.children()
-            if not isinstance(operation, nn.Identity)
-        ]
+        return edge_operations(network, TransnasCell)
 
     def parts(
         self,
@@ -151,8 +137,7 @@ class TransnasMicroSpace(ChoiceSpace[TransnasMicroGenotype]):
         **macro: Any,
     ) -> Mapping[Part, int]:
         """Return the network's parts: stem, classifier, and the operations of all edges."""
-        sizes = read_macro(TransnasMacro, macro)
-        check(input_shape, num_classes)
+        sizes = checked_sizes(input_shape, num_classes, macro)
         return micro_parts(genotype.choices, MODULES, input_shape, num_classes, sizes)
 
     def segments(
@@ -163,47 +148,8 @@ class TransnasMicroSpace(ChoiceSpace[TransnasMicroGenotype]):
         **macro: Any,
     ) -> Sequence[Segment]:
         """Return how the parts are wired."""
-        sizes = read_macro(TransnasMacro, macro)
-        check(input_shape, num_classes)
+        sizes = checked_sizes(input_shape, num_classes, macro)
         return micro_segments(genotype.choices, MODULES, input_shape, num_classes, sizes)
-
-    def places(self) -> Sequence[str]:
-        """Return the edges by name."""
-        return [f"edge {source}-{target}" for source, target in EDGES]
-
-    def graphs(self, genotype: TransnasMicroGenotype) -> tuple[CellGraph, ...]:
-        """Return the cell to draw: nodes ``"0"`` (input) to ``"3"`` (output)."""
-        edges = tuple(
-            CellEdge(str(source), str(target), operation)
-            for (source, target), operation in zip(EDGES, genotype.choices, strict=True)
-            if operation != "none"
-        )
-        return (CellGraph("cell", ("0",), "3", ("0", "1", "2", "3"), edges),)
-
-    def operation_graphs(self, genotype: TransnasMicroGenotype) -> tuple[OperationGraph, ...]:
-        """Return the cell; a skip connection is the operation ``skip_connect``."""
-        expression, output = _expression(genotype.choices)
-        return (expression_graph(expression, [output], _CELL, "skip_connect"),)
-
-
-@lru_cache(maxsize=16384)
-def _canonical(operations: tuple[str, ...]) -> str:
-    expression, output = _expression(operations)
-    return expression.certificate([output]) if output else "dead"
-
-
-def _expression(operations: tuple[str, ...]) -> tuple[Expression, Sum]:
-    """Return the cell where it halves the image, and the sum in its output."""
-    expression = Expression()
-    nodes: list[Sum] = [Expression.cell_input(0), (), (), ()]
-    for (source, target), operation in zip(EDGES, operations, strict=True):
-        value = nodes[source]
-        if operation == "none":
-            continue
-        if operation != "skip_connect" or source == 0:
-            value = expression.apply(operation, value)
-        nodes[target] = add(nodes[target], value)
-    return expression, nodes[3]
 
 
 SPACES.add(

@@ -5,15 +5,15 @@ Source: Duan et al., CVPR 2021, arXiv 2105.11871; sizes as in the authors' repos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
-from nas_search.spaces.arguments import check_int, check_problem
+from nas_search.spaces.arguments import check_int, check_problem, read_macro
 from nas_search.spaces.operations import half, relu_conv_bn
 
 BASE = 64
@@ -130,6 +130,49 @@ def head(channels: int, num_classes: int, last_relu: bool) -> nn.Sequential:
     )
 
 
-def check(input_shape: tuple[int, int, int], num_classes: int) -> None:
-    """Refuse what makes no network."""
+class TransnasNetwork(nn.Module):
+    """A skeleton; images (n, channels, H, W) to logits (n, num_classes).
+
+    Args:
+        make: returns the module of a block.
+        blocks: the blocks, see :func:`blocks_of`.
+        macro: sizes of stem and classifier.
+        input_shape: (channels, height, width).
+        num_classes: number of classes.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Block], nn.Module],
+        blocks: Sequence[Block],
+        macro: TransnasMacro,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        image_channels, height, width = input_shape
+        strides, _ = stem_strides((height, width), macro.stem_halvings)
+        self.stem = stem(image_channels, macro.channels, strides)
+        self.cells = nn.ModuleList(make(block) for block in blocks)
+        self.head = head(blocks[-1].outputs, num_classes, macro.last_relu)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (n, num_classes) of ``images`` (n, channels, H, W)."""
+        x = self.stem(images)
+        for cell in self.cells:
+            x = cell(x)
+        logits: Tensor = self.head(x)
+        return logits
+
+
+def checked_sizes(
+    input_shape: tuple[int, int, int], num_classes: int, macro: Mapping[str, Any]
+) -> TransnasMacro:
+    """Return the sizes of the skeleton.
+
+    Raises:
+        InputError: there is no network of them, or none for such images.
+    """
+    sizes = read_macro(TransnasMacro, macro)
     check_problem(input_shape, num_classes, SMALLEST_IMAGE, "batch-norm")
+    return sizes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from nas_search.spaces.nasbench201.network import EDGES
+from nas_search.spaces.four_nodes import EDGES
 from nas_search.spaces.transnas.cell import child, edge_sizes, operation
 from nas_search.spaces.transnas.skeleton import Block, TransnasMacro, head, stem, stem_strides
 from nas_search.stacked.candidates import Candidates
