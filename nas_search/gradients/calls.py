@@ -103,7 +103,8 @@ class FunctionCalls(TorchFunctionMode):
             if handler is not None and self._observer is not None:
                 self._note_weight(handler.rule, _named(handler.rule, args, kwargs))
             return func(*args, **kwargs)
-        axis = samples_axis(max(on_samples, key=Tensor.dim))
+        largest = max(on_samples, key=Tensor.dim)
+        axis = samples_axis(largest)
         if handler is not None and _knows(handler.rule, _named(handler.rule, args, kwargs), axis):
             result = self._by_rule(handler, args, kwargs, axis)
         elif self._observer is not None and any(
@@ -112,7 +113,7 @@ class FunctionCalls(TorchFunctionMode):
             result = self._observer.mixed(func, args, kwargs, axis)
         else:
             result = self.unknown(func, args, kwargs)
-        self._mark_results(func, args, kwargs, result, axis)
+        self._mark_results(func, args, kwargs, result, largest)
         return result
 
     def unknown(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -189,13 +190,13 @@ class FunctionCalls(TorchFunctionMode):
             self._observer.alone(weight)
 
     def _mark_results(
-        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, axis: int
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, first: Tensor
     ) -> None:
         changed = [args[0]] if args and isinstance(args[0], Tensor) and _in_place(func) else []
         results = (*tensors(result), *changed, *tensors(kwargs.get("out")))
         for place, tensor in enumerate(results):
             if not depends(tensor):
-                self._mark(tensor, _axis_after(func, args, kwargs, tensor, place, axis))
+                self._mark(tensor, _axis_after(func, args, kwargs, tensor, place, first))
             elif tensor.grad_fn is not None:  # changed in place: it has another node now
                 self._nodes[tensor.grad_fn] = True
 
@@ -241,9 +242,16 @@ _RESHAPING = {
 
 
 def _axis_after(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, place: int, axis: int
+    func: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    result: Tensor,
+    place: int,
+    first: Tensor,
 ) -> int:
     """Return where the samples lie in ``result``, the tensor number ``place`` of what came out.
+
+    ``first`` is the argument of most axes that depends on the samples.
 
     Other axes may be as long as there are samples (heads, tokens, channels), so lengths alone do
     not tell. Samples that were folded into another axis are taken for the first: the check of the
@@ -251,15 +259,13 @@ def _axis_after(
     """
     name = getattr(func, "__name__", "")
     if name in _MOVING or func in _TRANSPOSED:
-        first = args[0] if args else kwargs["input"]
+        moved = args[0] if args else kwargs["input"]
         others = {key: value for key, value in kwargs.items() if key != "input"}
-        numbered = torch.empty(tuple(range(1, first.dim() + 1)), device="meta")
-        return tuple(func(numbered, *args[1:], **others).shape).index(samples_axis(first) + 1)
-    if not result.dim():
+        numbered = torch.empty(tuple(range(1, moved.dim() + 1)), device="meta")
+        return tuple(func(numbered, *args[1:], **others).shape).index(samples_axis(moved) + 1)
+    if not result.dim() or not first.dim():
         return 0
-    first = max((t for t in tensors((args, kwargs)) if depends(t)), key=Tensor.dim, default=None)
-    if first is None or not first.dim():
-        return 0
+    axis = samples_axis(first)
     size = first.shape[axis]
     if name in _RESHAPING:
         before = math.prod(first.shape[:axis])
