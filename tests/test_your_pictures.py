@@ -18,7 +18,7 @@ KEY = "1a2b3c4d"
 LEAST = 12
 """Of 20 new pictures of 4 classes so many are named right at least; 5 by chance."""
 SHORTER = (
-    " search_space.channels=8 search_space.cells=5 recipe.min_steps=60"
+    " search_space.channels=8 search_space.cells=5 recipe.min_steps=100"
     " budget.evaluations=30 budget.minutes=null"
 )
 """What the test adds: the page itself searches for two minutes and trains for ten."""
