@@ -30,6 +30,8 @@ COMMANDS = {"search": search.main, "train": train.main, "rank": rank.main}
 
 Call = Callable[..., tuple[int, str]]
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 @pytest.fixture
 def call(

@@ -157,6 +157,7 @@ def test_digits_from_nothing_to_a_trained_network(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 def test_killed_and_continued_is_uninterrupted(tmp_path: Path) -> None:
     arguments = (
         f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path, n=600, side=16),
@@ -191,6 +192,7 @@ def test_killed_and_continued_is_uninterrupted(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 def test_one_that_fails_leaves_the_others(tmp_path: Path) -> None:
     """A folder in the way of one finalist's checkpoint stands for a disk that refuses."""
     cells = [
@@ -229,6 +231,7 @@ def test_a_loss_that_is_no_number_fails_with_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 def test_halving_stops_the_hopeless_and_seeds_are_averaged(tmp_path: Path) -> None:
     search = (
         *(*TINY, *data(tmp_path), "proxy=naswot", "proxy.batch_size=12", "executor=inline"),
@@ -248,6 +251,7 @@ def test_halving_stops_the_hopeless_and_seeds_are_averaged(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")
 def test_fine_tuning_from_a_finalist(tmp_path: Path) -> None:
     first = train(
         tmp_path / "a", f'architecture="{CELLS["nasbench201"]}"', *TINY, *data(tmp_path), *FAST

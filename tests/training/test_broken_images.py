@@ -166,6 +166,7 @@ def test_broken_test_image_keeps_the_ranking(
     assert logs == {path: path.stat().st_mtime_ns for path in logs}  # nothing was trained again
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_nan_test_image_is_refused_instead_of_classified(tmp_path: Path) -> None:
     path = stripes(tmp_path)
     with np.load(path) as arrays:
