@@ -38,12 +38,16 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+def leave_unchecked(patch: pytest.MonkeyPatch) -> None:
     """Start no process that looks at finalists' folders: tests/training/test_packing.py does."""
     from nas_search.training import packing
 
-    monkeypatch.setattr(packing, "check_written", lambda folders: [""] * len(folders))
+    patch.setattr(packing, "check_written", lambda folders: [""] * len(folders))
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_unchecked(monkeypatch)
 
 
 @pytest.fixture

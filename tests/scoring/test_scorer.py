@@ -109,7 +109,7 @@ def check(
     assert [e.genotype for e in together] == [str(g) for g in genotypes]
     single = problem.images.dtype == torch.float32
     looser = LOOSER_IN_SINGLE if single else LOOSER
-    by_itself = {genotype: problem.evaluate(genotype) for genotype in set(genotypes)}
+    by_itself = {genotype: problem.evaluate(genotype) for genotype in dict.fromkeys(genotypes)}
     for genotype, seen in zip(genotypes, together, strict=True):
         alone = by_itself[genotype]
         for key in ("key", "status", "reason", "params", "macs"):
