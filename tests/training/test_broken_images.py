@@ -29,6 +29,7 @@ from tests.training.made import architecture, recipe, stripes, stripes_data
 
 CLASSES = ("red", "green", "blue")
 PLAN = TrainingPlan(recipe(epochs=2, validation=0.25), FinalistsConfig(), "cpu", versions())
+pytestmark = pytest.mark.usefixtures("unchecked")
 VIEWS = Renderers(lambda log, path: None, lambda names, rows: "")
 
 
@@ -166,7 +167,6 @@ def test_broken_test_image_keeps_the_ranking(
     assert logs == {path: path.stat().st_mtime_ns for path in logs}  # nothing was trained again
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_nan_test_image_is_refused_instead_of_classified(tmp_path: Path) -> None:
     path = stripes(tmp_path)
     with np.load(path) as arrays:
