@@ -56,7 +56,11 @@ LEAST = 6
 """Models that a recipe of timm needs in a half."""
 DRAWS = 1000
 """Resamples of an interval."""
-COLUMNS = ("place", "half", "n", "who", "form", "tau", "rho", "ahead", "ahead_low", "ahead_high")
+COLUMNS = (
+    *("place", "column", "half", "n", "who", "form"),
+    *("tau", "rho", "ahead", "ahead_low", "ahead_high"),
+)
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,13 @@ class Ranking:
     """Architectures that were trained alike.
 
     Attributes:
+        name: of the protocol.
         keys: (n,), what says to which half each belongs.
         accuracies: higher is better, (n,) by column.
         scores: (candidates, n), failures last.
     """
 
+    name: str
     keys: tuple[str, ...]
     accuracies: Mapping[str, Array]
     scores: Array
@@ -76,7 +82,9 @@ class Ranking:
     def of(self, rows: npt.NDArray[np.intp]) -> Ranking:
         """Return the ranking of some of them."""
         accuracies = {name: values[rows] for name, values in self.accuracies.items()}
-        return Ranking(tuple(self.keys[i] for i in rows), accuracies, self.scores[:, rows])
+        return Ranking(
+            self.name, tuple(self.keys[i] for i in rows), accuracies, self.scores[:, rows]
+        )
 
     def halves(self) -> dict[str, Ranking]:
         """Return the ranking of each half."""
@@ -101,7 +109,7 @@ def main() -> None:
         write_autoformer(options.data / "autoformer.csv", options.out)
         return
     places = read_places(options.out, options.timm)
-    rows = list(chosen_and_judged(places))
+    rows = [*chosen_and_judged(places), *on_all(places)]
     write_rows(RESULTS / "another_form.csv", COLUMNS, rows)
     sizes = ", ".join(f"{name} {sum(len(r.keys) for r in p)}" for name, p in places.items())
     say(header(candidates=len(candidates()), architectures=sizes))
@@ -151,13 +159,13 @@ def read_places(out: Path, timm: Path) -> dict[str, Place]:
     for name, parts in (PARTS | JUDGED_ONLY).items():
         if parts:
             files = [out / part / "another_form" / "scores.csv" for part in parts]
-            places[name] = tuple(read_ranking(file) for file in files)
+            places[name] = tuple(map(read_ranking, parts, files))
     places["timm"] = tuple(read_timm(out / "timm" / "another_form.csv", timm))
     return places
 
 
-def read_ranking(file: Path) -> Ranking:
-    """Return the ranking of a run of rank; losses count by their negatives."""
+def read_ranking(name: str, file: Path) -> Ranking:
+    """Return the ranking ``name`` of a run of rank; losses count by their negatives."""
     rows = read_rows(file)
     measured = {"genotype", "status", "reason", "seed", "random", *GRID, *FIXED}
     columns = [name for name in rows[0] if name not in measured]
@@ -165,7 +173,7 @@ def read_ranking(file: Path) -> Ranking:
         name: (-1 if name.endswith("_loss") else 1) * np.array([float(row[name]) for row in rows])
         for name in columns
     }
-    return Ranking(tuple(row["genotype"] for row in rows), accuracies, scores_of(rows))
+    return Ranking(name, tuple(row["genotype"] for row in rows), accuracies, scores_of(rows))
 
 
 def read_timm(file: Path, source: Path) -> Iterator[Ranking]:
@@ -180,7 +188,7 @@ def read_timm(file: Path, source: Path) -> Iterator[Ranking]:
     for recipe, accuracies in recipes.items():
         keys = tuple(accuracies)
         known = {recipe: np.array(list(accuracies.values()))}
-        ranking = Ranking(keys, known, scores_of([scores[model] for model in keys]))
+        ranking = Ranking("timm", keys, known, scores_of([scores[model] for model in keys]))
         if min(len(own.keys) for own in ranking.halves().values()) >= LEAST:
             yield ranking
 
@@ -235,17 +243,38 @@ def chosen_and_judged(places: Mapping[str, Place]) -> Iterator[Row]:
         }
 
 
+def on_all(places: Mapping[str, Place]) -> Iterator[Row]:
+    """Yield how well the fixed scores rank all architectures, by protocol and accuracy."""
+    first = len(candidates())
+    for place in places.values():
+        for ranking in place:
+            for column, accuracies in ranking.accuracies.items():
+                for name, scores in zip(FIXED, ranking.scores[first:], strict=True):
+                    yield {
+                        **dict.fromkeys(COLUMNS, ""),
+                        **{"place": ranking.name, "column": column, "half": ALL, "who": name},
+                        **{"n": str(len(ranking.keys)), "form": name},
+                        **{"tau": f"{kendall_tau(scores, accuracies):.3f}"},
+                        **{"rho": f"{spearman_rho(scores, accuracies):.3f}"},
+                    }
+
+
 def _rows(
     name: str, which: str, place: Place, who: Mapping[str, int], ahead: Array
 ) -> Iterator[Row]:
     """Yield a half's rows of a place: tau, rho and the lead on the default with its interval."""
     numbers = list(who.values())
     tau, rho = taus(place, numbers), _mean_over(place, spearman_rho, numbers)
-    default = list(who).index(DEFAULT)
+    default, count = list(who).index(DEFAULT), str(sum(len(r.keys) for r in place))
     for at, (title, candidate) in enumerate(who.items()):
         low, high = np.quantile(ahead[:, at], (0.025, 0.975))
         yield {
-            **{"place": name, "half": which, "n": str(sum(len(r.keys) for r in place))},
+            **{
+                "place": name,
+                "column": "",
+                "half": which,
+                "n": str(sum(len(r.keys) for r in place)),
+            },
             **{"who": title, "form": title if title in FIXED else named(candidates()[candidate])},
             **{"tau": f"{tau[at]:.3f}", "rho": f"{rho[at]:.3f}"},
             **{"ahead": f"{tau[at] - tau[default]:.3f}"},
@@ -284,6 +313,18 @@ def shown(rows: Sequence[Row]) -> str:
         )
     titles = ("place", "networks", f"`{DEFAULT}`", "the rule's choice")
     return table((*titles, *(f"`{name}`" for name in FIXED[1:]), "the place's own choice"), lines)
+
+
+def shown_all(rows: Sequence[Row]) -> str:
+    """Return tau and rho of the fixed scores by protocol and accuracy; empty without rows."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["half"] == ALL:
+            start = [f"`{row['place']}`", f"`{row['column']}`", row["n"]]
+            line = lines.setdefault((row["place"], row["column"]), start)
+            line.append(f"{number(row['tau'])} / {number(row['rho'])}")
+    titles = ("architectures", "accuracy", "n", *(f"`{name}`" for name in FIXED))
+    return table(titles, list(lines.values()))
 
 
 def _with_lead(row: Row) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from studies import another_form
 from studies.another_form import (
@@ -18,10 +19,12 @@ from studies.another_form import (
     candidates,
     chosen_and_judged,
     named,
+    on_all,
     read_ranking,
     read_timm,
     scores_of,
     shown,
+    shown_all,
 )
 from studies.forms import GRID
 from studies.halves import half
@@ -51,7 +54,7 @@ def made(right: bool, count: int = 60) -> dict[str, Place]:
     for name in (*PARTS, "flexibert"):
         rows = rows_of(rng, count, right)
         accuracies = {"accuracy": np.array([float(row["accuracy"]) for row in rows])}
-        ranking = Ranking(tuple(row["genotype"] for row in rows), accuracies, scores_of(rows))
+        ranking = Ranking(name, tuple(row["genotype"] for row in rows), accuracies, scores_of(rows))
         places[name] = (ranking,)
     return places
 
@@ -100,10 +103,19 @@ def test_losses_count_by_their_negatives_and_failures_are_last(tmp_path: Path) -
         writer = csv.DictWriter(opened, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    ranking = read_ranking(file)
+    ranking = read_ranking("cells", file)
     assert set(ranking.accuracies) == {"accuracy", "test_loss"}
     assert ranking.accuracies["test_loss"].tolist() == [0, -1, -2, -3]
     default = ranking.scores[len(candidates()) + FIXED.index(DEFAULT)]
+    found = [row for row in on_all({"place": (ranking,)}) if row["who"] == DEFAULT]
+    assert [(row["place"], row["column"], row["n"]) for row in found] == [
+        ("cells", "accuracy", "4"),
+        ("cells", "test_loss", "4"),
+    ]
+    assert float(found[1]["tau"]) == pytest.approx(
+        kendalltau(default, [0, -1, -2, -3])[0], abs=1e-3
+    )
+    assert found[1]["tau"] in shown_all(found)[1:].replace("| ", "| 0").replace("0-.", "-0.")
     assert default.argmin() == 2 and np.isfinite(np.delete(default, 2)).all()
 
 
