@@ -269,12 +269,7 @@ def _rows(
     for at, (title, candidate) in enumerate(who.items()):
         low, high = np.quantile(ahead[:, at], (0.025, 0.975))
         yield {
-            **{
-                "place": name,
-                "column": "",
-                "half": which,
-                "n": str(sum(len(r.keys) for r in place)),
-            },
+            **{"place": name, "column": "", "half": which, "n": count},
             **{"who": title, "form": title if title in FIXED else named(candidates()[candidate])},
             **{"tau": f"{tau[at]:.3f}", "rho": f"{rho[at]:.3f}"},
             **{"ahead": f"{tau[at] - tau[default]:.3f}"},

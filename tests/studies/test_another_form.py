@@ -50,7 +50,7 @@ def rows_of(rng: np.random.Generator, count: int, right: bool) -> list[dict[str,
 
 def made(right: bool, count: int = 60) -> dict[str, Place]:
     rng = np.random.default_rng(0)
-    places = {}
+    places: dict[str, Place] = {}
     for name in (*PARTS, "flexibert"):
         rows = rows_of(rng, count, right)
         accuracies = {"accuracy": np.array([float(row["accuracy"]) for row in rows])}
