@@ -78,7 +78,9 @@ def test_the_right_form_is_chosen_and_ahead_everywhere() -> None:
             assert row["form"] == named(RIGHT) and row["tau"] == "1.000"
     sizes = {row["place"]: row["n"] for row in judged}
     heldout = sum(half(f"cell {number}") == "heldout" for number in range(60))
-    assert sizes["timm"] == str(heldout)
+    assert sizes["darts"] == str(heldout)
+    by_second = sum(half(f"cell {number}", 1) == "heldout" for number in range(60))
+    assert sizes["timm"] == str(by_second) != str(heldout)
     assert f"`{named(RIGHT)}`" in shown(rows)
 
 
