@@ -30,7 +30,7 @@ from nas_search.tables import Array
 from studies.forms import GRID
 from studies.halves import HALVES, half
 from studies.markdown import number, table
-from studies.result_files import RESULTS, Row, read_rows, write_rows
+from studies.result_files import NASBENCH201, RESULTS, Row, read_rows, write_rows
 
 SUPERNETS = ("tiny", "small", "base")
 PARTS = {
@@ -44,6 +44,23 @@ PARTS = {
     "timm": (),
 }
 """The rankings that each place is the mean of; those of timm are its recipes."""
+DARTS_ACCURACY, IMAGENET = ("c10_acc",), ("imagenet_top1",)
+TASKS = (
+    *("class_object__test_top1", "class_scene__test_top1", "jigsaw__test_top1"),
+    *("autoencoder__test_ssim", "normal__test_ssim", "room_layout__test_loss"),
+    "segmentsemantic__test_mIoU",
+)
+ACCURACIES: dict[str, tuple[str, ...]] = {
+    "nasbench201": NASBENCH201,
+    "nasbench101": ("c10_test_acc_108_mean3",),
+    "transnas_micro": TASKS,
+    "transnas_macro": TASKS,
+    **{f"autoformer_{supernet}": IMAGENET for supernet in SUPERNETS},
+    **dict.fromkeys(("full_600", "small_200", "short_50"), DARTS_ACCURACY),
+    "nas_bench_macro": ("mean_acc",),
+    "flexibert": ("glue",),
+}
+"""Columns that are ranked, by ranking; of a loss, less is better."""
 JUDGED_ONLY = {"flexibert": ("flexibert",)}
 """What no form is chosen on."""
 HALVED = {"transnas_micro", "transnas_macro", "nas_bench_macro", "timm"}
@@ -169,11 +186,10 @@ def read_places(out: Path, timm: Path) -> dict[str, Place]:
 def read_ranking(name: str, file: Path) -> Ranking:
     """Return the ranking ``name`` of a run of rank; losses count by their negatives."""
     rows = read_rows(file)
-    measured = {"genotype", "status", "reason", "seed", "random", *GRID, *FIXED}
-    columns = [name for name in rows[0] if name not in measured]
     accuracies = {
-        name: (-1 if name.endswith("_loss") else 1) * np.array([float(row[name]) for row in rows])
-        for name in columns
+        column: (-1 if column.endswith("_loss") else 1)
+        * np.array([float(row[column]) for row in rows])
+        for column in ACCURACIES[name]
     }
     return Ranking(name, tuple(row["genotype"] for row in rows), accuracies, scores_of(rows))
 
@@ -208,7 +224,7 @@ def _mean_over(
         for ranking in place
         for accuracies in ranking.accuracies.values()
     ]
-    mean: Array = np.asarray(values).mean(0)
+    mean: Array = np.nan_to_num(values).mean(0)  # a score that is the same for all ranks nothing
     return mean
 
 

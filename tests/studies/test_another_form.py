@@ -95,16 +95,19 @@ def test_what_is_chosen_among_noise_is_ahead_only_where_it_was_chosen() -> None:
     assert all(float(row["ahead"]) == 0 for row in rows if row["who"] == DEFAULT)
 
 
-def test_losses_count_by_their_negatives_and_failures_are_last(tmp_path: Path) -> None:
+def test_losses_count_by_their_negatives_and_failures_are_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = rows_of(np.random.default_rng(0), 4, right=False)
     for number, row in enumerate(rows):
-        row |= {"test_loss": str(number), "status": "ok", "reason": "", "seed": "0"}
+        row |= {"test_loss": str(number), "status": "ok", "reason": "", "seed": "0", "seconds": "1"}
     rows[2][DEFAULT] = ""
     file = tmp_path / "scores.csv"
     with file.open("w", newline="") as opened:
         writer = csv.DictWriter(opened, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+    monkeypatch.setitem(another_form.ACCURACIES, "cells", ("accuracy", "test_loss"))
     ranking = read_ranking("cells", file)
     assert set(ranking.accuracies) == {"accuracy", "test_loss"}
     assert ranking.accuracies["test_loss"].tolist() == [0, -1, -2, -3]
