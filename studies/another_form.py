@@ -61,6 +61,9 @@ ACCURACIES: dict[str, tuple[str, ...]] = {
     "flexibert": ("glue",),
 }
 """Columns that are ranked, by ranking; of a loss, less is better."""
+CELLS = ("nasbench201", "nasbench101", "transnas_micro", "darts")
+RULES = {"rule": tuple(PARTS), "cells": CELLS}
+"""Over which places a form is chosen; that of cells alone was added after the first outcome."""
 JUDGED_ONLY = {"flexibert": ("flexibert",)}
 """What no form is chosen on."""
 HALVED = {"transnas_micro", "transnas_macro", "nas_bench_macro", "timm"}
@@ -237,11 +240,15 @@ def chosen_and_judged(places: Mapping[str, Place]) -> Iterator[Row]:
     chooses, judges = HALVES
     free = len(candidates())
     seen = {name: taus(halves[name][chooses], slice(0, free)) for name in PARTS}
-    overall = int(np.mean(list(seen.values()), axis=0).argmax())
+    overall = {
+        rule: int(np.mean([seen[name] for name in over], axis=0).argmax())
+        for rule, over in RULES.items()
+    }
     draws: list[dict[str, Array]] = []
     leads: list[dict[str, float]] = []
     for name, place in halves.items():
-        who = {"rule": overall, **({"own": int(seen[name].argmax())} if name in seen else {})}
+        who = {rule: overall[rule] for rule, over in RULES.items() if name in over}
+        who |= {"own": int(seen[name].argmax())} if name in seen else {"rule": overall["rule"]}
         who |= {fixed: free + number for number, fixed in enumerate(FIXED)}
         for which in HALVES:
             ahead = resampled(place[which], list(who.values()), free, seed=len(draws))
@@ -251,9 +258,10 @@ def chosen_and_judged(places: Mapping[str, Place]) -> Iterator[Row]:
                 leads.append({row["who"]: float(row["ahead"]) for row in rows})
             yield from rows
     # The mean over places, judged.
-    for title in ("rule", "own", *FIXED):
-        lead = np.mean([own[title] for own in leads])
-        low, high = np.quantile(np.mean([own[title] for own in draws], axis=0), (0.025, 0.975))
+    for title in (*RULES, "own", *FIXED):
+        lead = np.mean([own[title] for own in leads if title in own])
+        drawn = np.mean([own[title] for own in draws if title in own], axis=0)
+        low, high = np.quantile(drawn, (0.025, 0.975))
         yield {
             **dict.fromkeys(COLUMNS, ""),
             **{"place": MEAN, "half": judges, "who": title, "ahead": f"{lead:.3f}"},
@@ -320,11 +328,11 @@ def shown(rows: Sequence[Row]) -> str:
                 place if place == MEAN else f"`{place}`",
                 by[DEFAULT]["n"],
                 number(by[DEFAULT]["tau"]),
-                *(_with_lead(by[title]) for title in ("rule", *FIXED[1:])),
+                *(_with_lead(by[title]) if title in by else "" for title in (*RULES, *FIXED[1:])),
                 _with_lead(own) + (f" `{own['form']}`" if own["form"] else "") if own else "",
             ]
         )
-    titles = ("place", "networks", f"`{DEFAULT}`", "the rule's choice")
+    titles = ("place", "networks", f"`{DEFAULT}`", "the rule's choice", "chosen for cells")
     return table((*titles, *(f"`{name}`" for name in FIXED[1:]), "the place's own choice"), lines)
 
 

@@ -64,6 +64,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few resamples, places and powers."""
     monkeypatch.setattr(another_form, "DRAWS", 20)
     monkeypatch.setattr(another_form, "PARTS", PARTS)
+    monkeypatch.setattr(another_form, "RULES", {"rule": tuple(PARTS), "cells": ("darts",)})
     monkeypatch.setattr(another_form, "DEPTHS", (0.0, DEPTH))
     monkeypatch.setattr(another_form, "COSTS", (0.0, COST))
 
@@ -76,6 +77,12 @@ def test_the_right_form_is_chosen_and_ahead_everywhere() -> None:
         assert float(row["ahead_low"]) > 0
         if row["place"] != "mean":
             assert row["form"] == named(RIGHT) and row["tau"] == "1.000"
+    (for_cells,) = (
+        row
+        for row in rows
+        if row["place"] == "darts" and row["who"] == "cells" and row["half"] == "heldout"
+    )
+    assert for_cells["form"] == named(RIGHT)
     sizes = {row["place"]: row["n"] for row in judged}
     heldout = sum(half(f"cell {number}") == "heldout" for number in range(60))
     assert sizes["darts"] == str(heldout)
