@@ -58,6 +58,22 @@ def test_a_quick_search_of_every_space(space: str, tmp_path: Path) -> None:
     assert sum(p.numel() for p in best.build().parameters()) == best.cost().params
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("space", SPACES)
+def test_the_sizes_that_a_space_has_by_itself_are_scored(space: str, tmp_path: Path) -> None:
+    """Published sizes hold what the smallest do not: as many heads as samples, many layers."""
+    config = compose(
+        *(f"search_space={space}", "budget=quick", "budget.evaluations=2", "algorithm=random"),
+        *(f"search_space.{size}" for size in SMALLEST["module"] if space == "module"),
+        *("proxy.batch_size=16", "executor=inline", "device=cpu", "redraw=0"),
+    )
+    with Path("/dev/null").open("w") as nowhere:
+        run_search(config, tmp_path, Console(file=nowhere))
+    with (tmp_path / "history.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["status"] for row in rows} <= {"ok", "dead"}, [row["reason"] for row in rows]
+
+
 def test_every_space_is_on_its_page() -> None:
     page = (Path(CONF).parent / "docs" / "spaces.md").read_text(encoding="utf-8")
     missing = [space for space in SPACES if f"`{space}`" not in page]
