@@ -76,6 +76,7 @@ class Sizes:
         batch: images per step.
         depths: cells of the networks that are trained.
         seconds: after which a section begins nothing new.
+        each: seconds for which one thing is repeated, to time it.
     """
 
     device: str
@@ -90,6 +91,7 @@ class Sizes:
     batch: int
     depths: tuple[int, ...]
     seconds: float
+    each: float
 
 
 def sizes(device: str) -> Sizes:
@@ -100,11 +102,11 @@ def sizes(device: str) -> Sizes:
             "darts": {"cells": 3, "channels": 4},
             "nasbench101": {"modules_per_stack": 1, "channels": 8},
         }
-        cells = dict.fromkeys(macro, 3)
-        return Sizes(device, macro, 8, (6,), (1, 4), cells, 12, (1, 4), 64, 32, (3,), 60)
+        cells = dict.fromkeys(macro, 2)
+        return Sizes(device, macro, 8, (6,), (1, 4), cells, 12, (1, 4), 64, 32, (3,), 60, 0.2)
     cells = {"nasbench201": 12, "darts": 6, "nasbench101": 6}
     ks = (1, 8, 32, 64, 128)
-    return Sizes(device, MACRO, 32, (32, 64), ks, cells, 1000, (8, 64), 50_000, 256, (8, 20), 60)
+    return Sizes(device, MACRO, 32, (32, 64), ks, cells, 1000, (8, 64), 50_000, 256, (8, 20), 60, 2)
 
 
 def main() -> None:
@@ -143,10 +145,10 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def timed(run: Callable[[], object], how: Sizes, seconds: float = 2.0) -> float:
-    """Return the seconds of one call: the best of as many as fit, one at least."""
+def timed(run: Callable[[], object], how: Sizes, share: float = 1) -> float:
+    """Return the seconds of one call: the best of as many as fit in a share of the time, or one."""
     best, begun = math.inf, perf_counter()
-    while best == math.inf or perf_counter() - begun < seconds:
+    while best == math.inf or perf_counter() - begun < share * how.each:
         synchronize(how.device)
         start = perf_counter()
         run()
@@ -174,7 +176,7 @@ def bandwidth(how: Sizes) -> float:
     """Return the bytes per second that a copy on the device reads and writes."""
     numbers = torch.empty(2**20 if how.device == "cpu" else 2**28, device=how.device)
     other = torch.empty_like(numbers)
-    return 2 * 4 * len(numbers) / timed(lambda: other.copy_(numbers), how, 0.5)
+    return 2 * 4 * len(numbers) / timed(lambda: other.copy_(numbers), how, 0.25)
 
 
 def right(how: Sizes) -> Table:
@@ -213,7 +215,7 @@ def _difference(name: str, evaluations: list[tuple[Any, Any]]) -> str:
 
 def kernels(how: Sizes) -> Table:
     """Time the engine's own kernels beside what the library does, by shape."""
-    return gpu_kernels.table(how.device, how.device == "cpu", partial(timed, how=how, seconds=0.3))
+    return gpu_kernels.table(how.device, how.device == "cpu", partial(timed, how=how, share=0.15))
 
 
 def scoring(how: Sizes) -> Table:

@@ -30,7 +30,7 @@ from nas_search.tables import Array
 from studies.forms import GRID
 from studies.halves import HALVES, half
 from studies.markdown import number, table
-from studies.result_files import RESULTS, Row, read_rows, write_rows
+from studies.result_files import NASBENCH201, RESULTS, Row, read_rows, write_rows
 
 SUPERNETS = ("tiny", "small", "base")
 PARTS = {
@@ -44,8 +44,30 @@ PARTS = {
     "timm": (),
 }
 """The rankings that each place is the mean of; those of timm are its recipes."""
+DARTS_ACCURACY, IMAGENET = ("c10_acc",), ("imagenet_top1",)
+TASKS = (
+    *("class_object__test_top1", "class_scene__test_top1", "jigsaw__test_top1"),
+    *("autoencoder__test_ssim", "normal__test_ssim", "room_layout__test_loss"),
+    "segmentsemantic__test_mIoU",
+)
+ACCURACIES: dict[str, tuple[str, ...]] = {
+    "nasbench201": NASBENCH201,
+    "nasbench101": ("c10_test_acc_108_mean3",),
+    "transnas_micro": TASKS,
+    "transnas_macro": TASKS,
+    **{f"autoformer_{supernet}": IMAGENET for supernet in SUPERNETS},
+    **dict.fromkeys(("full_600", "small_200", "short_50"), DARTS_ACCURACY),
+    "nas_bench_macro": ("mean_acc",),
+    "flexibert": ("glue",),
+}
+"""Columns that are ranked, by ranking; of a loss, less is better."""
+CELLS = ("nasbench201", "nasbench101", "transnas_micro", "darts")
+RULES = {"rule": tuple(PARTS), "cells": CELLS}
+"""Over which places a form is chosen; that of cells alone was added after the first outcome."""
 JUDGED_ONLY = {"flexibert": ("flexibert",)}
 """What no form is chosen on."""
+HALVED = {"transnas_micro", "transnas_macro", "nas_bench_macro", "timm"}
+"""Tables that are a half by the first byte of the hash themselves: the second one splits them."""
 DEPTHS, COSTS = (0.0, 0.125, 0.25, 0.375, 0.5), (0.0, 0.125, 0.25, 0.5)
 """Powers of depth and of multiply-accumulates."""
 DEFAULT, SIZES = "gradalign", ("params", "flops")
@@ -56,7 +78,11 @@ LEAST = 6
 """Models that a recipe of timm needs in a half."""
 DRAWS = 1000
 """Resamples of an interval."""
-COLUMNS = ("place", "half", "n", "who", "form", "tau", "rho", "ahead", "ahead_low", "ahead_high")
+COLUMNS = (
+    *("place", "column", "half", "n", "who", "form"),
+    *("tau", "rho", "ahead", "ahead_low", "ahead_high"),
+)
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -64,11 +90,13 @@ class Ranking:
     """Architectures that were trained alike.
 
     Attributes:
+        name: of the protocol.
         keys: (n,), what says to which half each belongs.
         accuracies: higher is better, (n,) by column.
         scores: (candidates, n), failures last.
     """
 
+    name: str
     keys: tuple[str, ...]
     accuracies: Mapping[str, Array]
     scores: Array
@@ -76,11 +104,13 @@ class Ranking:
     def of(self, rows: npt.NDArray[np.intp]) -> Ranking:
         """Return the ranking of some of them."""
         accuracies = {name: values[rows] for name, values in self.accuracies.items()}
-        return Ranking(tuple(self.keys[i] for i in rows), accuracies, self.scores[:, rows])
+        return Ranking(
+            self.name, tuple(self.keys[i] for i in rows), accuracies, self.scores[:, rows]
+        )
 
     def halves(self) -> dict[str, Ranking]:
         """Return the ranking of each half."""
-        own = np.array([half(key) for key in self.keys])
+        own = np.array([half(key, int(self.name in HALVED)) for key in self.keys])
         return {name: self.of(np.flatnonzero(own == name)) for name in HALVES}
 
 
@@ -101,7 +131,7 @@ def main() -> None:
         write_autoformer(options.data / "autoformer.csv", options.out)
         return
     places = read_places(options.out, options.timm)
-    rows = list(chosen_and_judged(places))
+    rows = [*chosen_and_judged(places), *on_all(places)]
     write_rows(RESULTS / "another_form.csv", COLUMNS, rows)
     sizes = ", ".join(f"{name} {sum(len(r.keys) for r in p)}" for name, p in places.items())
     say(header(candidates=len(candidates()), architectures=sizes))
@@ -151,21 +181,20 @@ def read_places(out: Path, timm: Path) -> dict[str, Place]:
     for name, parts in (PARTS | JUDGED_ONLY).items():
         if parts:
             files = [out / part / "another_form" / "scores.csv" for part in parts]
-            places[name] = tuple(read_ranking(file) for file in files)
+            places[name] = tuple(map(read_ranking, parts, files))
     places["timm"] = tuple(read_timm(out / "timm" / "another_form.csv", timm))
     return places
 
 
-def read_ranking(file: Path) -> Ranking:
-    """Return the ranking of a run of rank; losses count by their negatives."""
+def read_ranking(name: str, file: Path) -> Ranking:
+    """Return the ranking ``name`` of a run of rank; losses count by their negatives."""
     rows = read_rows(file)
-    measured = {"genotype", "status", "reason", "seed", "random", *GRID, *FIXED}
-    columns = [name for name in rows[0] if name not in measured]
     accuracies = {
-        name: (-1 if name.endswith("_loss") else 1) * np.array([float(row[name]) for row in rows])
-        for name in columns
+        column: (-1 if column.endswith("_loss") else 1)
+        * np.array([float(row[column]) for row in rows])
+        for column in ACCURACIES[name]
     }
-    return Ranking(tuple(row["genotype"] for row in rows), accuracies, scores_of(rows))
+    return Ranking(name, tuple(row["genotype"] for row in rows), accuracies, scores_of(rows))
 
 
 def read_timm(file: Path, source: Path) -> Iterator[Ranking]:
@@ -180,7 +209,7 @@ def read_timm(file: Path, source: Path) -> Iterator[Ranking]:
     for recipe, accuracies in recipes.items():
         keys = tuple(accuracies)
         known = {recipe: np.array(list(accuracies.values()))}
-        ranking = Ranking(keys, known, scores_of([scores[model] for model in keys]))
+        ranking = Ranking("timm", keys, known, scores_of([scores[model] for model in keys]))
         if min(len(own.keys) for own in ranking.halves().values()) >= LEAST:
             yield ranking
 
@@ -198,7 +227,7 @@ def _mean_over(
         for ranking in place
         for accuracies in ranking.accuracies.values()
     ]
-    mean: Array = np.asarray(values).mean(0)
+    mean: Array = np.nan_to_num(values).mean(0)  # a score that is the same for all ranks nothing
     return mean
 
 
@@ -211,11 +240,15 @@ def chosen_and_judged(places: Mapping[str, Place]) -> Iterator[Row]:
     chooses, judges = HALVES
     free = len(candidates())
     seen = {name: taus(halves[name][chooses], slice(0, free)) for name in PARTS}
-    overall = int(np.mean(list(seen.values()), axis=0).argmax())
+    overall = {
+        rule: int(np.mean([seen[name] for name in over], axis=0).argmax())
+        for rule, over in RULES.items()
+    }
     draws: list[dict[str, Array]] = []
     leads: list[dict[str, float]] = []
     for name, place in halves.items():
-        who = {"rule": overall, **({"own": int(seen[name].argmax())} if name in seen else {})}
+        who = {rule: overall[rule] for rule, over in RULES.items() if name in over}
+        who |= {"own": int(seen[name].argmax())} if name in seen else {"rule": overall["rule"]}
         who |= {fixed: free + number for number, fixed in enumerate(FIXED)}
         for which in HALVES:
             ahead = resampled(place[which], list(who.values()), free, seed=len(draws))
@@ -225,14 +258,31 @@ def chosen_and_judged(places: Mapping[str, Place]) -> Iterator[Row]:
                 leads.append({row["who"]: float(row["ahead"]) for row in rows})
             yield from rows
     # The mean over places, judged.
-    for title in ("rule", "own", *FIXED):
-        lead = np.mean([own[title] for own in leads])
-        low, high = np.quantile(np.mean([own[title] for own in draws], axis=0), (0.025, 0.975))
+    for title in (*RULES, "own", *FIXED):
+        lead = np.mean([own[title] for own in leads if title in own])
+        drawn = np.mean([own[title] for own in draws if title in own], axis=0)
+        low, high = np.quantile(drawn, (0.025, 0.975))
         yield {
             **dict.fromkeys(COLUMNS, ""),
             **{"place": MEAN, "half": judges, "who": title, "ahead": f"{lead:.3f}"},
             **{"ahead_low": f"{low:.3f}", "ahead_high": f"{high:.3f}"},
         }
+
+
+def on_all(places: Mapping[str, Place]) -> Iterator[Row]:
+    """Yield how well the fixed scores rank all architectures, by protocol and accuracy."""
+    first = len(candidates())
+    for place in places.values():
+        for ranking in place:
+            for column, accuracies in ranking.accuracies.items():
+                for name, scores in zip(FIXED, ranking.scores[first:], strict=True):
+                    yield {
+                        **dict.fromkeys(COLUMNS, ""),
+                        **{"place": ranking.name, "column": column, "half": ALL, "who": name},
+                        **{"n": str(len(ranking.keys)), "form": name},
+                        **{"tau": f"{kendall_tau(scores, accuracies):.3f}"},
+                        **{"rho": f"{spearman_rho(scores, accuracies):.3f}"},
+                    }
 
 
 def _rows(
@@ -241,11 +291,11 @@ def _rows(
     """Yield a half's rows of a place: tau, rho and the lead on the default with its interval."""
     numbers = list(who.values())
     tau, rho = taus(place, numbers), _mean_over(place, spearman_rho, numbers)
-    default = list(who).index(DEFAULT)
+    default, count = list(who).index(DEFAULT), str(sum(len(r.keys) for r in place))
     for at, (title, candidate) in enumerate(who.items()):
         low, high = np.quantile(ahead[:, at], (0.025, 0.975))
         yield {
-            **{"place": name, "half": which, "n": str(sum(len(r.keys) for r in place))},
+            **{"place": name, "column": "", "half": which, "n": count},
             **{"who": title, "form": title if title in FIXED else named(candidates()[candidate])},
             **{"tau": f"{tau[at]:.3f}", "rho": f"{rho[at]:.3f}"},
             **{"ahead": f"{tau[at] - tau[default]:.3f}"},
@@ -278,12 +328,24 @@ def shown(rows: Sequence[Row]) -> str:
                 place if place == MEAN else f"`{place}`",
                 by[DEFAULT]["n"],
                 number(by[DEFAULT]["tau"]),
-                *(_with_lead(by[title]) for title in ("rule", *FIXED[1:])),
+                *(_with_lead(by[title]) if title in by else "" for title in (*RULES, *FIXED[1:])),
                 _with_lead(own) + (f" `{own['form']}`" if own["form"] else "") if own else "",
             ]
         )
-    titles = ("place", "networks", f"`{DEFAULT}`", "the rule's choice")
+    titles = ("place", "networks", f"`{DEFAULT}`", "the rule's choice", "chosen for cells")
     return table((*titles, *(f"`{name}`" for name in FIXED[1:]), "the place's own choice"), lines)
+
+
+def shown_all(rows: Sequence[Row]) -> str:
+    """Return tau and rho of the fixed scores by protocol and accuracy; empty without rows."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["half"] == ALL:
+            start = [f"`{row['place']}`", f"`{row['column']}`", row["n"]]
+            line = lines.setdefault((row["place"], row["column"]), start)
+            line.append(f"{number(row['tau'])} / {number(row['rho'])}")
+    titles = ("architectures", "accuracy", "n", *(f"`{name}`" for name in FIXED))
+    return table(titles, list(lines.values()))
 
 
 def _with_lead(row: Row) -> str:

@@ -37,9 +37,9 @@ def main() -> None:
         print(f"{len(chosen)} of {len(rows)} architectures: {name}")
 
 
-def half(text: str) -> str:
-    """Return the half that the architecture of this text belongs to."""
-    return HALVES[hashlib.sha256(text.encode()).digest()[0] % 2]
+def half(text: str, byte: int = 0) -> str:
+    """Return the half that the architecture of this text belongs to, by one of its hash's bytes."""
+    return HALVES[hashlib.sha256(text.encode()).digest()[byte] % 2]
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ def filled(page: str, results: Path) -> str:
         "darts_field": correlation_tables.darts_field(runs),
         "choice": search_tables.choice(judged),
         "another_form": another_form.shown(read_rows(results / "another_form.csv")),
+        "everywhere": another_form.shown_all(read_rows(results / "another_form.csv")),
         "chosen": search_tables.chosen(judged),
         "evolution": search_tables.evolution(searches, "evolution"),
         "evolution_full": search_tables.evolution(searches, "evolution_full"),

@@ -38,6 +38,18 @@ def shared_data() -> Path:
     return folder
 
 
+def leave_unchecked(patch: pytest.MonkeyPatch) -> None:
+    """Start no process that looks at finalists' folders: tests/training/test_packing.py does."""
+    from nas_search.training import packing
+
+    patch.setattr(packing, "check_written", lambda folders: [""] * len(folders))
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_unchecked(monkeypatch)
+
+
 @pytest.fixture
 def register() -> Iterator[Register]:
     """Hold records in a registry until the test ends, in place of those of the same names."""

@@ -163,7 +163,7 @@ def test_models_of_timm_have_scores(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.slow
 def test_the_twenty_models_of_timm_have_scores(capsys: pytest.CaptureFixture[str]) -> None:
-    score_timm_models.main(["--proxies", "grad_norm"])
+    score_timm_models.main(["--proxies", "grad_norm", "--images", "10"])
     table = timm_table(capsys.readouterr().out, 3)
     assert list(table) == list(score_timm_models.MODELS)
     assert len(table) == 20

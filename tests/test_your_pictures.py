@@ -17,7 +17,10 @@ KEY = "1a2b3c4d"
 """The finalist's folder on the page."""
 LEAST = 12
 """Of 20 new pictures of 4 classes so many are named right at least; 5 by chance."""
-SHORTER = " recipe.min_steps=100 budget.minutes=1"
+SHORTER = (
+    " search_space.channels=8 search_space.cells=5 recipe.min_steps=100"
+    " budget.evaluations=30 budget.minutes=null"
+)
 """What the test adds: the page itself searches for two minutes and trains for ten."""
 
 

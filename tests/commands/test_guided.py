@@ -124,6 +124,7 @@ def test_a_larger_budget_continues_a_smaller_one(whole: Path, tmp_path: Path) ->
     assert history(tmp_path) == history(whole)
 
 
+@pytest.mark.slow
 def test_a_budget_in_epochs_is_a_budget_in_whole_trainings(whole: Path, tmp_path: Path) -> None:
     out = run(tmp_path, "algorithm.recipe.epochs=1", "budget.epochs=4", "budget.trainings=null")
     assert "4 trainings are made, all that budget.epochs=4 pays for" in out

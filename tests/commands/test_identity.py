@@ -23,12 +23,14 @@ SEARCH = (
 )
 TRAIN = (
     *("recipe.epochs=2", "recipe.batch_size=8", "recipe.validation=0.25", "device=cpu"),
-    "finalists.k=1",
+    *("recipe.min_steps=0", "finalists.k=1"),
 )
 NPZ = ("dataset=npz", "dataset.path=data.npz")
 COMMANDS = {"search": search.main, "train": train.main, "rank": rank.main}
 
 Call = Callable[..., tuple[int, str]]
+
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def test_only_one_training_at_a_time_works_in_a_folder(call: Call, tmp_path: Pat
 @pytest.mark.slow
 def test_other_weights_are_another_training(call: Call, tmp_path: Path) -> None:
     write_data(tmp_path)
-    first = (f"architecture={CELL}", *SPACE, *NPZ, *TRAIN, "recipe.min_steps=0")
+    first = (f"architecture={CELL}", *SPACE, *NPZ, *TRAIN)
     for name, epochs in (("a", 2), ("b", 3)):
         assert call("train", f"hydra.run.dir={name}", *first, f"recipe.epochs={epochs}")[0] == 0
     (folder,) = (p.parent for p in (tmp_path / "a").glob("finalists/*/weights.safetensors"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import leave_unchecked
 from tests.docs.rules import call
 from tests.docs.world import RUN_COMMAND, add_files, add_run
 
@@ -17,6 +18,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_files(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        leave_unchecked(patch)
         assert call("nas_search", RUN_COMMAND, patch) == 0
     add_run(folder)
     return folder

@@ -25,6 +25,8 @@ import pytest
 import tomli
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 from packaging.requirements import Requirement
 
 from nas_search.data import DATASETS, DatasetRecord
@@ -203,10 +205,23 @@ def _drawn(name: str) -> DatasetRecord:
 _SPLIT = BasicSweeper.split_arguments
 
 
-def first_and_last(overrides: Any, batch: int | None) -> list[list[list[str]]]:
-    """Return the first and the last job of a sweep: of two values each, both are in them."""
-    (jobs,) = _SPLIT(overrides, batch)
-    return [[jobs[0], jobs[-1]]]
+def sweep_few(patch: pytest.MonkeyPatch) -> None:
+    """Let sweeps run :func:`few_jobs`. Hydra's class is another than the one imported above:
+    it reads its plugins anew."""
+    (own,) = (one for one in Plugins.instance().discover(Sweeper) if one.__name__ == "BasicSweeper")
+    patch.setattr(own, "split_arguments", staticmethod(few_jobs))
+
+
+def few_jobs(overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:
+    """Return jobs of a sweep that hold every word of it, and of numbers the first and the last."""
+    (jobs,) = _SPLIT(overrides, max_batch_size)
+    kept, held = [jobs[0]], set(jobs[0])
+    for job in jobs[1:]:
+        new = {one for one in job if not re.fullmatch(r"[^=]*=-?[\d.]+", one)} - held
+        if new or job is jobs[-1]:
+            kept.append(job)
+            held |= new
+    return [kept]
 
 
 def _main_of(module: str) -> str:
@@ -230,7 +245,7 @@ def _ours(module: str, arguments: Sequence[str], patch: pytest.MonkeyPatch) -> N
     with patch.context() as inside, DATASETS.temporarily(*map(_drawn, DOWNLOADED)):
         # Composed once, not twice: which of its modes Hydra runs in follows from -m alone.
         inside.setattr(Hydra, "get_mode", lambda *_, **__: None)
-        inside.setattr(BasicSweeper, "split_arguments", staticmethod(first_and_last))
+        sweep_few(inside)
         for name in ("search", "training", "ranking", "inspect", "learn"):
             inside.setattr(f"nas_search.commands.run_{name}.run_{name}", keep)
         inside.setattr("nas_search.commands.pages.write_after", lambda *_: None)

@@ -342,6 +342,21 @@ def test_a_check_that_saw_nothing_is_repeated() -> None:
         way_of(other, images, "eval")
 
 
+@pytest.mark.parametrize("mode", ["eval", "frozen", "sample"])
+def test_rounding_that_a_network_magnifies_is_no_dependence(mode: Normalization) -> None:
+    """As hundreds of layers do before they are trained."""
+
+    def chaotic(y: Tensor) -> Tensor:
+        whole = 100 * y.sum(0, keepdim=True)  # added and taken away: other rounding for others
+        return torch.sin(2e4 * ((y + whole) - whole))
+
+    images = batch()[0].float()
+    network = made(lambda: Simple(chaotic)).float()
+    assert way_of(network, images, mode) == "rules"
+    with pytest.raises(InputError, match="depend on other samples"):
+        way_of(made(lambda: Simple(lambda y: chaotic(y) + y.mean(0))).float(), images, mode)
+
+
 @pytest.mark.filterwarnings("ignore:Halved. its per-sample gradients are computed by one")
 def test_an_attribute_that_changes_is_checked_anew() -> None:
     network = made(lambda: Halved(1.0))

@@ -79,6 +79,9 @@ law = settings(
     phases=(Phase.explicit, Phase.generate),
 )
 
+# What double precision says first: here only the bounds of rounding are new.
+fewer = settings(law, max_examples=6)
+
 
 @contextmanager
 def precision(dtype: torch.dtype) -> Iterator[None]:
@@ -106,8 +109,9 @@ def check(
     assert [e.genotype for e in together] == [str(g) for g in genotypes]
     single = problem.images.dtype == torch.float32
     looser = LOOSER_IN_SINGLE if single else LOOSER
+    by_itself = {genotype: problem.evaluate(genotype) for genotype in dict.fromkeys(genotypes)}
     for genotype, seen in zip(genotypes, together, strict=True):
-        alone = problem.evaluate(genotype)
+        alone = by_itself[genotype]
         for key in ("key", "status", "reason", "params", "macs"):
             assert getattr(seen, key) == getattr(alone, key), str(genotype)
         assert seen.scores.keys() == alone.scores.keys()
@@ -161,7 +165,7 @@ def test_scores_are_those_of_the_network_alone_in_double_precision(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("space", SPACES)
-@law
+@fewer
 @given(st.data())
 def test_scores_are_those_of_the_network_alone_in_single_precision(
     space: str, data: st.DataObject

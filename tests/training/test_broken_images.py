@@ -29,6 +29,7 @@ from tests.training.made import architecture, recipe, stripes, stripes_data
 
 CLASSES = ("red", "green", "blue")
 PLAN = TrainingPlan(recipe(epochs=2, validation=0.25), FinalistsConfig(), "cpu", versions())
+pytestmark = pytest.mark.usefixtures("unchecked")
 VIEWS = Renderers(lambda log, path: None, lambda names, rows: "")
 
 

@@ -15,6 +15,8 @@ from nas_search.core.versions import versions
 from nas_search.training import Finalist, FinalistsConfig, Renderers, TrainingPlan, train_finalists
 from tests.training.made import architecture, recipe, stripes_data
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def train(folder: Path, finalists: FinalistsConfig) -> Path:
     """Train one network; return the folder of the finalist."""

@@ -25,7 +25,6 @@ from nas_search.training import (
     FinalistsConfig,
     Renderers,
     TrainingPlan,
-    packing,
     train_finalists,
 )
 from tests.training.made import architecture, recipe, stripes_data
@@ -41,12 +40,6 @@ def train(folder: Path, finalist: Finalist, **wanted: Any) -> str:
     train_finalists([finalist], data, plan, folder, console, renderers)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start no process that looks at the folders: these tests are about the disk."""
-    monkeypatch.setattr(packing, "check_written", lambda folders: [""] * len(folders))
 
 
 def full_disk(*arguments: Any, **keywords: Any) -> None:

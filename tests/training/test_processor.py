@@ -22,6 +22,7 @@ from tests.training.made import recipe, stripes_data
 from tests.training.test_verdict import plan, train
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_training_uses_the_threads_that_are_set_and_restores_those_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

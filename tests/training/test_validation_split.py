@@ -15,6 +15,7 @@ from nas_search.training import Finalist, FinalistsConfig, Renderers, TrainingPl
 from tests.training.made import architecture, recipe, stripes_data
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("share", [0.2, 0.0])
 def test_the_data_s_own_validation_images_are_used_and_all_training_images(
     tmp_path: Path, share: float

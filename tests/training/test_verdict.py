@@ -27,6 +27,7 @@ from nas_search.training.remarks import scratch_remark, winner_remark
 from nas_search.training.verdict import best_seed, by_validation, chance
 from tests.training.made import ALONE, architecture, recipe, stripes_data, training
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 VIEWS = Renderers(lambda log, path: None, lambda names, rows: "")
 CELLS = (
     "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|",
