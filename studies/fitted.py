@@ -33,7 +33,7 @@ from nas_search.priors.shipped import shipped_names
 from nas_search.priors.warp import normal_scores
 from nas_search.ranking.correlation import bootstrap_tau, kendall_tau, spearman_rho
 from nas_search.spaces import SPACES
-from nas_search.spaces.nasbench201.network import EDGES
+from nas_search.spaces.four_nodes import EDGES
 from studies import guided
 from studies.markdown import number, replaced, table
 from studies.prior_methods import forest, package

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.container import ErrorbarContainer
 from scipy import stats
 
 import nas_search
@@ -73,9 +74,11 @@ def test_the_picture_has_every_cell_and_the_interval_of_the_mean() -> None:
     cells, trainings = rows(groups | {"DARTS_V2": np.array([[61.0, 62.0]])})
     (axes,) = picture(by_group(cells, by_cell(trainings))).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["DARTS_V2", "random", "found"]
-    points = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
+    points = [np.asarray(line.get_xdata()) for line in axes.lines if line.get_marker() == "o"]
     assert sorted(len(values) for values in points) == [1, 6, 12]
-    (segment,) = axes.containers[1].lines[2][0].get_segments()
+    bars = axes.containers[1]
+    assert isinstance(bars, ErrorbarContainer)
+    (segment,) = bars.lines[2][0].get_segments()
     found = groups["found"].mean(1)
     wanted = stats.t.interval(0.95, 5, found.mean(), stats.sem(found))
     assert segment[:, 0] == pytest.approx(wanted, abs=1e-3)
