@@ -101,7 +101,10 @@ def _read_value(hint: Any, key: str, value: Any) -> Any:
     except (OmegaConfBaseException, OverflowError) as error:  # a number of 400 digits
         below = (getattr(error, "full_key", None) or "").removeprefix("value")
         if re.search("is not a ListConfig|Cannot merge DictConfig with ListConfig", str(error)):
-            raise InputError(f"{key}{below} must be a list: write [...] around it") from None
+            lists = " of lists, e.g. [[...]]" if isinstance(value, list) and not below else ""
+            raise InputError(
+                f"{key}{below} must be a list{lists or ': write [...] around it'}"
+            ) from None
         raise InputError(f"{key}{below}: {first_line(error)}") from None
 
 

@@ -112,10 +112,12 @@ class Evolution:
         population = getattr(self.options, "population", None)
         evaluations = self.budget.evaluations
         if population is not None and evaluations is not None and evaluations < population:
+            few = min(10, evaluations // 2)
+            lower = f"algorithm.population={few} algorithm.tournament={min(3, few)}"
             raise InputError(
                 f"budget.evaluations={evaluations} does not even fill the first population "
-                f"(algorithm.population={population}); raise the one or lower the other: for about "
-                "a hundred evaluations algorithm.population=10 algorithm.tournament=3"
+                f"(algorithm.population={population}); raise the one or lower the other, "
+                f"{f'e.g. {lower}' if few > 1 else 'or take algorithm=random, which has none'}"
             )
 
     def _check_trainings(self) -> None:

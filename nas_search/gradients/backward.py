@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nas_search.core.device import Precision
 from nas_search.core.errors import InputError
+from nas_search.gradients.axes import AxisUnknown
 from nas_search.gradients.counted import counted_by_layers, counted_parameters, recorded_form
 from nas_search.gradients.forwards import (
     check_normalization,
@@ -90,6 +91,18 @@ def per_sample_backward(
         )
     if way is None:
         way = way_of(network, images, normalization)
+        options: dict[str, Any] = {
+            "normalization": normalization,
+            "parameters": parameters,
+            "precision": precision,
+            "objective": objective,
+            "level_by_level": level_by_level,
+        }
+        try:
+            return per_sample_backward(network, images, labels, sinks, way=way, **options)
+        except AxisUnknown as error:  # in the forward pass: the sinks have got nothing yet
+            _say_once(network, f"{error}; gradients")
+            return per_sample_backward(network, images, labels, sinks, way="one_by_one", **options)
     layers = layers_by_rule(network)
     counted: frozenset[str] | None = None
     if way != "rules" or not counted_by_layers(network, layers):
@@ -135,7 +148,9 @@ def per_sample_backward(
         recorder.flush()
     unknown = {name: p for name, p in wanted.items() if name in observer.unknown}
     if unknown:
-        _say_once(network, unknown)
+        names = list(unknown)
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        _say_once(network, f"no layer rule knows how {shown} are used; their gradients")
         gradients_one_by_one(network, images, labels, recorder, unknown, normalization, objective)
     return logits.detach()
 
@@ -182,13 +197,9 @@ def check_dtype(network: nn.Module) -> None:
 _said: WeakSet[nn.Module] = WeakSet()
 
 
-def _say_once(network: nn.Module, unknown: Iterable[str]) -> None:
+def _say_once(network: nn.Module, reason: str) -> None:
     if network not in _said:
         _said.add(network)
-        names = list(unknown)
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         warnings.warn(
-            f"{type(network).__name__}: no layer rule knows how {shown} are used; their gradients "
-            "take one backward pass per sample",
-            stacklevel=3,
+            f"{type(network).__name__}: {reason} take one backward pass per sample", stacklevel=3
         )

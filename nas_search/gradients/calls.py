@@ -8,7 +8,6 @@ hands over what mixes samples with parameters in other ways.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from inspect import signature
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from nas_search.gradients.axes import axis_after, before_move, results_of
 from nas_search.layers.dependence import depends, mark, samples_axis, tensors, unmark
 from nas_search.layers.rule import LayerRule
 
@@ -65,6 +65,7 @@ class FunctionCalls(TorchFunctionMode):
         super().__init__()
         self._source, self._handlers, self._observer = source, handlers, observer
         self._marked: list[Tensor] = []
+        self._samples = 1
         self._hook: Any = None
         self._owners = owners or {}
         self._nodes: dict[Any, bool] = {}
@@ -92,6 +93,7 @@ class FunctionCalls(TorchFunctionMode):
         for tensor in tensors(args):
             mark(tensor)
             self._marked.append(tensor)
+            self._samples = len(tensor) if tensor.dim() else 1
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run ``func`` by its handler where it has one; note that its result depends on samples."""
@@ -105,14 +107,21 @@ class FunctionCalls(TorchFunctionMode):
             return func(*args, **kwargs)
         largest = max(on_samples, key=Tensor.dim)
         axis = samples_axis(largest)
+        moved = before_move(func, args)
         if handler is not None and _knows(handler.rule, _named(handler.rule, args, kwargs), axis):
             result = self._by_rule(handler, args, kwargs, axis)
+            if isinstance(result, Tensor):
+                self._mark(result, axis)
         elif self._observer is not None and any(
             tensor.requires_grad and not depends(tensor) for tensor in seen
         ):
             result = self._observer.mixed(func, args, kwargs, axis)
         else:
             result = self.unknown(func, args, kwargs)
+        if moved is not None:
+            func, largest = moved
+            unmark(args[0])
+            args = (largest, *args[1:])
         self._mark_results(func, args, kwargs, result, largest)
         return result
 
@@ -134,7 +143,8 @@ class FunctionCalls(TorchFunctionMode):
             if axis == handler.rule.axis:
                 result = handler.form(name, input, **arguments)
             else:
-                result = handler.form(name, input.movedim(axis, 0), **arguments).movedim(0, axis)
+                apart = handler.form(name, input.movedim(axis, 0), **arguments)
+                result = apart.movedim(0, axis).contiguous()  # the network may want to view it
             for tensor in tensors(result):
                 self._mark(tensor, axis)
         return result
@@ -182,7 +192,8 @@ class FunctionCalls(TorchFunctionMode):
             return handler.form(name, *args, **kwargs)
         first, rest = (args[0], args[1:]) if args else (kwargs["input"], ())
         others = {key: value for key, value in kwargs.items() if key != "input"}
-        return handler.form(name, first.movedim(axis, 0), *rest, **others).movedim(0, axis)
+        apart = handler.form(name, first.movedim(axis, 0), *rest, **others)
+        return apart.movedim(0, axis).contiguous()  # the network may want to view it
 
     def _note_weight(self, rule: LayerRule, arguments: Mapping[str, Any]) -> None:
         weight = arguments.get(rule.weight) if rule.weight is not None else None
@@ -192,11 +203,13 @@ class FunctionCalls(TorchFunctionMode):
     def _mark_results(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, first: Tensor
     ) -> None:
-        changed = [args[0]] if args and isinstance(args[0], Tensor) and _in_place(func) else []
-        results = (*tensors(result), *changed, *tensors(kwargs.get("out")))
-        for place, tensor in enumerate(results):
+        for place, tensor in enumerate(results_of(func, args, kwargs, result)):
             if not depends(tensor):
-                self._mark(tensor, _axis_after(func, args, kwargs, tensor, place, first))
+                guess = self._observer is None  # there is no gradient to go wrong
+                call = (func, args, kwargs, tensor, place, first)
+                axis = axis_after(*call, samples=self._samples, guess=guess)
+                if axis is not None:
+                    self._mark(tensor, axis)
             elif tensor.grad_fn is not None:  # changed in place: it has another node now
                 self._nodes[tensor.grad_fn] = True
 
@@ -221,84 +234,3 @@ def _knows(rule: LayerRule, arguments: Mapping[str, Any], axis: int) -> bool:
         if name not in rule.samples
         for tensor in tensors(value)
     )
-
-
-def _in_place(func: Any) -> bool:
-    name = getattr(func, "__name__", "")
-    if name.endswith("__"):
-        return name.startswith("__i") or name == "__setitem__"
-    return name.endswith("_")
-
-
-_MOVING = {"transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis", "t"}
-_TRANSPOSED = {
-    getattr(Tensor, name).__get__ for name in ("T", "mT", "H", "mH")
-}  # what reading these properties calls
-_RESHAPING = {
-    *("reshape", "reshape_as", "view", "view_as", "flatten", "unflatten", "ravel"),
-    *("squeeze", "unsqueeze"),
-}
-"""Functions that leave the elements in their order."""
-
-
-def _axis_after(
-    func: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    result: Tensor,
-    place: int,
-    first: Tensor,
-) -> int:
-    """Return where the samples lie in ``result``, the tensor number ``place`` of what came out.
-
-    ``first`` is the argument of most axes that depends on the samples.
-
-    Other axes may be as long as there are samples (heads, tokens, channels), so lengths alone do
-    not tell. Samples that were folded into another axis are taken for the first: the check of the
-    network's first pass says whether that is right.
-    """
-    name = getattr(func, "__name__", "")
-    if name in _MOVING or func in _TRANSPOSED:
-        moved = args[0] if args else kwargs["input"]
-        others = {key: value for key, value in kwargs.items() if key != "input"}
-        numbered = torch.empty(tuple(range(1, moved.dim() + 1)), device="meta")
-        return tuple(func(numbered, *args[1:], **others).shape).index(samples_axis(moved) + 1)
-    if not result.dim() or not first.dim():
-        return 0
-    axis = samples_axis(first)
-    size = first.shape[axis]
-    if name in _RESHAPING:
-        before = math.prod(first.shape[:axis])
-        places = (p for p in range(result.dim()) if math.prod(result.shape[:p]) == before)
-        return next((p for p in places if result.shape[p] == size), 0)
-    if first.dim() == result.dim() and result.shape[axis] == size:
-        return axis
-    changed = _changed_axes(func, args, kwargs, result, place)
-    return next((p for p in changed if result.shape[p] == size), 0)
-
-
-def _changed_axes(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, place: int
-) -> list[int]:
-    """Return the axes of a result whose length changes with the number of samples.
-
-    Where a size is written down in the call, so that it fits no other number, all are returned.
-    """
-
-    def other(value: Any) -> Any:
-        if isinstance(value, Tensor):
-            shape = list(value.shape)
-            if depends(value):
-                shape[samples_axis(value)] = 2 * shape[samples_axis(value)] + 1
-            return torch.empty(shape, dtype=value.dtype, device="meta")
-        if isinstance(value, list | tuple):
-            return type(value)(map(other, value)) if type(value) in (list, tuple) else value
-        return value
-
-    try:
-        with torch.no_grad():
-            found = func(*other(args), **{key: other(value) for key, value in kwargs.items()})
-        shape = list(tensors(found))[place].shape
-    except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError):
-        return list(range(result.dim()))
-    return [p for p in range(result.dim()) if shape[p] != result.shape[p]]

@@ -18,7 +18,7 @@ from nas_search.layers.dependence import depends, tensors
 from nas_search.layers.recorder import Recorder
 from nas_search.layers.rows import with_rows
 
-_BROADCASTING = frozenset(
+BROADCASTING = frozenset(
     name
     for stem in ("add", "sub", "mul", "div", "true_divide", "pow", "maximum", "minimum")
     for name in (stem, f"{stem}_", f"__{stem}__", f"__r{stem}__", f"__i{stem}__")
@@ -27,8 +27,8 @@ _BROADCASTING = frozenset(
     | {"where", "addcmul", "addcmul_", "addcdiv", "lerp", "clamp", "clamp_min", "clamp_max"}
 )
 _BESIDE = frozenset({"cat", "concat", "concatenate", "stack"})
-_PRODUCTS = frozenset({"matmul", "__matmul__", "__rmatmul__", "bmm"})
-_MULTIPLYING = _PRODUCTS | frozenset(
+PRODUCTS = frozenset({"matmul", "__matmul__", "__rmatmul__", "bmm"})
+_MULTIPLYING = PRODUCTS | frozenset(
     {
         "scaled_dot_product_attention",
         "einsum",
@@ -90,12 +90,12 @@ class Standing:
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], axis: int
     ) -> Tensor | None:
         """Return a product with a matrix by the rule of linear layers; None where it is none."""
-        if name not in _PRODUCTS or len(args) != 2 or kwargs:
+        if name not in PRODUCTS or len(args) != 2 or kwargs:
             return None
         left, right = args if name != "__rmatmul__" else args[::-1]
         if depends(left) and right.dim() == 2 and left.dim() > axis + 1:
             by_rule = linear.per_sample(self._recorder, left.movedim(axis, 0), right.mT)
-            return by_rule.movedim(0, axis)
+            return by_rule.movedim(0, axis).contiguous()  # the network may want to view it
         if depends(right) and left.dim() == 2 and right.dim() > 2 and axis == 0:
             return linear.per_sample(self._recorder, right.mT, left).mT
         return None
@@ -125,7 +125,7 @@ class Standing:
         samples = [tensor for tensor in tensors((args, kwargs)) if depends(tensor)]
         widest = max(samples, key=Tensor.dim)
         rank = widest.dim()
-        if name in _BROADCASTING:
+        if name in BROADCASTING:
             shapes = (tensor.shape for tensor in tensors((args, kwargs)))
             shape = torch.broadcast_shapes(*shapes)
             if len(shape) != rank or shape[axis] != widest.shape[axis]:
@@ -134,7 +134,7 @@ class Standing:
             place = kwargs.get("dim", args[1] if len(args) > 1 else 0)
             if not isinstance(place, int) or place % (rank + (name == "stack")) <= axis:
                 return None
-        elif name in _PRODUCTS:
+        elif name in PRODUCTS:
             if rank < 3 or axis >= rank - 2:
                 return None
         elif name != "scaled_dot_product_attention" or axis >= rank - 2:

@@ -103,10 +103,10 @@ def doubts(file: Path, name: str, values: Sequence[Any]) -> list[str]:
         )
     else:
         return []
-    return [
-        f"{file}, column '{name}': {said}; a higher value counts as better, so turn the sign of "
-        "losses"
-    ]
+    turned = (
+        "as of losses whose sign was turned" if known.max() <= 0 else "so turn the sign of losses"
+    )
+    return [f"{file}, column '{name}': {said}; a higher value counts as better, {turned}"]
 
 
 def numbers(file: Path, name: str, values: Sequence[Any]) -> np.ndarray:

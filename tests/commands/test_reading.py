@@ -56,7 +56,7 @@ def test_a_list_of_one_needs_no_brackets() -> None:
         ({"size": 1, "names": ""}, "x.names must be a list: write [...] around it"),
         ({"size": 1, "names": {"a": 1}}, "x.names must be a list: write [...] around it"),
         ({"size": 1, "widths": 3}, "x.widths must be a list: write [...] around it"),
-        ({"size": 1, "widths": [3]}, "x.widths must be a list: write [...] around it"),
+        ({"size": 1, "widths": [3]}, "x.widths must be a list of lists, e.g. [[...]]"),
         ({"size": 1, "seeds": "a"}, "x.seeds[0]: Value 'a'"),
         ({"size": 1, "inner": {"rate": "fast"}}, "x.inner.rate: Value 'fast'"),
         ({"size": 1, "inner": {"speed": 1}}, "unknown key 'x.inner.speed'; possible: rate"),

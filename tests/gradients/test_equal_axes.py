@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from nas_search.gradients import NormSink, per_sample_backward
 from nas_search.gradients.calls import FunctionCalls
 from nas_search.layers.dependence import samples_axis
 from tests.gradients.exact import assert_exact
@@ -76,7 +77,32 @@ CALLS: dict[str, tuple[Callable[[Tensor], Any], int]] = {
     "einsum": (lambda x: torch.einsum("npcd,ce->pned", x, torch.ones(N, N)), 1),
     "broadcast": (lambda x: x[:, 0, 0] * torch.ones(N, 1, 4), 1),
     "chunk": (lambda x: x.permute(1, 2, 0, 3).chunk(2, dim=-1)[1], 2),
+    "einsum that moves": (lambda x: torch.einsum("npcd->cpnd", x), 2),
+    "tensordot": (lambda x: torch.tensordot(torch.ones(N, 2), x, ([1], [1])), 1),
+    "expand to sizes": (lambda x: x[:, 0].expand(N, N, -1, -1), 1),
+    "repeat": (lambda x: x[:, 0].repeat(N, 1, 1, 1), 1),
+    "rotate": (lambda x: torch.rot90(x, 1, (0, 2)), 2),
+    "indices apart": (lambda x: x[:, [[0, 1], [1, 0], [1, 1]], :, [0, 3]], 2),
+    "slice of as many": (lambda x: x.permute(2, 0, 1, 3)[:, :N, 1:], 1),
+    "transpose in place": (lambda x: x.clone().transpose_(0, 2), 2),
+    "unsqueeze in place": (lambda x: x[:, 0].clone().unsqueeze_(0), 1),
+    "set in a constant": (lambda x: _set(torch.zeros(N, N, 4), x[:, 0, 0]), 1),
+    "set in a new tensor": (lambda x: _set(x.new_zeros(N, N, 4), x[:, 0, 0]), 1),
+    "stack with a constant": (lambda x: torch.stack([torch.zeros(N, 4), *x[:, :, 0].unbind(1)]), 1),
+    "state": (lambda x: nn.LSTM(4, 5, N, batch_first=True)(x[:, 0])[1][0], 1),
+    "heads of a sample": (lambda x: x.permute(2, 0, 1, 3).reshape(N, 2 * N, 4), 1),
+    "weights of attention": (lambda x: _attention_weights(x[:, 0].transpose(0, 1)), 0),
 }
+
+
+def _set(y: Tensor, x: Tensor) -> Tensor:
+    y[1] = x
+    return y
+
+
+def _attention_weights(x: Tensor) -> Tensor:
+    weights: Tensor = nn.MultiheadAttention(4, 2)(x, x, x)[1]
+    return weights
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -95,3 +121,79 @@ def test_the_axis_of_the_samples_is_followed(name: str) -> None:
     with FunctionCalls(network, {}):
         network(torch.zeros(N, 2, N, 4))
     assert seen == [axis]
+
+
+class States(nn.Module):
+    """Normalizes the states of a recurrence, which are stacked tokens first."""
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.read, self.kept, self.fc = nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.normalized = nn.LayerNorm(4)
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        states = [torch.zeros(len(x), 4, dtype=x.dtype)]
+        for token in x.unbind(1)[1:]:
+            states.append(torch.tanh(self.read(token) + self.kept(states[-1])))
+        y: Tensor = self.fc(self.normalized(torch.stack(states)).tanh().mean(0)) * self.scale
+        return y
+
+
+def test_what_the_check_tells_apart_may_be_alike_in_the_batch() -> None:
+    torch.manual_seed(0)
+    network = States(tokens=5).double()
+    for n in (3, 5, 6):
+        images = torch.randn(n, 5, 3, dtype=torch.float64)
+        assert assert_exact(network, images, torch.arange(n) % 4) == "rules"
+
+
+class FoldedHeads(nn.Module):
+    """Attention as fairseq writes it: tokens first, and heads folded into the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.fc = nn.Linear(4, 12), nn.Linear(4, 4)
+        self.distances = nn.Parameter(torch.randn(5, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, tokens, _ = x.shape
+        parts = self.qkv(x.transpose(0, 1)).view(tokens, 2 * n, 6).transpose(0, 1)
+        q, k, v = parts.chunk(3, -1)
+        y = torch.bmm((torch.bmm(q, k.mT) + self.distances).softmax(-1), v)
+        logits: Tensor = self.fc(y.transpose(0, 1).reshape(tokens, n, 4).tanh().mean(0))
+        return logits
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 5])
+def test_heads_folded_behind_the_samples(n: int) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(n, 5, 4, dtype=torch.float64)
+    assert assert_exact(FoldedHeads().double(), images, torch.arange(n) % 4) == "rules"
+
+
+class Masked(nn.Module):
+    """Takes tokens by a mask: how many it takes cannot be seen without its values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalized, self.fc = nn.LayerNorm(4), nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.transpose(0, 1)[torch.arange(x.shape[1]) < 5]
+        logits: Tensor = self.fc(self.normalized(y).tanh().mean(0)) * self.scale
+        return logits
+
+
+def test_what_cannot_be_told_apart_takes_a_pass_per_sample() -> None:
+    torch.manual_seed(0)
+    network = Masked().double()
+    for n in (4, 5):
+        images = torch.randn(n, 6, 4, dtype=torch.float64)
+        assert assert_exact(network, images, torch.arange(n) % 4) == "rules"
+    sinks = [NormSink()]
+    other = Masked().double()
+    with pytest.warns(UserWarning, match=r"of its axes of length 5 .* one backward pass per"):
+        per_sample_backward(other, images, torch.arange(5) % 4, sinks, normalization="eval")

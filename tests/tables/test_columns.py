@@ -77,7 +77,9 @@ def test_what_is_outside_the_range_of_accuracies_is_said_and_read(
     assert [note.partition(", column 'accuracy': ")[2][: len(said)] for note in notes] == (
         [said] if said else []
     )
-    assert all(note.endswith("so turn the sign of losses") for note in notes)
+    turned = all(value.startswith("-") for value in values)
+    end = "as of losses whose sign was turned" if turned else "so turn the sign of losses"
+    assert all(note.endswith(f"a higher value counts as better, {end}") for note in notes)
     order = [float(value or "nan") for value in values]
     told = [nan if value is None else value for value in read(file)]
     assert [a < b for a in told for b in told] == [a < b for a in order for b in order]
