@@ -107,8 +107,13 @@ def axis_after(
         AxisUnknown: several axes are as long as there are samples, and nothing tells them apart.
     """
     name = getattr(func, "__name__", "")
-    if name in _NEW:
-        return None
+    if name in _NEW:  # made for the samples where it has a row for each
+        if result.shape == first.shape:
+            return samples_axis(first)
+        rows = [p for p in range(result.dim()) if result.shape[p] == samples]
+        if len(rows) > 1 and samples > 1 and not guess:
+            raise AxisUnknown(_unknown(name, result, samples))
+        return rows[0] if rows and (len(rows) == 1 or samples == 1) else None
     if name in _MOVING or func in _TRANSPOSED:
         moved = args[0] if args else kwargs["input"]
         others = {key: value for key, value in kwargs.items() if key != "input"}
@@ -136,11 +141,15 @@ def axis_after(
         return axis
     possible = [p for p in range(result.dim()) if result.shape[p] == size]
     if len(possible) > 1 and samples > 1 and not guess:
-        raise AxisUnknown(
-            f"{name} returns a tensor of shape {tuple(result.shape)}, and which of its axes "
-            f"of length {size} are the samples is not known"
-        )
+        raise AxisUnknown(_unknown(name, result, size))
     return possible[0] if possible else 0
+
+
+def _unknown(name: str, result: Tensor, size: int) -> str:
+    return (
+        f"{name} returns a tensor of shape {tuple(result.shape)}, and which of its axes of length "
+        f"{size} are the samples is not known"
+    )
 
 
 def _holds(length: int, samples: int) -> bool:

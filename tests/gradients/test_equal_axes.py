@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nas_search.gradients import NormSink, per_sample_backward
 from nas_search.gradients.calls import FunctionCalls
+from nas_search.gradients.counting import count_network
 from nas_search.layers.dependence import samples_axis
 from tests.gradients.exact import assert_exact
 
@@ -171,6 +172,40 @@ def test_heads_folded_behind_the_samples(n: int) -> None:
     torch.manual_seed(0)
     images = torch.randn(n, 5, 4, dtype=torch.float64)
     assert assert_exact(FoldedHeads().double(), images, torch.arange(n) % 4) == "rules"
+
+
+class Dead(nn.Module):
+    """A branch that sees zeros, made for the samples, whose normalization still adds its shift."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.dead = nn.Conv2d(3, 5, 1), nn.Conv2d(2, 5, 1)
+        self.norm, self.fc = nn.GroupNorm(1, 5), nn.Linear(5, 4)
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        zeros = x.new_zeros(len(x), 2, 4, 4)
+        y = self.conv(x) + self.norm(self.dead(zeros))
+        logits: Tensor = self.fc(y.tanh().mean((2, 3))) * self.scale
+        return logits
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 7])
+def test_zeros_that_are_made_for_the_samples_are_theirs(n: int) -> None:
+    torch.manual_seed(0)
+    network = Dead().double()
+    images = torch.randn(n, 3, 4, 4, dtype=torch.float64)
+    assert assert_exact(network, images, torch.arange(n) % 4) == "rules"
+    assert count_network(network, images[:1]).macs == 16 * 15 + 16 * 10 + 20
+
+
+def test_zeros_of_several_axes_as_long_as_the_samples_take_a_pass_per_sample() -> None:
+    torch.manual_seed(0)
+    network = Dead().double()
+    images = torch.randn(4, 3, 4, 4, dtype=torch.float64)
+    with pytest.warns(UserWarning, match=r"of its axes of length 4 .* one backward pass per"):
+        per_sample_backward(network, images, torch.arange(4), [NormSink()], normalization="eval")
+    assert_exact(network, images, torch.arange(4))
 
 
 class Masked(nn.Module):
