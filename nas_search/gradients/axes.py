@@ -111,8 +111,6 @@ def axis_after(
         if result.shape == first.shape:
             return samples_axis(first)
         rows = [p for p in range(result.dim()) if result.shape[p] == samples]
-        if len(rows) > 1 and samples > 1 and not guess:
-            raise AxisUnknown(_unknown(name, result, samples))
         return rows[0] if rows and (len(rows) == 1 or samples == 1) else None
     if name in _MOVING or func in _TRANSPOSED:
         moved = args[0] if args else kwargs["input"]
@@ -141,14 +139,15 @@ def axis_after(
         return axis
     possible = [p for p in range(result.dim()) if result.shape[p] == size]
     if len(possible) > 1 and samples > 1 and not guess:
-        raise AxisUnknown(_unknown(name, result, size))
+        raise AxisUnknown(f"{name} returns {unknown(result, size)}")
     return possible[0] if possible else 0
 
 
-def _unknown(name: str, result: Tensor, size: int) -> str:
+def unknown(tensor: Tensor, size: int) -> str:
+    """Return, for a message, that it is not known along which axis of ``size`` the samples lie."""
     return (
-        f"{name} returns a tensor of shape {tuple(result.shape)}, and which of its axes of length "
-        f"{size} are the samples is not known"
+        f"a tensor of shape {tuple(tensor.shape)}, and which of its axes of length {size} are the "
+        "samples is not known"
     )
 
 

@@ -17,8 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nas_search.gradients.axes import axis_after, before_move, results_of
-from nas_search.layers.dependence import depends, mark, samples_axis, tensors, unmark
+from nas_search.gradients.axes import AxisUnknown, axis_after, before_move, results_of, unknown
+from nas_search.layers.dependence import (
+    depends,
+    mark,
+    samples_axis,
+    tensors,
+    unmark,
+    unplace,
+    unplaced,
+)
 from nas_search.layers.rule import LayerRule
 
 Function = Callable[..., Any]
@@ -104,7 +112,7 @@ class FunctionCalls(TorchFunctionMode):
         if not on_samples:
             if handler is not None and self._observer is not None:
                 self._note_weight(handler.rule, _named(handler.rule, args, kwargs))
-            return func(*args, **kwargs)
+            return self._without_samples(func, args, kwargs, seen)
         largest = max(on_samples, key=Tensor.dim)
         axis = samples_axis(largest)
         moved = before_move(func, args)
@@ -123,6 +131,21 @@ class FunctionCalls(TorchFunctionMode):
             unmark(args[0])
             args = (largest, *args[1:])
         self._mark_results(func, args, kwargs, result, largest)
+        return result
+
+    def _without_samples(
+        self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any], seen: list[Tensor]
+    ) -> Any:
+        """Run a function of no samples, but perhaps of rows that were made for them."""
+        rows = next(filter(unplaced, seen), None)
+        if rows is None:
+            return func(*args, **kwargs)
+        if self._observer is not None and any(tensor.requires_grad for tensor in seen):
+            name = getattr(func, "__name__", "")
+            raise AxisUnknown(f"{name} takes {unknown(rows, self._samples)}")
+        result = func(*args, **kwargs)
+        for tensor in tensors(result):
+            unplace(tensor)
         return result
 
     def unknown(self, func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -210,6 +233,8 @@ class FunctionCalls(TorchFunctionMode):
                 axis = axis_after(*call, samples=self._samples, guess=guess)
                 if axis is not None:
                     self._mark(tensor, axis)
+                elif self._samples in tensor.shape:
+                    unplace(tensor)
             elif tensor.grad_fn is not None:  # changed in place: it has another node now
                 self._nodes[tensor.grad_fn] = True
 

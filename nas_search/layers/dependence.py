@@ -25,6 +25,17 @@ def depends(tensor: Tensor) -> bool:
     return "_samples_axis" in tensor.__dict__
 
 
+def unplace(tensor: Tensor) -> None:
+    """Note that ``tensor`` was made for the samples, along an axis that is not known."""
+    with torch._C.DisableTorchFunction():
+        tensor._samples_unplaced = True  # type: ignore[attr-defined]
+
+
+def unplaced(tensor: Tensor) -> bool:
+    """Say whether :func:`unplace` was called of ``tensor``."""
+    return "_samples_unplaced" in tensor.__dict__
+
+
 def samples_axis(tensor: Tensor) -> int:
     """Return the axis along which the samples of a marked tensor lie."""
     axis: int = tensor.__dict__["_samples_axis"]
