@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from nas_search.core.errors import InputError
 from nas_search.spaces.arguments import check_int
+from nas_search.spaces.chain import ChainNetwork
 from nas_search.spaces.operations import half
 
 POOLS = ("stride", "max", "avg", "none")
@@ -199,8 +200,8 @@ def head_alone(inputs: int, num_classes: int) -> nn.Module:
     return OfOneRow(head(inputs, num_classes))
 
 
-class Conv1dNetwork(nn.Module):
-    """The network of a plan."""
+class Conv1dNetwork(ChainNetwork):
+    """The network of a plan; series (n, C, rows, L) to logits (n, num_classes)."""
 
     def __init__(self, plan: Plan, input_channels: int, num_classes: int) -> None:
         super().__init__()
@@ -212,11 +213,3 @@ class Conv1dNetwork(nn.Module):
             for stage in plan.stages
         )
         self.head = head(plan.stages[-1][-1].outputs, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, num_classes) of ``images`` (n, C, rows, L)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from nas_search.core.errors import InputError
 from nas_search.spaces.arguments import check_int, check_problem
+from nas_search.spaces.chain import ChainNetwork
 
 Style = Literal["v2", "v3", "efficientnet"]
 STEM_STRIDE = 2
@@ -277,8 +278,8 @@ def _dropped(strides: Sequence[int], factor: int) -> Iterator[int]:
             yield stride
 
 
-class Mobilenet(nn.Module):
-    """The network of a plan."""
+class Mobilenet(ChainNetwork):
+    """The network of a plan; images (n, channels, H, W) to logits (n, classes)."""
 
     def __init__(self, plan: Plan, image_channels: int, head_channels: int, classes: int) -> None:
         super().__init__()
@@ -290,11 +291,3 @@ class Mobilenet(nn.Module):
             for stage in plan.stages
         )
         self.head = head(plan.stages[-1][-1].outputs, head_channels, classes, plan.style)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, classes) of ``images`` (n, channels, H, W)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits

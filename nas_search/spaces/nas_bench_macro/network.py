@@ -12,6 +12,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from nas_search.spaces.arguments import check_int
+from nas_search.spaces.chain import ChainNetwork
 from nas_search.spaces.operations import half
 
 STAGES = (2, 3, 3)
@@ -141,7 +142,7 @@ class NasBenchMacroLayer(nn.Module):
         return y
 
 
-class NasBenchMacroNetwork(nn.Module):
+class NasBenchMacroNetwork(ChainNetwork):
     """The network of eight operations; images (n, channels, H, W) to logits (n, num_classes)."""
 
     def __init__(
@@ -159,11 +160,3 @@ class NasBenchMacroNetwork(nn.Module):
             NasBenchMacroLayer(name, place) for name, place in zip(operations, found, strict=True)
         )
         self.head = head(found[-1].outputs, HEAD * sizes.channels, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, num_classes) of ``images`` (n, channels, H, W)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nas_search.spaces.arguments import check_int
+from nas_search.spaces.chain import ChainNetwork
 from nas_search.spaces.four_nodes import EDGES
 from nas_search.spaces.operations import ResidualBlock, average_pool, relu_conv_bn, summed
 
@@ -69,7 +70,7 @@ class Nasbench201Cell(nn.Module):
         return nodes[3]
 
 
-class Nasbench201Network(nn.Module):
+class Nasbench201Network(ChainNetwork):
     """The network of one cell; images (n, channels, H, W) to logits (n, num_classes)."""
 
     def __init__(
@@ -90,14 +91,6 @@ class Nasbench201Network(nn.Module):
             cells.extend(Nasbench201Cell(operations, channels) for _ in range(macro.cells))
         self.cells = nn.ModuleList(cells)
         self.head = head(channels, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, num_classes) of ``images`` (n, channels, H, W)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits
 
 
 def stem(image_channels: int, channels: int) -> nn.Sequential:

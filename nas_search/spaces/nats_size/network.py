@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from nas_search.spaces.chain import ChainNetwork
 from nas_search.spaces.four_nodes import EDGES
 from nas_search.spaces.nasbench201.network import head, stem
 from nas_search.spaces.operations import ResidualBlock, half, relu_conv_bn
@@ -79,7 +80,7 @@ class NatsSizeCell(nn.Module):
         return nodes[3]
 
 
-class NatsSizeNetwork(nn.Module):
+class NatsSizeNetwork(ChainNetwork):
     """Five widths' network; images (n, channels, H, W) to logits (n, num_classes)."""
 
     def __init__(
@@ -93,14 +94,6 @@ class NatsSizeNetwork(nn.Module):
             for layer in layers_of(widths, (height, width))
         )
         self.head = head(widths[-1], num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, num_classes) of ``images`` (n, channels, H, W)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits
 
 
 def network_parts(

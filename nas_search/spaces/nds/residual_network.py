@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from nas_search.spaces.chain import ChainNetwork
+
 STRIDES = (1, 2, 2)
 """Of the first block of each stage."""
 
@@ -92,7 +94,7 @@ def head(channels: int, num_classes: int) -> nn.Sequential:
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, num_classes))
 
 
-class NdsResidualNetwork(nn.Module):
+class NdsResidualNetwork(ChainNetwork):
     """Images (n, channels, H, W) to logits (n, num_classes)."""
 
     def __init__(
@@ -111,11 +113,3 @@ class NdsResidualNetwork(nn.Module):
             for stage in stages
         )
         self.head = head(stages[-1][-1].outputs, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of ``images`` (n, channels, H, W)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits

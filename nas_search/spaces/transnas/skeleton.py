@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 from nas_search.core.errors import InputError
 from nas_search.core.text import quote
 from nas_search.spaces.arguments import check_int, check_problem, read_macro
+from nas_search.spaces.chain import ChainNetwork
 from nas_search.spaces.operations import half, relu_conv_bn
 
 BASE = 64
@@ -130,7 +131,7 @@ def head(channels: int, num_classes: int, last_relu: bool) -> nn.Sequential:
     )
 
 
-class TransnasNetwork(nn.Module):
+class TransnasNetwork(ChainNetwork):
     """A skeleton; images (n, channels, H, W) to logits (n, num_classes).
 
     Args:
@@ -155,14 +156,6 @@ class TransnasNetwork(nn.Module):
         self.stem = stem(image_channels, macro.channels, strides)
         self.cells = nn.ModuleList(make(block) for block in blocks)
         self.head = head(blocks[-1].outputs, num_classes, macro.last_relu)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits (n, num_classes) of ``images`` (n, channels, H, W)."""
-        x = self.stem(images)
-        for cell in self.cells:
-            x = cell(x)
-        logits: Tensor = self.head(x)
-        return logits
 
 
 def checked_sizes(
