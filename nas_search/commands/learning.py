@@ -74,7 +74,7 @@ class LearningConfig:
         if self.recipe is None:
             return ""
         images, schedule = learned_images(self.recipe, data), schedule_of(self.recipe, data)
-        return length_remark(self.recipe, schedule, images, "algorithm.recipe")
+        return length_remark(self.recipe, schedule, images, data.kind, "algorithm.recipe")
 
     def facts(self) -> dict[str, Any]:
         """Return what defines the learning, as JSON-serializable values."""

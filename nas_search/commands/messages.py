@@ -36,6 +36,9 @@ def one_line(error: Exception, command: str, conf: Path, config: str) -> str:
         return refusal or f"unknown {group} '{name}'{guess}; possible: {', '.join(possible)}"
     key = re.search(r"Could not override '([^']+)'", text)
     if key:
+        inner = re.search(r"full_key: (\S+)", str(error.__cause__))
+        if inner and inner[1].startswith(f"{key[1]}."):  # {name: value} for a group
+            return f"unknown key '{inner[1]}'; see python -m {command} --help for the keys"
         guess = meant_key(key[1], conf, config)
         unknown_key = f"unknown key '{key[1]}'{guess}; see python -m {command} --help for the keys"
         return renamed(key[1]) or unknown_key
@@ -45,6 +48,12 @@ def one_line(error: Exception, command: str, conf: Path, config: str) -> str:
             f"{name}={values}: write '{name}=[{values}]' for a list, or add --multirun for a run "
             f"of each (a text with commas in it: \"{name}='{values}'\")"
         )
+    if merged := re.match(r"Error merging override ([^=]+)=(.*)", text):
+        listed = "object_type=list" in str(error.__cause__)
+        needed = "a list, as [...]" if listed else f"values by name, as {merged[1]}.NAME=VALUE"
+        return f"{merged[1]} must be {needed}, not {merged[2]}; see python -m {command} --help"
+    if loaded := re.search(r"Could not load '([^']+)/([^'/]+)'", text):
+        return f"{loaded[1]} takes one name, as {loaded[1]}=NAME; see python -m {command} --help"
     line = " ".join(line.strip() for line in text.splitlines() if line.strip())
     shown = "".join(letter if letter.isprintable() else "?" for letter in line)
     if len(shown) <= LONGEST:

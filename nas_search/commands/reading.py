@@ -102,9 +102,8 @@ def _read_value(hint: Any, key: str, value: Any) -> Any:
         below = (getattr(error, "full_key", None) or "").removeprefix("value")
         if re.search("is not a ListConfig|Cannot merge DictConfig with ListConfig", str(error)):
             lists = " of lists, e.g. [[...]]" if isinstance(value, list) and not below else ""
-            raise InputError(
-                f"{key}{below} must be a list{lists or ': write [...] around it'}"
-            ) from None
+            around = ": write [] for none" if value in ("", {}) else ": write [...] around it"
+            raise InputError(f"{key}{below} must be a list{lists or around}") from None
         raise InputError(f"{key}{below}: {first_line(error)}") from None
 
 

@@ -160,6 +160,11 @@ class Parts:
         """Whether these are series, repeated in equal rows."""
         return self.train.series
 
+    @property
+    def kind(self) -> str:
+        """What messages call its rows, in the plural."""
+        return self.train.kind
+
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
@@ -204,6 +209,11 @@ class ImageData:
         return len(self.class_names)
 
     @property
+    def kind(self) -> str:
+        """What messages call its rows, in the plural."""
+        return "series" if self.series else "images"
+
+    @property
     def summary(self) -> tuple[str, str]:
         """Two lines that say what was read: files and classes; form and parts."""
         return summary_lines(self, self.input_shape)
@@ -213,13 +223,12 @@ def summary_lines(data: ImageData | Parts, shape: tuple[int, int, int]) -> tuple
     """Return two lines that say what was read; ``shape`` is (C, H, W) of one image."""
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = {name: len(part.labels) for name, part in parts.items() if part is not None}
-    kind = "series" if data.series else "images"
-    used = data.used or f"{sum(counts.values()):,} {kind}"
+    used = data.used or f"{sum(counts.values()):,} {data.kind}"
     form = f" ({data.form})" if data.form else ""
     sizes = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     return (
-        f"data: {printable(used)}; {count_classes(data.class_names, data.train.labels, kind)}",
-        f"read as {' x '.join(map(str, shape))}{form}: {sizes} {kind}",
+        f"data: {printable(used)}; {count_classes(data.class_names, data.train.labels, data.kind)}",
+        f"read as {' x '.join(map(str, shape))}{form}: {sizes} {data.kind}",
     )
 
 

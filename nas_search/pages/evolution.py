@@ -1,34 +1,25 @@
-"""Charts of how a search went: scores, costs, and what of the cells evolution kept."""
+"""Charts of how a search went: scores and costs."""
 
 from __future__ import annotations
 
 import math
 import re
 import statistics
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.pages.chart import Chart, Mark
-from nas_search.pages.heat import Heat, cell
 from nas_search.report.curve import FENCE
 from nas_search.runs.run import Run
 from nas_search.search.guided import TRAINED
-from nas_search.spaces.base import SearchSpace
 
 WINDOW = 20
 """Candidates that stand for the population of an algorithm that has none."""
-
-LOOKED_AT = 600
-"""Genotypes that are parsed at most to count operations; of more, evenly spaced ones."""
-
-POINTS = 40
-"""Places along a search where operations are counted."""
 
 BANDS = 500
 """Places along a search where the spread of those alive is shown, at most."""
@@ -134,91 +125,6 @@ def _cost_chart(run: Run, everyone: Scored, name: str, costs: Sequence[float]) -
         ("number", run.score, name, "genotype"),
         floor=_floor([score for _, score, _ in points]),
     )
-
-
-def operations(graphs: Sequence[Any]) -> list[tuple[str, str]]:
-    """Return (place, operation) of a genotype's cells: on edges, or at nodes that name one."""
-    found = []
-    for graph in graphs:
-        for node in graph.nodes:
-            named = re.fullmatch(r"\d+: (.+)", node)
-            if named:
-                found.append((f"{graph.name}, node {node.partition(':')[0]}", named[1]))
-        for edge in graph.edges:
-            if edge.label:
-                found.append((f"{graph.name}, {edge.source} \u2192 {edge.target}", edge.label))
-    return found
-
-
-def kept(run: Run, space: SearchSpace[Any], everyone: Scored) -> tuple[list[Chart], list[Heat]]:
-    """Return the shares of operations over the search, and where which one was kept."""
-    size = population_of(run)
-    if len(everyone) < 4:
-        return [], []
-    step = max(1, math.ceil(len(everyone) / LOOKED_AT))
-    looked = everyone[::step]
-    try:
-        cells = [operations(space.graphs(space.parse(e.genotype))) for _, e in looked]
-    except InputError:
-        return [], []
-    window = max(2, min(size // step, len(looked) // 2))
-    ends = sorted(
-        {*np.linspace(window, len(looked), min(POINTS, len(looked))).astype(int).tolist()}
-    )
-    names = [name for name, _ in Counter(op for one in cells for _, op in one).most_common()]
-    rows = []
-    for end in ends:
-        counts = Counter(op for one in cells[end - window : end] for _, op in one)
-        total = sum(counts.values()) or 1
-        rows.append([looked[end - 1][0], *(100 * counts[name] / total for name in names)])
-    sampled = f" (every {step}. candidate was looked at)" if step > 1 else ""
-    chart = Chart(
-        "operations",
-        "Operations over the search",
-        f"The share of each operation in the cells of the last {window * step} scored "
-        f"candidates{sampled}. What rises is what the score rewards.",
-        ("number", *names),
-        rows,
-        tuple(Mark("line", "number", name, name) for name in names),
-        "evaluation",
-        "share, %",
-    )
-    return [chart], _places(cells[:window], cells[-window:], names, window * step)
-
-
-def _places(
-    first: Sequence[Any], last: Sequence[Any], names: Sequence[str], window: int
-) -> list[Heat]:
-    shares = [
-        {pair: count / len(part) for pair, count in Counter(p for one in part for p in one).items()}
-        for part in (first, last)
-    ]
-    places = sorted({place for part in shares for place, _ in part}, key=_natural)
-    rows = []
-    for place in places:
-        now = [shares[1].get((place, name), 0.0) for name in names]
-        was = [shares[0].get((place, name), 0.0) for name in names]
-        gains = [a - b for a, b in zip(now, was, strict=True)]
-        rows.append(
-            (
-                place,
-                [
-                    cell(gain, f"{share:.0%}" if share or gain else "", 0.8)
-                    for gain, share in zip(gains, now, strict=True)
-                ],
-            )
-        )
-    text = (
-        f"How many of the last {window} scored have the operation at this place. Colored by the "
-        f"change since the first {window}: blue has risen, orange has fallen."
-    )
-    return [Heat("Operations by place", text, "place", names, rows)] if rows else []
-
-
-def _natural(text: str) -> list[Any]:
-    return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text)
-    ]
 
 
 def _floor(scores: Sequence[float]) -> float | None:

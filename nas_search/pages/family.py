@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from nas_search.core.evaluation import Evaluation
 from nas_search.pages.cell_svg import cell_svg
-from nas_search.pages.evolution import operations
+from nas_search.pages.kept import operations
 from nas_search.pages.page import number
 from nas_search.spaces.base import SearchSpace
 

@@ -98,7 +98,7 @@ def _winner(finalists: Sequence[dict[str, str]]) -> str:
     if not finalists or not finalists[0].get("validation_accuracy"):
         return ""
     best = finalists[0]
-    test = f", {float(best['test_accuracy']):.2f} % on test images" * bool(best["test_accuracy"])
+    test = f", {float(best['test_accuracy']):.2f} % on the test set" * bool(best["test_accuracy"])
     return (
         f" Of the {len(finalists)} that were trained, {best['key']} is first with "
         f"{float(best['validation_accuracy']):.2f} % validation accuracy{test}."

@@ -11,9 +11,10 @@ from nas_search.core.evaluation import STATUSES, Evaluation
 from nas_search.pages import commands
 from nas_search.pages.cell_svg import cell_svg
 from nas_search.pages.chart import Chart, Grid, Mark
-from nas_search.pages.evolution import kept, objective_charts, score_chart, scored
+from nas_search.pages.evolution import objective_charts, score_chart, scored
 from nas_search.pages.family import family_of
 from nas_search.pages.found import Ranked, certainty, found, ranked_of
+from nas_search.pages.kept import kept
 from nas_search.pages.page import number, picture, render
 from nas_search.pages.prior_section import prior_section
 from nas_search.pages.section import Section
@@ -259,7 +260,7 @@ def _environment(run: Run) -> list[tuple[str, Any]]:
     facts += [
         ("plugins", ", ".join(run.config.get("plugins") or []) or "none"),
         ("precision", run.config.get("precision", "fp32")),
-        ("fingerprint of the images", run.config.get("data")),
+        ("fingerprint of the data", run.config.get("data")),
         ("fingerprint of the probe batches", run.config.get("probe_batch")),
     ]
     return facts

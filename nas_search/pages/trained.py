@@ -73,7 +73,7 @@ def _sentence(rows: Sequence[dict[str, str]], count: int) -> str:
         return "No network could be trained; the table has the reasons."
     said = f"{best['key']} is first: {float(best['validation_accuracy']):.2f} % validation accuracy"
     if best.get("test_accuracy"):
-        said += f", {float(best['test_accuracy']):.2f} % on test images"
+        said += f", {float(best['test_accuracy']):.2f} % on the test set"
     ahead = [float(row["validation_accuracy"]) for row in rows[1:] if row["validation_accuracy"]]
     if ahead:
         gap = float(best["validation_accuracy"]) - ahead[0]
@@ -135,8 +135,8 @@ def _confusion(file: Path, key: str) -> Heat | None:
     right = sum(values[place] for place, values in enumerate(counts))
     total = sum(map(sum, counts))
     text = (
-        f"Rows are true classes, columns the answers of {key}: {right:,} of {total:,} test images "
-        "are right (blue, outlined); orange are its mistakes."
+        f"Rows are true classes, columns the answers of {key}: {right:,} of {total:,} in the test "
+        "set are right (blue, outlined); orange are its mistakes."
     )
     return Heat("Confusion matrix", text, "true class", header[1:], rows)
 

@@ -27,8 +27,10 @@ class TrainingLog:
         InputError: TensorBoard is requested and not installed.
     """
 
-    def __init__(self, folder: Path, console: Console, plan: TrainingPlan, key: str) -> None:
-        self._console, self._recipe, self._key = console, plan.recipe, key
+    def __init__(
+        self, folder: Path, console: Console, plan: TrainingPlan, key: str, kind: str
+    ) -> None:
+        self._console, self._recipe, self._key, self._kind = console, plan.recipe, key, kind
         self._writer: Any = None
         self._seconds = self._fastest = 0.0
         self._slow_said = False
@@ -60,8 +62,8 @@ class TrainingLog:
         if lasted > _LONG and COLLAPSE * speed < self._fastest and not self._slow_said:
             self._slow_said = True
             self._console.print(
-                f"{speed:.0f} images/s instead of {self._fastest:.0f}: something else uses this "
-                "machine; on a CPU finalists.threads=1 suffers less from it",
+                f"{speed:.0f} {self._kind}/s instead of {self._fastest:.0f}: something else uses "
+                "this machine; on a CPU finalists.threads=1 suffers less from it",
                 highlight=False, soft_wrap=True,
             )  # fmt: skip
         self._fastest = max(self._fastest, speed)
@@ -77,7 +79,7 @@ class TrainingLog:
             if not math.isnan(value):
                 parts.append(f"{name} {value:.2f} %")
         left = (self._recipe.epochs - epoch.epoch) * epoch.seconds / epoch.epoch
-        parts += [f"{epoch.images_per_second:.0f} images/s", f"ETA {_clock(left)}"]
+        parts += [f"{epoch.images_per_second:.0f} {self._kind}/s", f"ETA {_clock(left)}"]
         self._console.print("  ".join(parts), highlight=False, soft_wrap=True)
         self._speed(epoch)
         if self._writer is not None:

@@ -31,7 +31,7 @@ def check_request(finalists: Sequence[Finalist], data: ImageData, plan: Training
         raise InputError("there is no architecture to train; give architecture=... or run=...")
     if len(finalists) > 1 and not recipe.validation and data.validation is None:
         raise InputError(
-            "recipe.validation=0 leaves no images to rank the finalists by; set "
+            f"recipe.validation=0 leaves no {data.kind} to rank the finalists by; set "
             "recipe.validation=0.1 or train one architecture"
         )
     keys = [f.key for f in finalists]
@@ -55,8 +55,8 @@ def check_request(finalists: Sequence[Finalist], data: ImageData, plan: Training
     nothing_held_out = data.validation is None and not len(held_out)
     if recipe.validation and nothing_held_out and (len(finalists) > 1 or recipe.keep == "best"):
         raise InputError(
-            "no class has two training images, so there is nothing to choose by: give two or more "
-            "images of each class, or train one architecture with recipe.validation=0 "
+            f"no class has two training {data.kind}, so there is nothing to choose by: give two or "
+            f"more {data.kind} of each class, or train one architecture with recipe.validation=0 "
             "recipe.keep=last"
         )
 
@@ -68,13 +68,15 @@ def compile_remark(recipe: Recipe) -> str:
     return "recipe.compile: each network's first epoch takes minutes longer, while it is compiled"
 
 
-def length_remark(given: Recipe, recipe: Recipe, images: int, key: str = "recipe") -> str:
-    """Return how few images changed the recipe of group ``key``; empty if they did not."""
+def length_remark(
+    given: Recipe, recipe: Recipe, images: int, kind: str, key: str = "recipe"
+) -> str:
+    """Return how few images, or series, changed the recipe of group ``key``; empty if none."""
     if recipe == given:
         return ""
     steps = steps_per_epoch(images, given.batch_size)
     return (
-        f"{images} images are few: {recipe.epochs} epochs in batches of {recipe.batch_size} at "
+        f"{images} {kind} are few: {recipe.epochs} epochs in batches of {recipe.batch_size} at "
         f"learning rate {recipe.optimizer.lr:.3g}, not {key}.epochs={given.epochs} in batches of "
         f"{given.batch_size} at {given.optimizer.lr:.3g}, which would be {given.epochs * steps} "
         f"steps, fewer than {key}.min_steps={recipe.min_steps} ({key}.min_steps=0 keeps to what "
@@ -82,11 +84,11 @@ def length_remark(given: Recipe, recipe: Recipe, images: int, key: str = "recipe
     )
 
 
-def refit_remark(key: str, images: int, held_out: int, epochs: Sequence[int]) -> str:
+def refit_remark(key: str, images: int, kind: str, held_out: int, epochs: Sequence[int]) -> str:
     """Return that the winner is trained once more, for ``epochs`` per seed, and on what."""
     length = ", ".join(map(str, dict.fromkeys(epochs)))
     return (
-        f"{key} is chosen and trained once more, {length} epochs on all {images} training images, "
+        f"{key} is chosen and trained once more, {length} epochs on all {images} training {kind}, "
         f"the {held_out} held out too; that network is tested and kept (finalists.refit=false "
         "keeps the one that was chosen)"
     )
@@ -100,12 +102,12 @@ def uneven_remark(data: ImageData, recipe: Recipe) -> str:
         return ""
     rare, frequent = (data.class_names[int(i)] for i in (counts.argmin(), counts.argmax()))
     return (
-        f"uneven classes: {least} images of {rare}, {most} of {frequent}; "
+        f"uneven classes: {least} {data.kind} of {rare}, {most} of {frequent}; "
         "recipe.class_weights=balanced weighs all classes alike"
     )
 
 
-def undecided_remark(ahead: Sequence[Finalist], plan: TrainingPlan, images: int) -> str:
+def undecided_remark(ahead: Sequence[Finalist], plan: TrainingPlan, images: int, kind: str) -> str:
     """Return that ``images`` cannot choose among those ``ahead``; empty for fewer than two."""
     if len(ahead) < 2:
         return ""
@@ -113,10 +115,10 @@ def undecided_remark(ahead: Sequence[Finalist], plan: TrainingPlan, images: int)
     more = (
         ""
         if len(plan.finalists.seeds) > 2
-        else ("; finalists.seeds=[0,1,2] trains each three times, with other images held out")
+        else f"; finalists.seeds=[0,1,2] trains each three times, with other {kind} held out"
     )
     return (
-        f"{images} validation images do not tell {len(ahead)} of the finalists apart (accuracies "
+        f"{images} validation {kind} do not tell {len(ahead)} of the finalists apart (accuracies "
         f"within {margin:.1f} points are chance); the lowest validation loss chose{more}"
     )
 
@@ -126,8 +128,8 @@ def winner_remark(winner: Finalist, data: ImageData, plan: TrainingPlan, directo
     where = f"model and weights in {directory / winner.key}"
     if not winner.test:
         return (
-            f"number 1, {winner.key}: not tested, there are no test images (a class needs two or "
-            f"more images, or a test folder); {where}"
+            f"number 1, {winner.key}: not tested, there are no test {data.kind} (a class needs "
+            f"two or more {data.kind}, or a test folder); {where}"
         )
     deviation = f" +- {statistics.stdev(winner.test):.2f}" if len(winner.test) > 1 else ""
     accuracy, balanced = mean(winner.test), mean(winner.test_balanced)
@@ -138,7 +140,7 @@ def winner_remark(winner: Finalist, data: ImageData, plan: TrainingPlan, directo
     if balanced <= 100 / data.num_classes or accuracy <= guessing(data.test.labels):
         text += (
             f", no better than always answering one class ({guessing(data.test.labels):.2f} %): "
-            "give more images, or check their labels"
+            f"give more {data.kind}, or check their labels"
         )
     return f"{text}; {where}"
 

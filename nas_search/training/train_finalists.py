@@ -127,11 +127,11 @@ class _FinalistsRun:
         together = division(alive, plan, self._group, len(train), recipe.epochs)
         self._print(
             f"training {len(alive)} network{'s' * (len(alive) > 1)} by recipe {recipe.name}: "
-            f"{len(train)} training images, {len(validation)} for validation, "
+            f"{len(train)} training {self._data.kind}, {len(validation)} for validation, "
             f"{recipe.epochs} epochs, on {self._group.device}"
         )
         for remark in (
-            length_remark(self._trainings.given, recipe, len(train)),
+            length_remark(self._trainings.given, recipe, len(train), self._data.kind),
             uneven_remark(self._data, recipe),
             "" if together.processes > 1 else busy_remark(self._group.device),
             compile_remark(recipe),
@@ -204,7 +204,7 @@ class _FinalistsRun:
             says = {}
             for (at, number, _), log in logs.items():
                 key = self._finalists[at].key
-                made = TrainingLog(log.parent, self._console, self._plan, key)
+                made = TrainingLog(log.parent, self._console, self._plan, key, self._data.kind)
                 says[at, number, until] = stack.enter_context(made)
 
             def watch() -> None:
@@ -225,7 +225,9 @@ class _FinalistsRun:
         for number, seed in enumerate(self._plan.finalists.seeds):
             training = self._trainings.start(finalist, number)
             folder = self._trainings.folder(finalist, seed)
-            with TrainingLog(folder, self._console, self._plan, finalist.key) as log:
+            with TrainingLog(
+                folder, self._console, self._plan, finalist.key, self._data.kind
+            ) as log:
                 problem = self._run(training, until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
             finalist.micro_batch = training.micro_batch
             finalist.epochs = training.done
@@ -280,19 +282,22 @@ class _FinalistsRun:
         If a seed cannot be trained, the networks that were chosen stay.
         """
         every, seeds = len(self._trainings.every), self._plan.finalists.seeds
+        kind = self._data.kind
         ends = [refit_epochs(kept, self._plan.recipe, recipe) for kept in winner.kept_epochs]
-        self._print(refit_remark(winner.key, every, self._trainings.held_out, ends))
+        self._print(refit_remark(winner.key, every, kind, self._trainings.held_out, ends))
         trained: list[Training] = []
         for number, (seed, until) in enumerate(zip(seeds, ends, strict=True)):
             training = self._trainings.start(winner, number, "refit", recipe)
             cut = dataclasses.replace(recipe, epochs=until)
             shown = dataclasses.replace(self._plan, recipe=cut)
             folder = self._trainings.folder(winner, seed, "refit")
-            with TrainingLog(folder, self._console, shown, f"{winner.key} on all images") as log:
+            with TrainingLog(
+                folder, self._console, shown, f"{winner.key} on all {kind}", kind
+            ) as log:
                 problem = self._run(training, until, lambda epoch: log.epoch(epoch, seed))  # noqa: B023
             if problem:
                 self._print(
-                    f"{winner.key} seed {seed} on all images failed, the chosen network "
+                    f"{winner.key} seed {seed} on all {kind} failed, the chosen network "
                     f"is kept: {problem}"
                 )
                 return
@@ -363,7 +368,7 @@ class _FinalistsRun:
             raise RunError(f"no network could be trained: {ranking[0].reason}")
         trained = [f for f in ranking if f.status == "trained"]
         ahead = undecided(trained, self._plan.recipe, self._trainings.judged)
-        self._print_if(undecided_remark(ahead, self._plan, self._trainings.judged))
+        self._print_if(undecided_remark(ahead, self._plan, self._trainings.judged, self._data.kind))
         self._print(winner_remark(ranking[0], self._data, self._plan, self._directory))
         self._print_if(scratch_remark(ranking[0], self._scratch))
 

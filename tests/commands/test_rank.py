@@ -384,6 +384,12 @@ BAD = [
     ("benchmark=nope", "unknown benchmark 'nope' .did you mean benchmark=none..; possible: csv"),
     ("foo=1", "unknown key 'foo'; see python -m nas_search.rank --help"),
     ("+foo=1", "unknown key 'foo'; possible: aggregates"),
+    ("search_space=[nope]", "^nas_search: search_space takes one name, as search_space=NAME; see"),
+    (
+        "proxies={a:1}",
+        r"proxies must be a list, as \[...\], not {a:1}; see python -m nas_search.rank",
+    ),
+    ("executor={a:1}", "unknown key 'executor.a'; see python -m nas_search.rank --help"),
     ("plugins=[no.such.module]", "cannot import 'no.such.module'"),
     ("device=tpu", "possible: auto, cpu"),
 ]

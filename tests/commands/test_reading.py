@@ -53,7 +53,7 @@ def test_a_list_of_one_needs_no_brackets() -> None:
         ({"size": 1, "color": None}, "unknown x.color 'None'; possible: red, green"),
         ({"size": 1, "shade": "none"}, "unknown x.shade 'none'; possible: light, dark"),
         ({"size": 1, "count": 1}, "x.count=1 must be 2 or more"),
-        ({"size": 1, "names": ""}, "x.names must be a list: write [...] around it"),
+        ({"size": 1, "names": ""}, "x.names must be a list: write [] for none"),
         ({"size": 1, "names": {"a": 1}}, "x.names must be a list: write [...] around it"),
         ({"size": 1, "widths": 3}, "x.widths must be a list: write [...] around it"),
         ({"size": 1, "widths": [3]}, "x.widths must be a list of lists, e.g. [[...]]"),

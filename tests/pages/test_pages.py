@@ -80,7 +80,7 @@ def test_the_sentence_names_the_best(page: str, folder: Path) -> None:
     )
     found = re.search(r'<p class="found">(.*?)</p>', page)
     assert found and f"candidate {first} of 54 scored" in found[1]
-    assert "1e234567 is first with 84.00 % validation accuracy, 84.25 % on test images" in found[1]
+    assert "1e234567 is first with 84.00 % validation accuracy, 84.25 % on the test set" in found[1]
     assert "agree on 1 of 1 pair" in page
 
 
@@ -223,7 +223,7 @@ def test_a_training_is_shown_with_its_curves(tmp_path: Path) -> None:
     page = page_of(make_training(tmp_path / "train"))
     curve = data_of(page)["charts"]["accuracy"]
     assert [mark["name"] for mark in curve["marks"]] == ["1e234567", "00ab12cd"]
-    assert "27 of 33 test images" in page and HOSTILE not in page
+    assert "27 of 33 in the test set" in page and HOSTILE not in page
 
 
 def test_a_winner_of_series_is_used_on_series(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_busy_machine_is_said_before_several_threads_train_on_it(
 
 def test_speed_that_collapses_is_said_once(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200)
-    log = TrainingLog(tmp_path, console, plan(recipe()), "abc")
+    log = TrainingLog(tmp_path, console, plan(recipe()), "abc", "images")
     ends = 0.0
     for number, (speed, seconds) in enumerate([(20, 5), (19, 5), (1, 0.1), (1, 90), (1, 90)], 1):
         ends += seconds

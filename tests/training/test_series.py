@@ -158,4 +158,5 @@ def test_series_from_search_to_a_program(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert " training series, " in done.stdout and "image" not in done.stdout + done.stderr
     assert list((tmp_path / "tuned").glob("finalists/*/model.py"))
