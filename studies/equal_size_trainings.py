@@ -51,6 +51,8 @@ BOUND = "DARTS_V2"
 LEAST = 0.9
 """Random cells have this share of the bound's parameters or more."""
 RANDOM = 12
+BY_PRIOR = ", by prior"
+"""How the name of a group ends whose cells the prior chose among what a search had scored."""
 DRAWN, TRAINED = "random", "test_accuracy"
 RESULTS = Path(__file__).parent / "results"
 CELL_COLUMNS = ("group", "number", "genotype")
@@ -199,7 +201,9 @@ def report(cells: Sequence[Row], trainings: Sequence[Row]) -> str:
         lines.append(line)
     titles = ["group", "cells", "parameters", "test accuracy, %", "standard deviation"]
     titles += ["ahead of random by", "probability of being ahead"]
-    return table(titles, lines) + "\n" + _stability(accuracies)
+    return "\n".join(
+        [table(titles, lines), *_same_searches(cells, accuracies), _stability(accuracies)]
+    )
 
 
 def by_cell(trainings: Sequence[Row]) -> dict[str, dict[str, float]]:
@@ -265,6 +269,35 @@ def _against(values: Array, others: Array) -> list[str]:
     else:
         error, degrees = math.sqrt(spread * (1 + 1 / len(others))), len(others) - 1
     return [f"{lead:+.2f} +- {error:.2f}", f"{stats.t.cdf(lead / error, degrees):.3f}"]
+
+
+def _same_searches(
+    cells: Sequence[Row], accuracies: Mapping[str, Mapping[str, float]]
+) -> list[str]:
+    """Return what another choice of finalists found in the same searches, search by search.
+
+    The groups are those added ``--by prior`` under the name of another with :data:`BY_PRIOR`. Of a
+    search only seeds count that both its cells were trained with.
+    """
+    by_number = {(row["group"], row["number"]): row["genotype"] for row in cells}
+    said = []
+    for group in _groups(cells):
+        leads = []
+        for (own, number), chosen in by_number.items():
+            fittest = by_number.get((group, number))
+            if own != group + BY_PRIOR or fittest is None:
+                continue
+            one, other = (accuracies.get(cell, {}) for cell in (chosen, fittest))
+            if both := set(one) & set(other):
+                leads.append(np.mean([one[seed] - other[seed] for seed in both]))
+        if len(leads) > 1:
+            error, chance = stats.sem(leads), stats.ttest_1samp(leads, 0).pvalue
+            said.append(
+                f"\nFinalists of the same {len(leads)} searches by {group}: those of the prior are "
+                f"ahead of those of the fitness by {np.mean(leads):+.2f} +- {error:.2f} points "
+                f"(p = {chance:.3f}, two-sided), in {np.sum(np.array(leads) > 0)} of {len(leads)}."
+            )
+    return said
 
 
 def _stability(accuracies: dict[str, dict[str, float]]) -> str:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from nas_search.commands.finalists_by import settled
 from nas_search.commands.search_schema import SearchConfig
 from nas_search.search import SearchOutcome
 from nas_search.search.standings import Standing, again_of
@@ -103,6 +104,10 @@ def next_step(
         return None
     run = shlex.quote(f"run={typed_path(directory)}")
     best = "three along the front" if config.several else "the three best"
+    trained = config.learning is not None
+    by = config.finalists.by
+    if by == "auto" and settled(by, config.objectives, config.space, trained) == "prior":
+        best += " by what trained networks have taught"
     return f"next, train {best}:", f"python -m nas_search.train {run} finalists.k=3"
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from nas_search.commands.finalists_by import name_by, with_scores
+from nas_search.commands.finalists_by import name_by, settled, with_scores
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
 from nas_search.core.objectives import Objectives
@@ -61,7 +61,7 @@ def ranked_by(
         evaluations: of the search.
         objectives: what it searched for. Of several, the finalists lie along the front, in the
             order of :func:`.fronts.along`, and have no score.
-        by: see :func:`.name_by`.
+        by: see :class:`nas_search.training.FinalistsConfig`.
         space: its search space.
         ranking: numbers, best first, by the last model of a search that trained; empty for others.
 
@@ -71,6 +71,7 @@ def ranked_by(
     if len(objectives) > 1:
         along = ranked_by_fronts(evaluations, objectives)
         return [(one.number, one.evaluation) for one in along], ""
+    by = settled(by, objectives, space, bool(ranking))
     score = name_by(by, objectives[0].name, space)
     if by == "fitness" and ranking:
         count = len(evaluations)

@@ -1,4 +1,7 @@
-"""By what the finalists of a search are the best: its fitness, the score, a prior, or both."""
+"""By what the finalists of a search are the best: its fitness, the score, a prior, or both.
+
+Without a word it is the prior where one was better than the score in training, docs/equal_size.md.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,46 @@ from nas_search.priors import PRIOR, SCORE_AND_PRIOR, combined, shipped_prior
 from nas_search.search.guided import TRAINED
 from nas_search.spaces import SearchSpace
 
+PRIOR_CHOSE_BETTER = ("darts",)
+"""Spaces in which finalists by prior and by score of the same searches were trained, and those of
+the prior were the better. On NAS-Bench-201 the highest score is the table's best already."""
+
+
+def settled(by: str, objectives: Objectives, space: SearchSpace[Any], trained: bool) -> str:
+    """Return ``by``, or what ``auto`` stands for.
+
+    Of a search by a score alone that priors are joined with, the finalists are those of the prior
+    where its were the better when both were trained, :data:`PRIOR_CHOSE_BETTER`. Else they are
+    those of the fitness; of a search that trains, of its last model.
+
+    Args:
+        by: see :class:`nas_search.training.FinalistsConfig`.
+        objectives: what the search is for.
+        space: its search space.
+        trained: whether the search trained, and its last model has an order.
+    """
+    if by != "auto":
+        return by
+    alone = len(objectives) == 1 and objectives[0].name in SCORE_AND_PRIOR.values()
+    return "prior" if alone and not trained and space.name in PRIOR_CHOSE_BETTER else "fitness"
+
+
+def settled_remark(by: str, objectives: Objectives, space: SearchSpace[Any], trained: bool) -> str:
+    """Return what ``auto`` stands for, where it is not the fitness; arguments as above."""
+    if by != "auto" or settled(by, objectives, space, trained) == "fitness":
+        return ""
+    return (
+        f"finalists are the best by the prior of {space.name}, what trained networks have taught, "
+        "which chose better ones than the score did (docs/equal_size.md); finalists.by=fitness "
+        f"takes those of the highest {objectives[0].name}"
+    )
+
 
 def name_by(by: str, fitness: str, space: SearchSpace[Any]) -> str:
     """Return the name of the score that finalists are the best by.
 
     Args:
-        by: see :class:`nas_search.training.FinalistsConfig`.
+        by: see :class:`nas_search.training.FinalistsConfig`; not ``auto``.
         fitness: name of the search's fitness.
         space: its search space.
 
@@ -47,15 +84,15 @@ def name_by(by: str, fitness: str, space: SearchSpace[Any]) -> str:
     return joined
 
 
-def check_by(by: str, objectives: Objectives, space: SearchSpace[Any]) -> None:
+def check_by(by: str, objectives: Objectives, space: SearchSpace[Any], trained: bool) -> None:
     """Refuse what :func:`name_by` would refuse after the search.
 
     Raises:
         InputError: as there; or there are several objectives.
     """
     if len(objectives) == 1:
-        name_by(by, objectives[0].name, space)
-    elif by != "fitness":
+        name_by(settled(by, objectives, space, trained), objectives[0].name, space)
+    elif by not in ("auto", "fitness"):
         raise InputError(
             f"finalists.by={by}: the finalists of several objectives lie along the front; leave it "
             "out"

@@ -10,6 +10,7 @@ from rich.console import Console
 from nas_search import report
 from nas_search.commands.run_folder import keep_configuration
 from nas_search.commands.said_of_data import say
+from nas_search.commands.screen import prose
 from nas_search.commands.train_schema import TrainConfig
 from nas_search.core.device import resolve_device
 from nas_search.core.errors import InputError
@@ -40,6 +41,8 @@ def run_training(config: TrainConfig, directory: Path, console: Console) -> list
         config.pretrained,
     )
     say(config.data, console)
+    if config.remark:
+        prose(console, config.remark)
     views = Renderers(report.learning_curve, report.finalists_table)
     accepted = True
     try:

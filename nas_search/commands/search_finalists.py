@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nas_search.commands.finalists import finalists_of, ranked_by
+from nas_search.commands.finalists_by import settled_remark
 from nas_search.commands.latency import Latency
 from nas_search.commands.measured_best import TRIES, MeasuredBest
 from nas_search.commands.run_training import run_training
@@ -99,7 +100,12 @@ def train_result(
                 soft_wrap=True,
             )
         candidates = fitting
-    training = TrainConfig(candidates, data, config.recipe, config.finalists, config.device)
+    remark = settled_remark(
+        config.finalists.by, config.objectives, config.space, config.learning is not None
+    )
+    training = TrainConfig(
+        *(candidates, data, config.recipe, config.finalists, config.device), remark=remark
+    )
     run_training(training, directory, console)
 
 

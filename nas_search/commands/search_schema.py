@@ -116,7 +116,8 @@ def read_config(config: DictConfig) -> SearchConfig:
     finalists = read_as(FinalistsConfig, "finalists", group["finalists"])
     if "tensorboard" in top.bridges:  # whose curves a training writes itself, as it goes
         finalists = dataclasses.replace(finalists, tensorboard=True)
-    check_by(finalists.by, objectives, space)  # now, not after the search
+    trained = evolution.learning is not None
+    check_by(finalists.by, objectives, space, trained)  # now, not after the search
     learning = None
     if evolution.learning is not None:
         learning = read_learning(evolution.learning, space, proxy, table)

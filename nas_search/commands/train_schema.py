@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from nas_search.commands.finalists import finalists_of, for_training, ranked_by
+from nas_search.commands.finalists_by import settled_remark
 from nas_search.commands.groups import read_choice, read_space
 from nas_search.commands.own_architectures import own_architectures
 from nas_search.commands.plugins import import_plugins
@@ -55,6 +56,7 @@ class TrainConfig:
         device: where.
         pretrained: weights to start from; None for fresh ones.
         composed: the configuration that all this was read from; empty for a search's own finalists.
+        remark: what is to be said of how the finalists were chosen.
     """
 
     candidates: list[Finalist]
@@ -64,6 +66,7 @@ class TrainConfig:
     device: str
     pretrained: Pretrained | None = None
     composed: dict[str, Any] = field(default_factory=dict)
+    remark: str = ""
 
 
 def read_train_config(config: DictConfig) -> TrainConfig:
@@ -86,14 +89,24 @@ def read_train_config(config: DictConfig) -> TrainConfig:
     pretrained = read_pretrained(user_path(what.weights, "weights")) if what.weights else None
     runs = _read_runs(user_path(what.run, "run"), what.plugins) if what.run else []
     data = _read_data(config, runs, pretrained)
+    remark = ""
     if runs:
+        remark = next(filter(None, (_remark(run, finalists.by) for run in runs)), "")
         candidates = _finalists_of_runs(runs, finalists, data, recipe)
     else:
         named = _named_architectures(config, what.architecture, pretrained)
         candidates = [Finalist(for_training(one, data, recipe)) for one in named]
     return TrainConfig(
-        candidates, data, recipe, finalists, what.device, pretrained, as_composed(config)
+        *(candidates, data, recipe, finalists, what.device, pretrained),
+        as_composed(config),
+        remark,
     )
+
+
+def _remark(run: Run, by: str) -> str:
+    """Return what is to be said of how the finalists of a search are chosen."""
+    space, _, _ = read_space(run.config["search_space"])
+    return settled_remark(by, run.objectives, space, bool(run.config.get("ranking")))
 
 
 def _read_runs(folder: Path, plugins: list[str]) -> list[Run]:

@@ -19,7 +19,8 @@ class FinalistsConfig:
     Attributes:
         k: number of finalists; 0 trains none.
         by: what they are the best by: the search's ``fitness``; the ``score`` that it measured; the
-            ``prior``; or ``both`` in one number.
+            ``prior``; ``both`` in one number; or ``auto``, what was the better of them when it was
+            trained, see :func:`nas_search.commands.finalists_by.settled`.
         distance: number of cell edges in which any two differ at least; 1 requires only different
             networks.
         seeds: seeds of the trainings of each finalist, ranked by the mean validation accuracy;
@@ -36,7 +37,7 @@ class FinalistsConfig:
     """
 
     k: int = 0
-    by: Literal["fitness", "score", "prior", "both"] = "fitness"
+    by: Literal["auto", "fitness", "score", "prior", "both"] = "auto"
     distance: int = 2
     seeds: list[int] = field(default_factory=lambda: [0])
     halving: int = 0

@@ -145,7 +145,8 @@ def test_the_last_lines_say_why_it_ended_and_what_is_next(call: Call, tmp_path: 
     assert code == 0
     assert "finished: all 20 evaluations of the budget are made after" in out
     assert "as yet untrained" in out and "no accuracy" in out
-    assert "next, train the three best:\n  python -m nas_search.train run=outputs/" in out
+    step = "next, train the three best by what trained networks have taught:\n"
+    assert f"{step}  python -m nas_search.train run=outputs/" in out
     assert "nothing evolved" not in out
     minutes = ("budget.evaluations=500", "budget.minutes=0.001", "algorithm.population=100")
     _, out, _ = call("nas_search", *TINY, *minutes, "algorithm.tournament=9")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from nas_search.commands.finalists_by import name_by, with_scores
+from nas_search.commands.finalists import ranked_by
+from nas_search.commands.finalists_by import check_by, name_by, settled, with_scores
 from nas_search.core.errors import InputError
 from nas_search.core.evaluation import Evaluation
+from nas_search.core.objectives import Objective
 from nas_search.priors import combined, shipped_prior
 from nas_search.spaces.darts import DartsSpace
 from nas_search.spaces.nasbench201 import Nasbench201Space
@@ -40,6 +44,39 @@ def evaluations() -> list[Evaluation]:
 )
 def test_a_choice_names_a_score(by: str, fitness: str, name: str) -> None:
     assert name_by(by, fitness, SPACE) == name
+
+
+@pytest.mark.parametrize("by", ["fitness", "score", "prior", "both"])
+def test_what_is_named_is_taken(by: str) -> None:
+    assert settled(by, (Objective("gradalign"),), SPACE, trained=False) == by
+
+
+@pytest.mark.parametrize(
+    ("names", "space", "trained", "by"),
+    [
+        (["gradalign"], SPACE, False, "prior"),
+        (["gradalign"], SPACE, True, "fitness"),
+        (["gradalign"], Own(), False, "fitness"),
+        (["gradalign"], Nasbench201Space(), False, "fitness"),
+        (["naswot"], SPACE, False, "fitness"),
+        (["prior"], SPACE, False, "fitness"),
+        (["gradalign_prior"], SPACE, False, "fitness"),
+        (["gradalign", "params"], SPACE, False, "fitness"),
+    ],
+)
+def test_without_a_word_the_prior_stands_beside_gradalign_alone(
+    names: list[str], space: Any, trained: bool, by: str
+) -> None:
+    objectives = tuple(map(Objective, names))
+    check_by("auto", objectives, space, trained)
+    assert settled("auto", objectives, space, trained) == by
+    made = evaluations()
+    if names == ["gradalign"] and space is SPACE:
+        chosen, score = ranked_by(made, objectives, "auto", space, [2, 1] if trained else [])
+        predicted, _ = shipped_prior(SPACE).predict([one.genotype for one in made[:-1]])
+        assert score == ("gradalign" if trained else "prior")
+        best = [2, 1] if trained else (1 + np.argsort(-predicted)).tolist()
+        assert [number for number, _ in chosen] == best
 
 
 def test_what_the_search_has_not_is_refused() -> None:

@@ -58,6 +58,18 @@ def test_groups_are_compared_by_their_cells() -> None:
     assert float(line.split("|")[-2]) == pytest.approx(1 - welch.pvalue, abs=6e-4)
 
 
+def test_two_choices_from_the_same_searches_are_compared_search_by_search() -> None:
+    rng = np.random.default_rng(0)
+    searches = rng.normal(62, 3, (6, 1))
+    chosen = searches + np.array([[2.0], [1.0], [3.0], [2.0], [1.5], [-0.5]])
+    cells, trainings = rows({"found": np.hstack([searches] * 2), "found, by prior": chosen})
+    text = report(cells, trainings)
+    assert "same 6 searches by found" in text and "in 5 of 6" in text
+    assert "by +1.50 +- 0.48 points (p = 0.027" in text
+    text = report(cells, [one for one in trainings if one["genotype"] != "found, by prior 5"])
+    assert "same 5 searches" in text and "by +1.90 +- 0.33 points" in text
+
+
 def test_a_group_that_is_not_trained_yet_says_how_far_it_is() -> None:
     rng = np.random.default_rng(0)
     groups = {"random": rng.normal(62, 1, (12, 1)), "found": rng.normal(63, 1, (6, 1))}
