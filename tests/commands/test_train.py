@@ -23,6 +23,9 @@ import nas_search
 from nas_search.commands import search as search_command
 from nas_search.commands import train as train_command
 from nas_search.data import DATASETS
+from nas_search.priors import shipped_prior
+from nas_search.runs import open_run
+from nas_search.spaces import SPACES
 from nas_search.training.verdict import chance
 from tests.training.made import CELLS, stripes, stripes_data
 
@@ -154,6 +157,15 @@ def test_digits_from_nothing_to_a_trained_network(
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     check_digits(tmp_path / "a", done.stdout, 8, monkeypatch)
+    # Of a search of darts by gradalign without a word: the best by the prior.
+    assert "finalists are the best by the prior of darts, what trained networks" in done.stdout
+    scored = [one.genotype for one in open_run(tmp_path / "a").evaluations if one.status == "ok"]
+    predicted, _ = shipped_prior(SPACES.get("darts").space()).predict(scored)
+    expected = dict(zip(scored, predicted.tolist(), strict=True))
+    rows = table(tmp_path / "a")
+    for row in rows:
+        assert float(row["score"]) == pytest.approx(expected[row["genotype"]], rel=1e-6)
+    assert max(float(row["score"]) for row in rows) == pytest.approx(predicted.max(), rel=1e-6)
 
 
 @pytest.mark.slow
