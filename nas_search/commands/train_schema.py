@@ -91,7 +91,7 @@ def read_train_config(config: DictConfig) -> TrainConfig:
     data = _read_data(config, runs, pretrained)
     remark = ""
     if runs:
-        remark = next(filter(None, (_remark(run, finalists.by) for run in runs)), "")
+        remark = _remark(runs[0], finalists.by) if len(runs) == 1 else ""
         candidates = _finalists_of_runs(runs, finalists, data, recipe)
     else:
         named = _named_architectures(config, what.architecture, pretrained)
@@ -170,8 +170,9 @@ def _finalists_of_runs(
     """Return the finalists of one search, or the best of each search of a sweep, each once."""
     if finalists.k < 1:
         raise InputError(f"finalists.k={finalists.k} trains nothing; set finalists.k=5")
-    if len(runs) > 1:
-        finalists = dataclasses.replace(finalists, k=1)
+    if len(runs) > 1:  # the searches of a sweep are compared by what they themselves found best
+        by = "fitness" if finalists.by == "auto" else finalists.by
+        finalists = dataclasses.replace(finalists, k=1, by=by)
     found: dict[str, Finalist] = {}
     for run in runs:
         space, macro, options = read_space(run.config["search_space"])
