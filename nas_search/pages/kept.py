@@ -25,6 +25,7 @@ POINTS = 40
 """Places along a search where operations are counted."""
 
 OPERATIONS = "operations"
+"""Title of what cells are made of."""
 
 Named = tuple[str, str]
 """A place, and what is there."""
